@@ -1,0 +1,164 @@
+"""Speech encoders of transformers, run so that padding never changes a prediction.
+
+Each function below walks through the layers of a stock encoder and keeps what goes into the first layer and what comes
+out of every one. They differ from the encoders' own `forward` in three things:
+
+- Whisper runs on the real length of the speech (at most 30 s) instead of on 30 s of padding.
+- Convolutions see zeros where padding is, exactly as they do at the end of an utterance alone. Where an encoder
+  normalises over time (wav2vec2 and its kin with `feat_extract_norm="group"`; stacked positional convolutions), the
+  module runs utterance by utterance: https://github.com/huggingface/transformers/pull/10117.
+- SpecAugment is ours, for every encoder alike, and LayerDrop is off: a missing layer has no place in a weighted sum.
+"""
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+
+def backbone_from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    """Build a speech encoder with random weights.
+
+    Args:
+        config (`PreTrainedConfig`): configuration of one of the supported encoders; of whisper, the encoder is taken.
+    """
+    if config.model_type == "whisper":
+        return WhisperEncoder._from_config(config)
+    return AutoModel.from_config(config)
+
+
+def backbone_from_pretrained(name_or_path: str, **kwargs) -> PreTrainedModel:
+    """Load a pretrained speech encoder in float32.
+
+    Args:
+        name_or_path (`str`): a Hub repository or a folder.
+        kwargs: passed on to `AutoModel.from_pretrained` (`revision`, `attn_implementation`, ...).
+    """
+    config = AutoConfig.from_pretrained(name_or_path)
+    model = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, **kwargs)
+    return model.get_encoder() if config.model_type == "whisper" else model
+
+
+def encode(
+    backbone: PreTrainedModel, inputs: torch.Tensor, lengths: torch.Tensor, augment=None
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Run a speech encoder on padded utterances.
+
+    Args:
+        backbone (`PreTrainedModel`): as given by [`backbone_from_config`].
+        inputs (`torch.FloatTensor`): what the processor gives: `(batch, mel bins, frames)` for whisper,
+            `(batch, frames, channels)` for wav2vec2-bert, `(batch, samples)` for the others.
+        lengths (`torch.LongTensor` of shape `(batch,)`): real frames or samples of each utterance.
+        augment (`Callable`, *optional*): takes and gives `(batch, frames, channels)` with lengths, before the layers.
+
+    Returns:
+        `list[torch.FloatTensor]` of shape `(batch, frames, hidden)`: input of the first layer and output of each,
+        and `torch.LongTensor` of shape `(batch,)`: the real frames of each utterance.
+
+    Raises:
+        ValueError: if an utterance is longer than whisper's 30 s.
+    """
+    augment = augment or (lambda features, lengths: features)
+    if backbone.config.model_type == "whisper":
+        return _encode_whisper(backbone, inputs, lengths, augment)
+    if backbone.config.model_type == "wav2vec2-bert":
+        return _encode_conformer(backbone, inputs, lengths, augment)
+    return _encode_waveform(backbone, inputs, lengths, augment)
+
+
+def frame_mask(lengths: torch.Tensor, frames: int) -> torch.Tensor:
+    """`True` on speech, `False` on padding: `torch.BoolTensor` of shape `(batch, frames)`."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+
+
+def _encode_whisper(encoder, features, lengths, augment):
+    features = augment(features.transpose(1, 2), lengths).transpose(1, 2)
+    features = features * frame_mask(lengths, features.shape[2])[:, None]
+    hidden = nn.functional.gelu(encoder.conv1(features.to(encoder.conv1.weight.dtype)))
+    hidden = hidden * frame_mask(lengths, hidden.shape[2])[:, None]
+    hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)  # (batch, frames, hidden)
+    lengths = (lengths + 1) // 2
+    frames, longest = hidden.shape[1], encoder.config.max_source_positions
+    if frames > longest:
+        raise ValueError(
+            f"SpeechEQModel: an utterance must have at most {longest} frames ({longest / 50:g} s) with a whisper "
+            f"backbone; got {frames}. Split it into shorter utterances."
+        )
+    hidden = hidden + encoder.embed_positions.weight[:frames]
+    hidden = nn.functional.dropout(hidden, encoder.config.dropout, encoder.training)
+    mask = _attention_mask(encoder, hidden, lengths)
+    states = [hidden]
+    for layer in encoder.layers:
+        states.append(layer(states[-1], mask))
+    states[-1] = encoder.layer_norm(states[-1])
+    return states, lengths
+
+
+def _encode_conformer(model, features, lengths, augment):
+    features = augment(features, lengths)
+    hidden = model.feature_projection(features.to(model.feature_projection.projection.weight.dtype))[0]
+    speech = frame_mask(lengths, hidden.shape[1])
+    hidden = model.encoder.dropout(hidden.masked_fill(~speech[..., None], 0.0))
+    positions = model.encoder.embed_positions(hidden) if model.encoder.embed_positions is not None else None
+    mask = _attention_mask(model, hidden, lengths)
+    states = [hidden]
+    for layer in model.encoder.layers:
+        states.append(
+            layer(
+                states[-1],
+                attention_mask=mask,
+                relative_position_embeddings=positions,
+                conv_attention_mask=speech,
+            )
+        )
+    return states, lengths
+
+
+def _encode_waveform(model, waveform, lengths, augment):
+    config, encoder = model.config, model.encoder
+    waveform = waveform.to(next(model.feature_extractor.parameters()).dtype)
+    frame_lengths = model._get_feat_extract_output_lengths(lengths).to(lengths.device)
+    if getattr(config, "feat_extract_norm", "layer") == "group":
+        features = pad_sequence(
+            [model.feature_extractor(row[None, :length])[0].T for row, length in zip(waveform, lengths, strict=True)],
+            batch_first=True,
+        )
+    else:
+        features = model.feature_extractor(waveform).transpose(1, 2)
+    hidden = model.feature_projection(features)
+    hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+    hidden = augment(hidden, frame_lengths)
+    hidden = hidden * frame_mask(frame_lengths, hidden.shape[1])[..., None]
+    hidden = hidden + _positions(encoder.pos_conv_embed, hidden, frame_lengths, config)
+    # The "stable" variants normalise after the last layer, the others before the first.
+    stable = getattr(config, "do_stable_layer_norm", False)
+    hidden = encoder.dropout(hidden if stable else encoder.layer_norm(hidden))
+    states = [hidden]
+    if config.model_type == "wavlm":
+        speech, bias = frame_mask(frame_lengths, hidden.shape[1]), None
+        for layer in encoder.layers:
+            hidden, bias = layer(states[-1], attention_mask=speech, position_bias=bias)
+            states.append(hidden)
+    else:
+        mask = _attention_mask(model, hidden, frame_lengths)
+        for layer in encoder.layers:
+            states.append(layer(states[-1], attention_mask=mask))
+    if stable:
+        states[-1] = encoder.layer_norm(states[-1])
+    return states, frame_lengths
+
+
+def _positions(module, hidden, lengths, config):
+    """Convolutional position embedding; utterance by utterance where the module has more than one convolution."""
+    if config.model_type != "data2vec-audio" and not getattr(config, "conv_pos_batch_norm", False):
+        return module(hidden)
+    rows = [module(row[None, :length])[0] for row, length in zip(hidden, lengths, strict=True)]
+    return nn.functional.pad(pad_sequence(rows, batch_first=True), (0, 0, 0, hidden.shape[1] - max(map(len, rows))))
+
+
+def _attention_mask(model, hidden, lengths):
+    return create_bidirectional_mask(
+        config=model.config, inputs_embeds=hidden, attention_mask=frame_mask(lengths, hidden.shape[1])
+    )

@@ -1,0 +1,181 @@
+"""Configuration of SpeechEQ and the label sets that every part of the project shares.
+
+The multi-scale emotion labels follow SpeechEQ (https://arxiv.org/abs/2206.13101), which defines the two emotion tasks,
+Emotion State Category (ESC) and Emotion Intensity Scale (EIS); the class list itself is this project's own.
+"""
+
+import difflib
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+# The fine classes, grouped by basic class. The model predicts the fine scale; the coarser ones are sums of it.
+BASIC_CLASSES = {
+    "angry": ["angry", "frustrated"],
+    "disgust": ["disgust", "contempt"],
+    "fear": ["fear"],
+    "sad": ["sad", "bored"],
+    "neutral": ["neutral", "calm"],
+    "surprise": ["surprise"],
+    "happy": ["happy", "excited"],
+}
+VALENCE_CLASSES = {
+    "negative": ["angry", "frustrated", "disgust", "contempt", "fear", "sad", "bored"],
+    "neutral": ["neutral", "calm"],
+    "ambiguous": ["surprise"],
+    "positive": ["happy", "excited"],
+}
+ESC_LABELS = [fine for members in BASIC_CLASSES.values() for fine in members]
+ESC_SCALES = {"basic": BASIC_CLASSES, "valence": VALENCE_CLASSES}
+EIS_LABELS = ["none", "low", "moderate", "high", "extreme"]
+GENDER_LABELS = ["female", "male"]
+CTC_BLANK = "<blank>"
+TASKS = ("esc", "eis", "phoneme", "gender")
+BACKBONE_TYPES = (
+    "whisper", "wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat", "wav2vec2-bert",
+)  # fmt: skip
+POOLINGS = ("statistics", "attentive")
+
+# What transformers itself writes into, or passes to, a configuration beside the declared fields.
+_FRAMEWORK_FIELDS = {
+    "_attn_implementation", "_commit_hash", "_name_or_path", "attn_implementation", "auto_map", "custom_pipelines",
+    "experts_implementation", "model_type", "name_or_path", "num_labels", "output_attentions", "quantization_config",
+    "torch_dtype",
+}  # fmt: skip
+
+
+@strict
+class SpeechEQConfig(PreTrainedConfig):
+    r"""Configuration of a [`SpeechEQModel`].
+
+    Args:
+        backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a `WhisperConfig`):
+            The speech encoder: one of whisper (its encoder), wav2vec2, hubert, wavlm, data2vec-audio, unispeech-sat and
+            wav2vec2-bert.
+        esc_labels (`list[str]`, *optional*, defaults to the 12 fine classes):
+            Emotion State Category, fine scale, in the order of `esc_logits`.
+        esc_scales (`dict[str, dict[str, list[str]]]`, *optional*, defaults to `{"basic": ..., "valence": ...}`):
+            The coarser scales: scale name -> coarse class -> the fine classes that it sums.
+        eis_labels (`list[str]`, *optional*, defaults to `["none", "low", "moderate", "high", "extreme"]`):
+            Emotion Intensity Scale, `K` ordered levels at the values `0, 1/(K-1), ..., 1`.
+        gender_labels (`list[str]`, *optional*, defaults to `["female", "male"]`):
+            Gender classes, in the order of `gender_logits`.
+        phoneme_labels (`list[str]`, *optional*, defaults to `["<blank>"]`):
+            IPA symbols, in the order of `phoneme_logits`. The first is the CTC blank.
+        pooling (`str`, *optional*, defaults to `"statistics"`):
+            How frames become an utterance: `"statistics"` (mean and standard deviation over the speech frames) or
+            `"attentive"` (the same, weighted by a learned attention: https://arxiv.org/abs/1803.10963).
+        head_hidden_size (`int`, *optional*, defaults to 0):
+            Width of the hidden layer of the utterance heads. 0 means none: the heads are linear.
+        head_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout probability before each head.
+        loss_weights (`dict[str, float]`, *optional*, defaults to 1.0 for each of `esc`, `eis`, `phoneme`, `gender`):
+            Weight of each task in the loss. 0 switches a task's training off.
+        uncertainty_weighting (`bool`, *optional*, defaults to `False`):
+            Learn one further weight per task from its uncertainty (https://arxiv.org/abs/1705.07115).
+        mask_time_prob (`float`, *optional*, defaults to 0.0):
+            SpecAugment (https://arxiv.org/abs/1904.08779), in training only: share of the frames that start no mask but
+            lie under one, about.
+        mask_time_length (`int`, *optional*, defaults to 10):
+            Length of one time mask, in frames of the encoder's input.
+        mask_feature_prob (`float`, *optional*, defaults to 0.0):
+            The same share for the feature channels.
+        mask_feature_length (`int`, *optional*, defaults to 8):
+            Length of one feature mask, in channels.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the initial weights of the heads.
+
+    Raises:
+        ValueError: if a field is unknown (the message names it and the nearest known one) or its value is out of range.
+
+    Example:
+
+    ```python
+    >>> from speecheq import SpeechEQConfig, SpeechEQModel
+
+    >>> config = SpeechEQConfig(backbone_config={"model_type": "wav2vec2"})
+    >>> model = SpeechEQModel(config)
+    ```
+    """
+
+    model_type = "speecheq"
+    sub_configs_defaults = {"backbone_config": SubConfigSpec(config_class=AutoConfig, model_type="whisper")}
+
+    backbone_config: dict | PreTrainedConfig | None = None
+    esc_labels: list[str] | None = None
+    esc_scales: dict[str, dict[str, list[str]]] | None = None
+    eis_labels: list[str] | None = None
+    gender_labels: list[str] | None = None
+    phoneme_labels: list[str] | None = None
+    pooling: str = "statistics"
+    head_hidden_size: int = 0
+    head_dropout: float | int = 0.1
+    loss_weights: dict[str, float | int] | None = None
+    uncertainty_weighting: bool = False
+    mask_time_prob: float | int = 0.0
+    mask_time_length: int = 10
+    mask_feature_prob: float | int = 0.0
+    mask_feature_length: int = 8
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs):
+        self._refuse_unknown_fields(kwargs)
+        self.esc_labels = list(self.esc_labels or ESC_LABELS)
+        self.esc_scales = self.esc_scales or ESC_SCALES
+        self.eis_labels = list(self.eis_labels or EIS_LABELS)
+        self.gender_labels = list(self.gender_labels or GENDER_LABELS)
+        self.phoneme_labels = list(self.phoneme_labels or [CTC_BLANK])
+        self.loss_weights = {task: 1.0 for task in TASKS} | (self.loss_weights or {})
+        self.id2label = dict(enumerate(self.esc_labels))
+        self.label2id = {label: index for index, label in enumerate(self.esc_labels)}
+        super().__post_init__(**kwargs)
+        self._check_values()
+
+    @property
+    def hidden_size(self) -> int:
+        """Channels of the encoder's output."""
+        return self.backbone_config.hidden_size
+
+    @property
+    def num_encoder_states(self) -> int:
+        """Hidden states that the encoder gives: the input of its first layer and the output of each."""
+        return self.backbone_config.num_hidden_layers + 1
+
+    def _refuse_unknown_fields(self, kwargs: dict):
+        declared = set(type(self).__dataclass_fields__)
+        for name in kwargs:
+            if name not in declared | _FRAMEWORK_FIELDS:
+                nearest = difflib.get_close_matches(name, declared, n=1)
+                hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+                raise ValueError(f"SpeechEQConfig: unknown field {name!r}.{hint}")
+
+    def _check_values(self):
+        def check(holds: bool, field: str, rule: str):
+            if not holds:
+                raise ValueError(f"SpeechEQConfig: {field} must {rule}; got {getattr(self, field)!r}.")
+
+        backbone_type = self.backbone_config.model_type
+        if backbone_type not in BACKBONE_TYPES:
+            raise ValueError(
+                f"SpeechEQConfig: backbone_config must have a model_type among {', '.join(BACKBONE_TYPES)}; "
+                f"got {backbone_type!r}."
+            )
+        check(self.pooling in POOLINGS, "pooling", f"be one of {', '.join(POOLINGS)}")
+        check(self.head_hidden_size >= 0, "head_hidden_size", "be 0 or more")
+        check(0 <= self.head_dropout < 1, "head_dropout", "lie in [0, 1)")
+        check(0 <= self.mask_time_prob < 1, "mask_time_prob", "lie in [0, 1)")
+        check(0 <= self.mask_feature_prob < 1, "mask_feature_prob", "lie in [0, 1)")
+        check(min(self.mask_time_length, self.mask_feature_length) > 0, "mask_time_length", "be positive")
+        check(len(self.eis_labels) >= 2, "eis_labels", "have at least 2 levels")
+        check(self.phoneme_labels[0] == CTC_BLANK, "phoneme_labels", f"begin with {CTC_BLANK!r}")
+        check(set(self.loss_weights) == set(TASKS), "loss_weights", f"have keys among {', '.join(TASKS)}")
+        check(min(self.loss_weights.values()) >= 0, "loss_weights", "be 0 or more")
+        for field in ("esc_labels", "eis_labels", "gender_labels", "phoneme_labels"):
+            check(len(set(getattr(self, field))) == len(getattr(self, field)), field, "have no label twice")
+        for scale, classes in self.esc_scales.items():
+            members = sorted(fine for fines in classes.values() for fine in fines)
+            check(members == sorted(self.esc_labels), "esc_scales", f"hold each fine class once in {scale!r}")
+
+
+__all__ = ["SpeechEQConfig"]

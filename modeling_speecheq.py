@@ -1,0 +1,362 @@
+"""SpeechEQ: one speech encoder and four heads.
+
+After *SpeechEQ: Speech Emotion Recognition based on Multi-scale Unified Datasets and Multitask Learning*
+(https://arxiv.org/abs/2206.13101): Emotion State Category, Emotion Intensity Scale, phonemes and gender, learned together.
+The paper leaves the architecture open. Here each task reads its own learned sum of all encoder layers
+(https://arxiv.org/abs/2105.01051); utterance tasks pool it over time (https://arxiv.org/abs/1803.10963).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask
+from .configuration_speecheq import TASKS, SpeechEQConfig
+from .losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
+
+
+@dataclass
+class SpeechEQOutput(ModelOutput):
+    """Output of [`SpeechEQModel`].
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`, *optional*, given with labels): weighted sum of the task losses.
+        esc_loss, eis_loss, phoneme_loss, gender_loss (`torch.FloatTensor` of shape `()`, *optional*): each task's own,
+            unweighted; 0 where the batch has no label for the task.
+        esc_logits (`torch.FloatTensor` of shape `(batch, classes)`): Emotion State Category, fine scale.
+        eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities.
+        eis (`torch.FloatTensor` of shape `(batch,)`): expected intensity in `[0, 1]`.
+        phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
+        gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
+        frame_lengths (`torch.LongTensor` of shape `(batch,)`): real frames of each utterance; the rest is padding.
+    """
+
+    loss: torch.Tensor | None = None
+    esc_loss: torch.Tensor | None = None
+    eis_loss: torch.Tensor | None = None
+    phoneme_loss: torch.Tensor | None = None
+    gender_loss: torch.Tensor | None = None
+    esc_logits: torch.Tensor | None = None
+    eis_logits: torch.Tensor | None = None
+    eis: torch.Tensor | None = None
+    phoneme_logits: torch.Tensor | None = None
+    gender_logits: torch.Tensor | None = None
+    frame_lengths: torch.Tensor | None = None
+
+
+class RunningStandardizer(nn.Module):
+    """Standardise features by the mean and deviation of the training corpus, kept as running estimates.
+
+    Unlike batch normalisation it uses the estimates in training too, so that a small batch, or one of a single speaker,
+    is treated as it will be in use. The estimates are plain averages at first, then forget slowly.
+
+    Args:
+        num_features (`int`): channels.
+        momentum (`float`, *optional*, defaults to 0.02): least weight of a new batch.
+    """
+
+    def __init__(self, num_features: int, momentum: float = 0.02):
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("variance", torch.ones(num_features))
+        self.register_buffer("num_batches", torch.zeros(()))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """`torch.FloatTensor` of shape `(batch, features)` in and out."""
+        if self.training:
+            self._update(features.detach().float())
+        scaled = (features - self.mean) * torch.rsqrt(self.variance + 1e-5)
+        return scaled.clamp(-10, 10).to(features.dtype)
+
+    @torch.no_grad()
+    def _update(self, features: torch.Tensor):
+        self.num_batches += 1
+        momentum = (1 / self.num_batches).clamp(min=self.momentum)
+        shift = features.mean(dim=0) - self.mean
+        # E[(x - mean)^2] around the old mean, less the move of the mean: right for a batch of one as well.
+        spread = (features - self.mean).square().mean(dim=0)
+        self.variance.copy_((1 - momentum) * self.variance + momentum * spread - (momentum * shift).square())
+        self.variance.clamp_(min=1e-8)
+        self.mean += momentum * shift
+
+
+class StatisticsPooling(nn.Module):
+    """Mean and standard deviation over the speech frames, equally weighted or by a learned attention.
+
+    Args:
+        hidden_size (`int`): channels of the encoder.
+        attentive (`bool`): weigh frames by attention (attentive statistics pooling, https://arxiv.org/abs/1803.10963).
+    """
+
+    def __init__(self, hidden_size: int, attentive: bool):
+        super().__init__()
+        width = max(hidden_size // 4, 1)
+        self.attention = (
+            nn.Sequential(nn.Linear(hidden_size, width), nn.Tanh(), nn.Linear(width, 1)) if attentive else None
+        )
+
+    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            frames (`torch.FloatTensor` of shape `(batch, frames, hidden)`): encoder output.
+            mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch, 2 * hidden)`, in float32: half-precision squares would cancel.
+        """
+        scores = self.attention(frames)[..., 0].float() if self.attention is not None else torch.zeros_like(mask).float()
+        weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)[..., None]
+        frames = frames.float().masked_fill(~mask[..., None], 0.0)
+        mean = (weights * frames).sum(dim=1)
+        variance = (weights * (frames - mean[:, None]).square()).sum(dim=1)
+        return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
+
+
+class UtteranceHead(nn.Module):
+    """One prediction per utterance: pool over time, standardise, classify.
+
+    Args:
+        config (`SpeechEQConfig`): gives `hidden_size`, `pooling`, `head_hidden_size` and `head_dropout`.
+        num_outputs (`int`): scores per utterance.
+    """
+
+    def __init__(self, config: SpeechEQConfig, num_outputs: int):
+        super().__init__()
+        width = 2 * config.hidden_size
+        self.pooling = StatisticsPooling(config.hidden_size, attentive=config.pooling == "attentive")
+        self.standardizer = RunningStandardizer(width)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.dense = nn.Linear(width, config.head_hidden_size) if config.head_hidden_size else None
+        self.classifier = nn.Linear(config.head_hidden_size or width, num_outputs)
+
+    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            frames (`torch.FloatTensor` of shape `(batch, frames, hidden)`): the task's sum of encoder layers.
+            mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch, outputs)`: unnormalised scores.
+        """
+        hidden = self.standardizer(self.pooling(frames, mask)).to(self.classifier.weight.dtype)
+        hidden = self.dropout(hidden)
+        if self.dense is not None:
+            hidden = self.dropout(nn.functional.gelu(self.dense(hidden)))
+        return self.classifier(hidden)
+
+
+class OrdinalHead(UtteranceHead):
+    """Ordered levels by the proportional-odds model (McCullagh 1980): one location, K - 1 ordered thresholds.
+
+    Args:
+        config (`SpeechEQConfig`): `eis_labels` gives the K levels.
+    """
+
+    def __init__(self, config: SpeechEQConfig):
+        super().__init__(config, num_outputs=1)
+        self.num_levels = len(config.eis_labels)
+        self.first_threshold = nn.Parameter(torch.empty(1))
+        self.log_steps = nn.Parameter(torch.empty(self.num_levels - 2))
+
+    def initial_thresholds(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """First threshold and logarithms of the steps for which all levels are equally likely at location 0."""
+        thresholds = torch.logit(torch.arange(1, self.num_levels) / self.num_levels)
+        return thresholds[:1], thresholds.diff().log()
+
+    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """As in [`UtteranceHead`]; `torch.FloatTensor` of shape `(batch, levels)`: log-probabilities."""
+        location = super().forward(frames, mask).float()
+        steps = torch.cat([self.first_threshold, self.log_steps.exp()]).float()
+        below = steps.cumsum(dim=0) - location  # (batch, levels - 1): logits of "at most level k"
+        lower = nn.functional.pad(below, (1, 0), value=-torch.inf)
+        upper = nn.functional.pad(below, (0, 1), value=torch.inf)
+        # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)), without cancellation.
+        gap = torch.log(-torch.expm1(lower - upper))
+        return nn.functional.logsigmoid(upper) + nn.functional.logsigmoid(-lower) + gap
+
+
+class SpeechEQPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and what transformers asks of every model."""
+
+    config_class = SpeechEQConfig
+    base_model_prefix = "speecheq"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    input_modalities = ("audio",)
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        if isinstance(module, nn.Linear):
+            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, RunningStandardizer):
+            init.zeros_(module.mean)
+            init.ones_(module.variance)
+            init.zeros_(module.num_batches)
+        elif isinstance(module, OrdinalHead):
+            first, steps = module.initial_thresholds()
+            init.copy_(module.first_threshold, first)
+            init.copy_(module.log_steps, steps)
+        elif isinstance(module, SpeechEQModel):
+            init.zeros_(module.layer_weights)
+            if module.log_variances is not None:
+                init.zeros_(module.log_variances)
+
+
+class SpeechEQModel(SpeechEQPreTrainedModel):
+    """A speech encoder with heads for emotion category, emotion intensity, phonemes and gender.
+
+    Args:
+        config (`SpeechEQConfig`): the encoder and the heads. Weights are random; see [`~SpeechEQModel.from_backbone`] and
+            `from_pretrained`.
+    """
+
+    def __init__(self, config: SpeechEQConfig):
+        super().__init__(config)
+        self.main_input_name = (
+            "input_features" if config.backbone_config.model_type in ("whisper", "wav2vec2-bert") else "input_values"
+        )
+        self.backbone = backbone_from_config(config.backbone_config)
+        self.layer_weights = nn.Parameter(torch.empty(len(TASKS), config.num_encoder_states))
+        self.esc_head = UtteranceHead(config, len(config.esc_labels))
+        self.eis_head = OrdinalHead(config)
+        self.phoneme_head = nn.Sequential(
+            nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, len(config.phoneme_labels))
+        )
+        self.gender_head = UtteranceHead(config, len(config.gender_labels))
+        self.log_variances = nn.Parameter(torch.empty(len(TASKS))) if config.uncertainty_weighting else None
+        self.post_init()
+
+    @classmethod
+    def from_backbone(cls, name_or_path: str, backbone_kwargs: dict | None = None, **kwargs) -> "SpeechEQModel":
+        """Take a pretrained speech encoder and give it new heads.
+
+        Args:
+            name_or_path (`str`): Hub repository or folder of the encoder, `openai/whisper-base` for instance.
+            backbone_kwargs (`dict`, *optional*): for the encoder's `from_pretrained`, `revision` for instance.
+            kwargs: fields of [`SpeechEQConfig`].
+
+        Raises:
+            ValueError: if the encoder's type is not supported, or a field is unknown.
+        """
+        backbone = backbone_from_pretrained(name_or_path, **(backbone_kwargs or {}))
+        model = cls(SpeechEQConfig(backbone_config=backbone.config, **kwargs))
+        model.backbone = backbone
+        return model
+
+    def forward(
+        self,
+        input_values: torch.Tensor | None = None,
+        input_features: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        esc_labels: torch.Tensor | None = None,
+        eis_labels: torch.Tensor | None = None,
+        phoneme_labels: torch.Tensor | None = None,
+        gender_labels: torch.Tensor | None = None,
+        return_dict: bool | None = None,
+    ) -> SpeechEQOutput | tuple:
+        """
+        Args:
+            input_values (`torch.FloatTensor` of shape `(batch, samples)`, *optional*): waveform, for encoders that take it.
+            input_features (`torch.FloatTensor`, *optional*): log-mel features for the others: `(batch, mels, frames)` for
+                whisper, `(batch, frames, channels)` for wav2vec2-bert. [`SpeechEQProcessor`] gives the right one.
+            attention_mask (`torch.LongTensor` of shape `(batch, samples or frames)`, *optional*): 1 on speech, 0 on padding,
+                which comes last. Without it everything is speech.
+            esc_labels (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`, *optional*): a
+                distribution over sets of fine classes: the weight of a set on its members, 0 elsewhere. Missing: all 1.
+            eis_labels (`torch.FloatTensor` of shape `(batch, 2)`, *optional*): intensity, low and high in `[0, 1]`.
+                Missing: -100.
+            phoneme_labels (`torch.LongTensor` of shape `(batch, length)`, *optional*): symbol ids, then -100.
+            gender_labels (`torch.LongTensor` of shape `(batch,)`, *optional*): class ids. Missing: -100.
+            return_dict (`bool`, *optional*, defaults to the configuration's): `False` for a tuple.
+
+        Raises:
+            ValueError: if the encoder's input is missing, or an utterance exceeds whisper's 30 s.
+        """
+        inputs = input_features if self.main_input_name == "input_features" else input_values
+        if inputs is None:
+            raise ValueError(
+                f"SpeechEQModel: {self.main_input_name} must be given for a {self.config.backbone_config.model_type} "
+                "backbone; got None. Make the inputs with the processor saved beside the model."
+            )
+        states, lengths = encode(self.backbone, inputs, self._lengths(inputs, attention_mask), self._spec_augment)
+        # A sum of layers per task, in the precision of the layers: (tasks, batch, frames, hidden).
+        weights = self.layer_weights.softmax(dim=-1).to(states[0].dtype)
+        esc_frames, eis_frames, phoneme_frames, gender_frames = torch.einsum(
+            "tl,lbfh->tbfh", weights, torch.stack(states)
+        )
+        mask = frame_mask(lengths, states[0].shape[1])
+
+        output = SpeechEQOutput(
+            esc_logits=self.esc_head(esc_frames, mask),
+            eis_logits=self.eis_head(eis_frames, mask),
+            phoneme_logits=self.phoneme_head(phoneme_frames),
+            gender_logits=self.gender_head(gender_frames, mask),
+            frame_lengths=lengths,
+        )
+        output.eis = self._expected_intensity(output.eis_logits)
+        self._add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
+        return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
+
+    def _lengths(self, inputs: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        if attention_mask is not None:
+            return attention_mask.sum(dim=-1).long()
+        size = inputs.shape[2] if self.config.backbone_config.model_type == "whisper" else inputs.shape[1]
+        return torch.full((inputs.shape[0],), size, device=inputs.device)
+
+    @staticmethod
+    def _expected_intensity(eis_logits: torch.Tensor) -> torch.Tensor:
+        levels = torch.linspace(0, 1, eis_logits.shape[-1], device=eis_logits.device)
+        return eis_logits.softmax(dim=-1) @ levels
+
+    def _add_losses(self, output, esc_labels, eis_labels, phoneme_labels, gender_labels):
+        if esc_labels is not None:
+            output.esc_loss = set_loss(output.esc_logits, esc_labels)
+        if eis_labels is not None:
+            output.eis_loss = set_loss(output.eis_logits, interval_targets(eis_labels, len(self.config.eis_labels)))
+        if phoneme_labels is not None:
+            output.phoneme_loss = ctc_loss(output.phoneme_logits, output.frame_lengths, phoneme_labels)
+        if gender_labels is not None:
+            output.gender_loss = class_loss(output.gender_logits, gender_labels)
+        losses = {task: output[f"{task}_loss"] for task in TASKS if output.get(f"{task}_loss") is not None}
+        if losses:
+            output.loss = sum(self._weigh(task, loss) for task, loss in losses.items())
+
+    def _weigh(self, task: str, loss: torch.Tensor) -> torch.Tensor:
+        loss = self.config.loss_weights[task] * loss
+        if self.log_variances is None:
+            return loss
+        # https://arxiv.org/abs/1705.07115, equation 10, left alone where the batch has no label for the task.
+        log_variance = self.log_variances[TASKS.index(task)]
+        return torch.where(loss > 0, torch.exp(-log_variance) * loss + log_variance / 2, loss)
+
+    def _spec_augment(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Zero random blocks of frames and of channels of `(batch, frames, channels)`, in training only."""
+        if not self.training:
+            return features
+        config, (batch, frames, channels) = self.config, features.shape
+        if config.mask_time_prob:
+            masked = _random_blocks(batch, frames, config.mask_time_prob, config.mask_time_length, features.device)
+            features = features.masked_fill(masked[:, :, None], 0.0)
+        if config.mask_feature_prob:
+            masked = _random_blocks(
+                batch, channels, config.mask_feature_prob, config.mask_feature_length, features.device
+            )
+            features = features.masked_fill(masked[:, None, :], 0.0)
+        return features
+
+
+def _random_blocks(batch: int, size: int, probability: float, length: int, device) -> torch.Tensor:
+    """`torch.BoolTensor` of shape `(batch, size)`: blocks of `length` that cover about `probability` of it."""
+    starts = torch.rand(batch, 1, size, device=device) < probability / length
+    return nn.functional.max_pool1d(nn.functional.pad(starts.float(), (length - 1, 0)), length, stride=1)[:, 0].bool()
+
+
+__all__ = ["SpeechEQModel", "SpeechEQOutput", "SpeechEQPreTrainedModel"]

@@ -1,0 +1,287 @@
+"""Waveforms to model inputs, and phoneme ids to IPA and back."""
+
+import numbers
+from collections.abc import Sequence
+
+import numpy as np
+import soxr
+import torch
+from transformers import (
+    BatchFeature,
+    FeatureExtractionMixin,
+    ProcessorMixin,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
+
+from .configuration_speecheq import CTC_BLANK, GENDER_LABELS
+from .losses_speecheq import MISSING
+
+SAMPLING_RATE = 16_000
+MIN_SECONDS = 0.05
+MAX_CHANNELS = 8
+_RATES = (4_000, 384_000)
+
+
+class SpeechEQFeatureExtractor(FeatureExtractionMixin):
+    """Any audio array to what the speech encoder takes, one utterance at a time, so that no utterance sees another.
+
+    Args:
+        backbone_type (`str`, *optional*, defaults to `"whisper"`): `model_type` of the encoder.
+        num_mel_bins (`int`, *optional*, defaults to 80): mel channels, for whisper and wav2vec2-bert.
+        do_normalize (`bool`, *optional*, defaults to `True`): bring each waveform to mean 0 and variance 1, for the
+            encoders that take waveforms.
+        sampling_rate (`int`, *optional*, defaults to 16000): what the encoder was trained on, in Hz.
+    """
+
+    def __init__(
+        self,
+        backbone_type: str = "whisper",
+        num_mel_bins: int = 80,
+        do_normalize: bool = True,
+        sampling_rate: int = SAMPLING_RATE,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.backbone_type = backbone_type
+        self.num_mel_bins = num_mel_bins
+        self.do_normalize = do_normalize
+        self.sampling_rate = sampling_rate
+        self.model_input_names = [self._input_name, "attention_mask"]
+
+    @classmethod
+    def for_backbone(cls, backbone_config, **kwargs) -> "SpeechEQFeatureExtractor":
+        """Make the feature extractor that goes with an encoder's configuration."""
+        mels = {"whisper": "num_mel_bins", "wav2vec2-bert": "feature_projection_input_dim"}
+        bins = getattr(backbone_config, mels.get(backbone_config.model_type, ""), 80)
+        # wav2vec2-bert stacks two frames of mel features into one.
+        bins = bins // 2 if backbone_config.model_type == "wav2vec2-bert" else bins
+        return cls(backbone_type=backbone_config.model_type, num_mel_bins=bins, **kwargs)
+
+    @property
+    def _input_name(self) -> str:
+        return "input_features" if self.backbone_type in ("whisper", "wav2vec2-bert") else "input_values"
+
+    def __call__(self, audio, sampling_rate: int | None = None, return_tensors: str | None = "pt") -> BatchFeature:
+        """Prepare one utterance or a batch.
+
+        Args:
+            audio (`np.ndarray`, `torch.Tensor`, `list[float]` or a list of these): one utterance, or a list of them. Floats
+                in `[-1, 1]` or integer PCM; mono, or up to 8 channels as `(samples, channels)`, which are averaged.
+            sampling_rate (`int`): of the audio, in Hz; resampled to 16 kHz if it is another.
+            return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
+
+        Returns:
+            `BatchFeature` with `input_features` (whisper: `(batch, mels, frames)`; wav2vec2-bert: `(batch, frames,
+            channels)`) or `input_values` (`(batch, samples)`), and `attention_mask` (`(batch, frames or samples)`).
+
+        Raises:
+            ValueError: if the rate is missing or no audio rate, or an utterance is empty, shorter than 0.05 s, not
+                finite, louder than full scale by a factor of 2, or of a shape that can mean two things.
+            TypeError: if the audio is not numbers.
+        """
+        utterances = [
+            to_mono_16khz(utterance, sampling_rate, item=index) for index, utterance in enumerate(_as_list(audio))
+        ]
+        features = [self._extract(utterance) for utterance in utterances]
+        lengths = [feature.shape[0] for feature in features]
+        padded = np.zeros((len(features), max(lengths), *features[0].shape[1:]), dtype=np.float32)
+        for row, feature in zip(padded, features, strict=True):
+            row[: len(feature)] = feature
+        if self.backbone_type == "whisper":
+            padded = padded.transpose(0, 2, 1)
+        mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
+        return BatchFeature(
+            {self._input_name: padded, "attention_mask": mask.astype(np.int64)}, tensor_type=return_tensors
+        )
+
+    def _extract(self, waveform: np.ndarray) -> np.ndarray:
+        """One utterance, time first: `(frames, channels)` or `(samples,)`."""
+        options = {"sampling_rate": self.sampling_rate, "return_tensors": "np"}
+        if self.backbone_type == "whisper":
+            extractor = _stock(WhisperFeatureExtractor, feature_size=self.num_mel_bins)
+            return extractor(waveform, padding=False, truncation=False, **options)["input_features"][0].T
+        if self.backbone_type == "wav2vec2-bert":
+            extractor = _stock(
+                SeamlessM4TFeatureExtractor, feature_size=self.num_mel_bins, num_mel_bins=self.num_mel_bins
+            )
+            return extractor(waveform, **options)["input_features"][0]
+        extractor = _stock(Wav2Vec2FeatureExtractor, do_normalize=self.do_normalize)
+        return extractor(waveform, **options)["input_values"][0]
+
+
+class SpeechEQProcessor(ProcessorMixin):
+    """The feature extractor and the phoneme inventory of a model.
+
+    Args:
+        feature_extractor ([`SpeechEQFeatureExtractor`]): audio to inputs.
+        phoneme_labels (`list[str]`, *optional*, defaults to `["<blank>"]`): the model's IPA symbols; the first is the
+            CTC blank.
+    """
+
+    def __init__(self, feature_extractor=None, phoneme_labels: list[str] | None = None):
+        super().__init__(feature_extractor)
+        self.phoneme_labels = list(phoneme_labels or [CTC_BLANK])
+        self._phoneme_ids = {symbol: index for index, symbol in enumerate(self.phoneme_labels)}
+
+    @classmethod
+    def for_config(cls, config) -> "SpeechEQProcessor":
+        """Make the processor that goes with a [`SpeechEQConfig`]."""
+        extractor = SpeechEQFeatureExtractor.for_backbone(config.backbone_config)
+        return cls(extractor, phoneme_labels=config.phoneme_labels)
+
+    def __call__(
+        self,
+        audio,
+        sampling_rate: int | None = None,
+        phonemes: Sequence[Sequence[str] | None] | None = None,
+        return_tensors: str = "pt",
+    ) -> BatchFeature:
+        """Prepare audio as [`SpeechEQFeatureExtractor`] does, and phoneme labels for training.
+
+        Args:
+            audio: one utterance or a list of them.
+            sampling_rate (`int`): of the audio, in Hz.
+            phonemes (`list[list[str] | None]`, *optional*): IPA symbols of each utterance; `None` where missing.
+            return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
+
+        Raises:
+            ValueError: as the feature extractor; or if a symbol is not in the inventory.
+        """
+        batch = self.feature_extractor(audio, sampling_rate=sampling_rate, return_tensors=return_tensors)
+        if phonemes is not None:
+            batch["phoneme_labels"] = pad_labels([self.encode_phonemes(symbols or []) for symbols in phonemes])
+        return batch
+
+    def encode_phonemes(self, symbols: Sequence[str]) -> list[int]:
+        """IPA symbols to ids.
+
+        Raises:
+            ValueError: if a symbol is not in the inventory.
+        """
+        unknown = sorted({symbol for symbol in symbols if symbol not in self._phoneme_ids or symbol == CTC_BLANK})
+        if unknown:
+            raise ValueError(
+                f"SpeechEQProcessor: phonemes must be among the {len(self.phoneme_labels) - 1} symbols of "
+                f"`phoneme_labels`; got {', '.join(map(repr, unknown[:10]))}."
+            )
+        return [self._phoneme_ids[symbol] for symbol in symbols]
+
+    def decode_phonemes(self, phoneme_logits, frame_lengths=None) -> list[list[str]]:
+        """Best-path CTC decoding: the likeliest symbol of each frame, repeats and blanks dropped.
+
+        Args:
+            phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`, or ids of shape `(batch, frames)`):
+                output of the model. Ids below 0 are padding.
+            frame_lengths (`torch.LongTensor` of shape `(batch,)`, *optional*): real frames of each utterance.
+
+        Returns:
+            `list[list[str]]`: the IPA symbols of each utterance.
+        """
+        ids = np.asarray(phoneme_logits.detach().cpu() if isinstance(phoneme_logits, torch.Tensor) else phoneme_logits)
+        ids = ids.argmax(axis=-1) if ids.ndim == 3 else ids
+        lengths = [ids.shape[1]] * len(ids) if frame_lengths is None else [int(length) for length in frame_lengths]
+        decoded = []
+        for row, length in zip(ids, lengths, strict=True):
+            row = row[:length]
+            starts = row[np.flatnonzero(np.diff(row, prepend=-1))]
+            decoded.append([self.phoneme_labels[index] for index in starts if index > 0])
+        return decoded
+
+
+def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray:
+    """Check one utterance and bring it to mono, float32, 16 kHz.
+
+    Args:
+        audio (`np.ndarray`, `torch.Tensor` or `list[float]`): `(samples,)`, `(samples, channels)` or `(channels, samples)`.
+        sampling_rate (`int`): in Hz.
+        item (`int`, *optional*, defaults to 0): place in its batch, for the messages.
+
+    Returns:
+        `np.ndarray` of shape `(samples,)`.
+
+    Raises:
+        ValueError, TypeError: as [`SpeechEQFeatureExtractor`] says.
+    """
+
+    def refuse(field: str, rule: str, got: str, then: str = "", error=ValueError):
+        raise error(f"SpeechEQProcessor: {field} must {rule}; got {got} in item {item}.{then and ' ' + then}")
+
+    low, high = _RATES
+    if sampling_rate is None:
+        refuse("sampling_rate", "be given", "None", "Pass the rate of the audio, `sampling_rate=16000` for instance.")
+    if not isinstance(sampling_rate, numbers.Real) or isinstance(sampling_rate, bool):
+        refuse("sampling_rate", "be a number", repr(sampling_rate), error=TypeError)
+    if not low <= sampling_rate <= high:
+        refuse("sampling_rate", f"lie in [{low}, {high}] Hz", repr(sampling_rate))
+    if isinstance(audio, (str, bytes, dict)):
+        refuse("audio", "be an array of samples", type(audio).__name__, "Read the file first.", TypeError)
+    array = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
+    if array.dtype.kind not in "fiu":
+        refuse("audio", "be floats in [-1, 1] or integer PCM", f"dtype {array.dtype}", error=TypeError)
+    if array.size == 0:
+        refuse("audio", "not be empty", "0 samples")
+    array = _mix_down(_to_float(array), refuse)
+    if not np.isfinite(array).all():
+        refuse("audio", "be finite", f"{int((~np.isfinite(array)).sum())} NaN or infinite samples")
+    if np.abs(array).max() > 2:
+        refuse("audio", "be floats in [-1, 1] or integer PCM", f"a peak of {np.abs(array).max():g}", "Scale it.")
+    seconds = len(array) / sampling_rate
+    if seconds < MIN_SECONDS:
+        refuse("audio", f"last at least {MIN_SECONDS} s", f"{seconds:.4f} s ({len(array)} samples)")
+    if sampling_rate != SAMPLING_RATE:
+        array = soxr.resample(array, sampling_rate, SAMPLING_RATE, quality="HQ")
+    return array
+
+
+def pad_labels(rows: list[list[int]]) -> torch.Tensor:
+    """Ids of each utterance to a tensor of shape `(batch, longest or 1)`, -100 after the end."""
+    labels = torch.full((len(rows), max([1, *map(len, rows)])), MISSING)
+    for label, row in zip(labels, rows, strict=True):
+        label[: len(row)] = torch.tensor(row, dtype=torch.long)
+    return labels
+
+
+def _as_list(audio) -> list:
+    if isinstance(audio, (list, tuple)):
+        if not audio:
+            raise ValueError("SpeechEQProcessor: audio must hold at least one utterance; got an empty list.")
+        return [audio] if isinstance(audio[0], numbers.Real) else list(audio)
+    if getattr(audio, "ndim", 1) == 2 and audio.shape[0] > 1 and audio.shape[1] > MAX_CHANNELS:
+        raise ValueError(
+            f"SpeechEQProcessor: an array of shape {tuple(audio.shape)} can be a batch or several channels. Pass "
+            "`list(audio)` for a batch of utterances, `[audio]` for one utterance of several channels."
+        )
+    return list(audio) if getattr(audio, "ndim", 1) == 3 else [audio]
+
+
+def _to_float(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    if array.dtype.kind == "u":  # unsigned PCM, as in 8-bit wav files, rests at the middle of its range
+        middle = (np.iinfo(array.dtype).max + 1) / 2
+        return ((array - middle) / middle).astype(np.float32)
+    return (array / (np.iinfo(array.dtype).max + 1)).astype(np.float32)
+
+
+def _mix_down(array: np.ndarray, refuse) -> np.ndarray:
+    if array.ndim == 1:
+        return array
+    if array.ndim != 2 or min(array.shape) > MAX_CHANNELS:
+        refuse("audio", f"have shape (samples,) or (samples, at most {MAX_CHANNELS} channels)", f"shape {array.shape}")
+    return array.mean(axis=int(np.argmin(array.shape)), dtype=np.float32)
+
+
+_extractors: dict = {}
+
+
+def _stock(extractor_class, **options):
+    """A stock feature extractor; made once, for its mel filters take longer to build than an utterance to transform."""
+    key = (extractor_class, *sorted(options.items()))
+    if key not in _extractors:
+        _extractors[key] = extractor_class(**options)
+    return _extractors[key]
+
+
+__all__ = ["GENDER_LABELS", "SpeechEQFeatureExtractor", "SpeechEQProcessor"]
