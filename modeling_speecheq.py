@@ -180,6 +180,47 @@ class OrdinalHead(UtteranceHead):
         return nn.functional.logsigmoid(upper) + nn.functional.logsigmoid(-lower) + gap
 
 
+class LayerMix(nn.Module):
+    """For each task a learned weighted sum of all encoder layers (https://arxiv.org/abs/2105.01051).
+
+    Args:
+        num_tasks (`int`): sums.
+        num_states (`int`): hidden states of the encoder, the input of its first layer included.
+    """
+
+    def __init__(self, num_tasks: int, num_states: int):
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(num_tasks, num_states))
+
+    def forward(self, states: list[torch.Tensor]) -> torch.Tensor:
+        """
+        Args:
+            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): all hidden states.
+
+        Returns:
+            `torch.FloatTensor` of shape `(tasks, batch, frames, hidden)`.
+        """
+        weights = self.weights.softmax(dim=-1).to(states[0].dtype)
+        return torch.einsum("tl,lbfh->tbfh", weights, torch.stack(states))
+
+
+class UncertaintyWeights(nn.Module):
+    """One learned weight per task from its uncertainty (https://arxiv.org/abs/1705.07115, equation 10).
+
+    Args:
+        num_tasks (`int`): tasks.
+    """
+
+    def __init__(self, num_tasks: int):
+        super().__init__()
+        self.log_variances = nn.Parameter(torch.zeros(num_tasks))
+
+    def forward(self, task: int, loss: torch.Tensor) -> torch.Tensor:
+        """Weigh one task's loss, `torch.FloatTensor` of shape `()`; a task without labels, at 0, is left alone."""
+        log_variance = self.log_variances[task]
+        return torch.where(loss > 0, torch.exp(-log_variance) * loss + log_variance / 2, loss)
+
+
 class SpeechEQPreTrainedModel(PreTrainedModel):
     """Weight initialisation and what transformers asks of every model."""
 
@@ -189,6 +230,8 @@ class SpeechEQPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     input_modalities = ("audio",)
+    # The losses are means over utterances: the Trainer must divide them by the steps that it accumulates.
+    accepts_loss_kwargs = False
 
     @torch.no_grad()
     def _init_weights(self, module):
@@ -204,10 +247,10 @@ class SpeechEQPreTrainedModel(PreTrainedModel):
             first, steps = module.initial_thresholds()
             init.copy_(module.first_threshold, first)
             init.copy_(module.log_steps, steps)
-        elif isinstance(module, SpeechEQModel):
-            init.zeros_(module.layer_weights)
-            if module.log_variances is not None:
-                init.zeros_(module.log_variances)
+        elif isinstance(module, LayerMix):
+            init.zeros_(module.weights)
+        elif isinstance(module, UncertaintyWeights):
+            init.zeros_(module.log_variances)
 
 
 class SpeechEQModel(SpeechEQPreTrainedModel):
@@ -224,14 +267,14 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             "input_features" if config.backbone_config.model_type in ("whisper", "wav2vec2-bert") else "input_values"
         )
         self.backbone = backbone_from_config(config.backbone_config)
-        self.layer_weights = nn.Parameter(torch.empty(len(TASKS), config.num_encoder_states))
+        self.layer_mix = LayerMix(len(TASKS), config.num_encoder_states)
         self.esc_head = UtteranceHead(config, len(config.esc_labels))
         self.eis_head = OrdinalHead(config)
         self.phoneme_head = nn.Sequential(
             nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, len(config.phoneme_labels))
         )
         self.gender_head = UtteranceHead(config, len(config.gender_labels))
-        self.log_variances = nn.Parameter(torch.empty(len(TASKS))) if config.uncertainty_weighting else None
+        self.uncertainty_weights = UncertaintyWeights(len(TASKS)) if config.uncertainty_weighting else None
         self.post_init()
 
     @classmethod
@@ -287,11 +330,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 "backbone; got None. Make the inputs with the processor saved beside the model."
             )
         states, lengths = encode(self.backbone, inputs, self._lengths(inputs, attention_mask), self._spec_augment)
-        # A sum of layers per task, in the precision of the layers: (tasks, batch, frames, hidden).
-        weights = self.layer_weights.softmax(dim=-1).to(states[0].dtype)
-        esc_frames, eis_frames, phoneme_frames, gender_frames = torch.einsum(
-            "tl,lbfh->tbfh", weights, torch.stack(states)
-        )
+        esc_frames, eis_frames, phoneme_frames, gender_frames = self.layer_mix(states)
         mask = frame_mask(lengths, states[0].shape[1])
 
         output = SpeechEQOutput(
@@ -326,16 +365,11 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         if gender_labels is not None:
             output.gender_loss = class_loss(output.gender_logits, gender_labels)
         losses = {task: output[f"{task}_loss"] for task in TASKS if output.get(f"{task}_loss") is not None}
+        losses = {task: self.config.loss_weights[task] * loss for task, loss in losses.items()}
+        if self.uncertainty_weights is not None:
+            losses = {task: self.uncertainty_weights(TASKS.index(task), loss) for task, loss in losses.items()}
         if losses:
-            output.loss = sum(self._weigh(task, loss) for task, loss in losses.items())
-
-    def _weigh(self, task: str, loss: torch.Tensor) -> torch.Tensor:
-        loss = self.config.loss_weights[task] * loss
-        if self.log_variances is None:
-            return loss
-        # https://arxiv.org/abs/1705.07115, equation 10, left alone where the batch has no label for the task.
-        log_variance = self.log_variances[TASKS.index(task)]
-        return torch.where(loss > 0, torch.exp(-log_variance) * loss + log_variance / 2, loss)
+            output.loss = sum(losses.values())
 
     def _spec_augment(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Zero random blocks of frames and of channels of `(batch, frames, channels)`, in training only."""

@@ -11,6 +11,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(2)
 
 ROOT = Path(__file__).resolve().parents[1]
+MINI_SEQD = str(ROOT / "dataset_scripts" / "seqd_mini")
 SHARED = Path(os.environ.get("SPEECHEQ_SHARED", ROOT.parent / "shared"))
 
 _TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}

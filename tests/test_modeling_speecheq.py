@@ -71,7 +71,7 @@ def test_every_head_learns(backbone_config):
     output = model(**processor([waveform(1.0), waveform(2.0)], sampling_rate=16_000), **labels())
     output.loss.backward()
     for name, parameter in model.named_parameters():
-        if "head" in name or name == "layer_weights":
+        if "head" in name or "layer_mix" in name:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
     backbone = [p.grad.abs().sum() for p in model.backbone.parameters() if p.requires_grad and p.grad is not None]
     assert sum(backbone) > 0
@@ -153,7 +153,7 @@ def test_the_loss_is_the_weighted_sum_of_the_tasks(whisper_config):
 
 def test_uncertainty_weighting_follows_kendall(whisper_config):
     model, processor = build(whisper_config, uncertainty_weighting=True)
-    model.log_variances.data = torch.tensor([0.0, 1.0, 0.0, math.log(2)])
+    model.uncertainty_weights.log_variances.data = torch.tensor([0.0, 1.0, 0.0, math.log(2)])
     output = model(**processor([waveform(1.0), waveform(2.0)], sampling_rate=16_000), **labels())
     expected = output.esc_loss + output.eis_loss / math.e + 0.5 + output.phoneme_loss
     expected = expected + output.gender_loss / 2 + math.log(2) / 2

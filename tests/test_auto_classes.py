@@ -1,0 +1,99 @@
+"""Claims about `trust_remote_code`: a saved folder, and the repository itself, work where `speecheq` cannot be imported."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, TINY_BACKBONES, waveform
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.processing_speecheq import SpeechEQProcessor
+from speecheq.training.hub import save_for_hub
+
+WITHOUT_SPEECHEQ = """
+import sys
+sys.modules["speecheq"] = None
+import numpy as np, torch
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor
+folder = {folder!r}
+"""
+LOGITS = ("esc_logits", "eis_logits", "phoneme_logits", "gender_logits")
+
+
+def run(code: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProcess:
+    """Run code in a fresh process, elsewhere, with a fresh cache for remote code."""
+    environment = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "", "OMP_NUM_THREADS": "2"}
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_SPEECHEQ.format(folder=str(folder)) + code],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["whisper", "wav2vec2", "wav2vec2-bert"])
+def saved(request, tmp_path) -> tuple[SpeechEQModel, SpeechEQProcessor, Path]:
+    torch.manual_seed(0)
+    model = SpeechEQModel(SpeechEQConfig(backbone_config=dict(TINY_BACKBONES[request.param]), phoneme_labels=["<blank>", "a"])).eval()
+    processor = SpeechEQProcessor.for_config(model.config)
+    return model, processor, save_for_hub(model, processor, tmp_path / "saved")
+
+
+def test_the_auto_classes_give_the_same_logits_without_speecheq(saved, tmp_path):
+    model, processor, folder = saved
+    audio = waveform(1.0)
+    np.save(tmp_path / "audio.npy", audio)
+    code = f"""
+config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
+model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
+processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
+assert config.phoneme_labels == ["<blank>", "a"] == processor.phoneme_labels
+audio = np.load("audio.npy")
+inputs = processor(audio, sampling_rate=16000)
+same = extractor(audio, sampling_rate=16000)
+assert all(inputs[name].equal(same[name]) for name in same)
+with torch.no_grad():
+    output = model(**inputs)
+np.savez("logits.npz", **{{name: getattr(output, name).numpy() for name in {LOGITS!r}}})
+print([type(thing).__module__.split(".")[0] for thing in (model, processor, extractor)])
+"""
+    result = run(code, folder, tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "['transformers_modules', 'transformers_modules', 'transformers_modules']" in result.stdout
+    with torch.no_grad():
+        expected = model(**processor(audio, sampling_rate=16_000))
+    logits = np.load(tmp_path / "logits.npz")
+    for name in LOGITS:
+        np.testing.assert_allclose(logits[name], getattr(expected, name).numpy(), atol=1e-5)
+
+
+def test_the_repository_root_loads_as_it_lies(tmp_path):
+    code = """
+config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
+model = AutoModel.from_config(config, trust_remote_code=True).eval()
+processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
+assert extractor.to_dict() == processor.feature_extractor.to_dict()
+output = model(**processor(np.ones(8000, np.float32) / 10, sampling_rate=16000))
+print(output.esc_logits.shape, output.phoneme_logits.shape[-1] == len(config.phoneme_labels))
+"""
+    result = run(code, ROOT, tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "torch.Size([1, 12]) True" in result.stdout
+
+
+@pytest.mark.parametrize("place", ["file", "argument"])
+def test_a_misspelt_field_is_named(place, whisper_config, tmp_path):
+    model = SpeechEQModel(SpeechEQConfig(backbone_config=whisper_config))
+    folder = save_for_hub(model, SpeechEQProcessor.for_config(model.config), tmp_path / "saved")
+    argument = ", poolin='attentive'" if place == "argument" else ""
+    if place == "file":
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"poolin": "attentive"}))
+    result = run(f"AutoModel.from_pretrained(folder, trust_remote_code=True{argument})", folder, tmp_path)
+    assert result.returncode != 0
+    assert "'poolin'" in result.stderr.splitlines()[-1]

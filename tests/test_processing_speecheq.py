@@ -1,0 +1,128 @@
+"""Claims about the processor, for every backbone and for bad input."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import waveform
+from transformers import WhisperFeatureExtractor
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.processing_speecheq import SpeechEQFeatureExtractor, SpeechEQProcessor, to_mono_16khz
+
+
+@pytest.fixture
+def processor(whisper_config) -> SpeechEQProcessor:
+    return SpeechEQProcessor.for_config(
+        SpeechEQConfig(backbone_config=whisper_config, phoneme_labels=["<blank>", "a", "t͡ʃ", "ɨ"])
+    )
+
+
+def test_an_utterance_is_the_same_alone_and_in_a_batch(backbone_config):
+    processor = SpeechEQProcessor.for_config(SpeechEQConfig(backbone_config=backbone_config))
+    short, long = waveform(0.3), waveform(1.0, seed=1)
+    name = processor.feature_extractor.model_input_names[0]
+    alone, batch = processor(short, sampling_rate=16_000), processor([long, short], sampling_rate=16_000)
+    real = int(batch["attention_mask"][1].sum())
+    assert real == alone["attention_mask"].sum()
+    in_batch = batch[name][1, :, :real] if backbone_config["model_type"] == "whisper" else batch[name][1, :real]
+    torch.testing.assert_close(in_batch, alone[name][0])
+
+
+def test_whisper_features_on_30_seconds_are_the_stock_ones():
+    audio = waveform(30.0)
+    ours = SpeechEQFeatureExtractor("whisper")(audio, sampling_rate=16_000)["input_features"]
+    stock = WhisperFeatureExtractor()(audio, sampling_rate=16_000, return_tensors="pt")["input_features"]
+    torch.testing.assert_close(ours, stock)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000])
+def test_any_rate_becomes_16_khz(rate):
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32) * 0.5
+    resampled = to_mono_16khz(tone, rate)
+    expected = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000) * 0.5
+    assert abs(len(resampled) - 16_000) <= 1
+    assert np.abs(resampled[1000:15_000] - expected[1000:15_000]).max() < 0.01
+
+
+def test_channels_are_averaged_whichever_axis_they_are_on():
+    left, right = waveform(0.5, seed=1), waveform(0.5, seed=2)
+    expected = (left + right) / 2
+    for stereo in (np.stack([left, right]), np.stack([left, right], axis=1)):
+        np.testing.assert_allclose(to_mono_16khz(stereo, 16_000), expected, atol=1e-7)
+    surround = np.stack([left] * 6, axis=1)
+    np.testing.assert_allclose(to_mono_16khz(surround, 16_000), left, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "offset"), [(np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 128, 128)]
+)
+def test_integer_pcm_is_scaled_to_full_range(dtype, scale, offset):
+    audio = waveform(0.5)
+    pcm = (audio.astype(np.float64) * scale + offset).round().astype(dtype)
+    np.testing.assert_allclose(to_mono_16khz(pcm, 16_000), audio, atol=1 / 128)
+
+
+def test_all_ways_to_pass_one_utterance_agree(processor):
+    audio = waveform(0.5)
+    expected = processor(audio, sampling_rate=16_000)["input_features"]
+    for same in (audio.tolist(), [audio], torch.tensor(audio), [torch.tensor(audio)], audio[None], audio.astype("f8")):
+        torch.testing.assert_close(processor(same, sampling_rate=16_000)["input_features"], expected)
+    stereo = np.stack([audio, audio], axis=1)
+    torch.testing.assert_close(processor(stereo, sampling_rate=16_000)["input_features"], expected)
+
+
+NOISE = waveform(0.5)
+NAN = np.where(np.arange(8000) == 7, np.nan, NOISE)
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "error", "message"),
+    [
+        (np.zeros(0, np.float32), 16_000, ValueError, "audio must not be empty; got 0 samples in item 0"),
+        ([NOISE, []], 16_000, ValueError, "audio must not be empty; got 0 samples in item 1"),
+        ([], 16_000, ValueError, "at least one utterance; got an empty list"),
+        (np.zeros(1, np.float32), 16_000, ValueError, r"last at least 0.05 s; got 0.0001 s \(1 samples\)"),
+        (NAN, 16_000, ValueError, "audio must be finite; got 1 NaN or infinite samples in item 0"),
+        (NOISE * np.inf, 16_000, ValueError, "audio must be finite"),
+        (NOISE * 30_000, 16_000, ValueError, r"floats in \[-1, 1\] or integer PCM; got a peak of"),
+        (NOISE, None, ValueError, "sampling_rate must be given; got None"),
+        (NOISE, 0, ValueError, r"sampling_rate must lie in \[4000, 384000\] Hz; got 0"),
+        (NOISE, 16, ValueError, "sampling_rate must lie in"),
+        (NOISE, "16000", TypeError, "sampling_rate must be a number; got '16000'"),
+        ("speech.wav", 16_000, TypeError, r"audio must be an array of samples; got str in item 0\. Read the file"),
+        ({"array": NOISE}, 16_000, TypeError, "audio must be an array of samples; got dict"),
+        (np.array(["a", "b"]), 16_000, TypeError, "audio must be floats in .* or integer PCM; got dtype <U1"),
+        (NOISE.astype(complex), 16_000, TypeError, "got dtype complex128"),
+        (np.stack([NOISE, NOISE]), 16_000, ValueError, r"shape \(2, 8000\) can be a batch or several channels"),
+        ([np.zeros((20, 20, 20), np.float32)], 16_000, ValueError, r"got shape \(20, 20, 20\) in item 0"),
+    ],
+)
+def test_bad_input_gets_a_clear_error(processor, audio, rate, error, message):
+    with pytest.raises(error, match=message):
+        processor(audio, sampling_rate=rate)
+
+
+def test_silence_gives_finite_features(backbone_config):
+    processor = SpeechEQProcessor.for_config(SpeechEQConfig(backbone_config=backbone_config))
+    batch = processor(np.zeros(8000, np.float32), sampling_rate=16_000)
+    assert batch[processor.feature_extractor.model_input_names[0]].isfinite().all()
+
+
+def test_phonemes_become_ids_and_come_back(processor):
+    batch = processor([NOISE, NOISE], sampling_rate=16_000, phonemes=[["t͡ʃ", "a", "ɨ"], None])
+    assert batch["phoneme_labels"].tolist() == [[2, 1, 3], [-100, -100, -100]]
+    logits = torch.nn.functional.one_hot(torch.tensor([[2, 2, 0, 1, 1, 0, 1, 3, 3]]), 4).float()
+    assert processor.decode_phonemes(logits) == [["t͡ʃ", "a", "a", "ɨ"]]
+    assert processor.decode_phonemes(logits, torch.tensor([5])) == [["t͡ʃ", "a"]]
+
+
+def test_an_unknown_phoneme_is_named(processor):
+    with pytest.raises(ValueError, match="phonemes must be among the 3 symbols of `phoneme_labels`; got 'ʒ'"):
+        processor.encode_phonemes(["a", "ʒ"])
+
+
+def test_saving_and_loading_keeps_the_inventory(processor, tmp_path):
+    processor.save_pretrained(tmp_path)
+    loaded = SpeechEQProcessor.from_pretrained(tmp_path)
+    assert loaded.phoneme_labels == processor.phoneme_labels
+    assert loaded.feature_extractor.to_dict() == processor.feature_extractor.to_dict()
