@@ -1,0 +1,47 @@
+"""Claims about waveform augmentation."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import waveform
+
+from speecheq.training.augmentation import WaveformAugmentation
+
+
+def test_probability_zero_changes_nothing():
+    np.testing.assert_array_equal(WaveformAugmentation(0.0)(waveform(0.5)), waveform(0.5))
+
+
+def test_torch_seed_decides():
+    augment, results = WaveformAugmentation(0.8), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        results.append(augment(waveform(0.5)))
+    np.testing.assert_array_equal(results[0], results[1])
+    assert results[0].shape != results[2].shape or not np.array_equal(results[0], results[2])
+
+
+def test_results_stay_finite_and_in_range():
+    augment = WaveformAugmentation(1.0, gain_db=30)
+    for seed, audio in enumerate([waveform(0.05), waveform(0.5), np.zeros(8000, np.float32), np.ones(8000, np.float32)]):
+        torch.manual_seed(seed)
+        result = augment(audio)
+        assert result.dtype == np.float32
+        assert np.isfinite(result).all()
+        assert np.abs(result).max() <= 1
+        assert len(result) >= 0.05 * 16_000
+
+
+def test_speed_changes_the_length_within_its_range():
+    augment = WaveformAugmentation(1.0, speed=0.1)
+    lengths = [len(augment._change_speed(waveform(1.0), np.random.default_rng(seed))) for seed in range(40)]
+    assert 16_000 / 1.1 - 2 <= min(lengths) < 15_500
+    assert 16_500 < max(lengths) <= 16_000 / 0.9 + 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_keeps_the_signal_to_noise_ratio(seed):
+    audio = waveform(1.0)
+    noisy = WaveformAugmentation(1.0, snr_db=(20.0, 20.0))._add_noise(audio, np.random.default_rng(seed))
+    ratio = np.mean(audio**2) / np.mean((noisy - audio) ** 2)
+    assert 10 * np.log10(ratio) == pytest.approx(20, abs=0.01)

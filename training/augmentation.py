@@ -1,0 +1,63 @@
+"""Waveform augmentation: speed, gain and noise.
+
+Speed (with pitch, as in https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html) makes new speakers of those
+in the training set; gain and noise make new rooms and microphones.
+"""
+
+import numpy as np
+import soxr
+import torch
+from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
+
+
+class WaveformAugmentation:
+    """Change the speed, the loudness and the noise of an utterance, each with the same probability.
+
+    Random numbers come from torch's generator, whose state the Trainer keeps in its checkpoints.
+
+    Args:
+        probability (`float`, *optional*, defaults to 0.5): of each of the three changes.
+        speed (`float`, *optional*, defaults to 0.1): largest change of speed, 0.1 for 0.9 to 1.1.
+        gain_db (`float`, *optional*, defaults to 6): largest change of level, in dB.
+        snr_db (`tuple[float, float]`, *optional*, defaults to `(10, 35)`): range of signal-to-noise ratios, in dB. The
+            noise is white or pink.
+    """
+
+    def __init__(
+        self,
+        probability: float = 0.5,
+        speed: float = 0.1,
+        gain_db: float = 6.0,
+        snr_db: tuple[float, float] = (10.0, 35.0),
+    ):
+        self.probability = probability
+        self.speed = speed
+        self.gain_db = gain_db
+        self.snr_db = snr_db
+
+    def __call__(self, waveform: np.ndarray) -> np.ndarray:
+        """`np.ndarray` of shape `(samples,)` at 16 kHz in; of another length, in `[-1, 1]`, out."""
+        random = np.random.default_rng(int(torch.randint(2**31, ())))
+        changes = (self._change_speed, self._change_gain, self._add_noise)
+        for change, chosen in zip(changes, random.uniform(size=3) < self.probability, strict=True):
+            if chosen:
+                waveform = change(waveform, random)
+        return waveform.clip(-1, 1).astype(np.float32)
+
+    def _change_speed(self, waveform, random):
+        factor = 1 + random.uniform(-self.speed, self.speed)
+        if len(waveform) / factor < 2 * MIN_SECONDS * SAMPLING_RATE:
+            return waveform
+        return soxr.resample(waveform, SAMPLING_RATE * factor, SAMPLING_RATE, quality="MQ")
+
+    def _change_gain(self, waveform, random):
+        return waveform * 10 ** (random.uniform(-self.gain_db, self.gain_db) / 20)
+
+    def _add_noise(self, waveform, random):
+        noise = random.normal(size=len(waveform))
+        if random.uniform() < 0.5:  # pink: power falls as 1 / frequency
+            spectrum = np.fft.rfft(noise)
+            spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
+            noise = np.fft.irfft(spectrum, len(waveform))
+        power = np.mean(np.square(waveform)) / 10 ** (random.uniform(*self.snr_db) / 10)
+        return waveform + noise * np.sqrt(power / max(np.mean(np.square(noise)), 1e-12))

@@ -1,0 +1,286 @@
+"""SEQD rows to batches of tensors."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+import soundfile
+import torch
+from datasets import Audio, get_dataset_config_names, get_dataset_split_names, load_dataset
+from speecheq.configuration_speecheq import CTC_BLANK, SpeechEQConfig
+from speecheq.losses_speecheq import MISSING
+from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
+
+REQUIRED_COLUMNS = ("audio", "corpus", "speaker_id", "duration", "esc", "native_label")
+SPLITS = ("train", "validation", "test")
+
+
+def load_seqd(
+    name_or_path: str, config: str = "all", max_seconds: float | None = None, corpora: Sequence[str] | None = None
+) -> dict[str, datasets.Dataset]:
+    """Load the three splits of a SEQD, audio left encoded.
+
+    Args:
+        name_or_path (`str`): a folder built by `speecheq.dataset_scripts.build`, or a dataset repository on the Hub.
+        config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
+        max_seconds (`float`, *optional*): leave out longer utterances, and say how many.
+        corpora (`Sequence[str]`, *optional*): keep these corpora only.
+
+    Returns:
+        `dict[str, datasets.Dataset]`: `train`, `validation` and `test`.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if the configuration, a split or a column is missing, or nothing is left of a split.
+    """
+    looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") != 1
+    if looks_local and not Path(name_or_path).expanduser().is_dir():
+        raise FileNotFoundError(
+            f"load_seqd: dataset must be a folder or a Hub repository; got {name_or_path!r}. "
+            "Build one with `python -m speecheq.dataset_scripts.build --help`."
+        )
+    name_or_path = str(Path(name_or_path).expanduser()) if looks_local else name_or_path
+    _check_choice("dataset_config", config, get_dataset_config_names(name_or_path))
+    available = get_dataset_split_names(name_or_path, config)
+    splits = {}
+    for split in SPLITS:
+        _check_choice("split", split, available)
+        rows = load_dataset(name_or_path, config, split=split)
+        missing = [column for column in REQUIRED_COLUMNS if column not in rows.column_names]
+        if missing:
+            raise ValueError(f"load_seqd: {name_or_path} must have the columns of SEQD; {', '.join(missing)} missing.")
+        splits[split] = _select(rows.cast_column("audio", Audio(decode=False)), split, max_seconds, corpora)
+    return splits
+
+
+def phoneme_inventory(rows: datasets.Dataset) -> list[str]:
+    """The CTC blank and the IPA symbols of the rows, sorted."""
+    symbols = {symbol for row in rows["phonemes"] for symbol in row or []} if "phonemes" in rows.column_names else set()
+    return [CTC_BLANK, *sorted(symbols)]
+
+
+def label_spaces(splits: dict[str, datasets.Dataset]) -> dict[str, dict[str, list[str]]]:
+    """Each corpus's own labels in all splits, with their fine classes: corpus -> native label -> set."""
+    spaces: dict[str, dict[str, list[str]]] = {}
+    for rows in splits.values():
+        for corpus, label, esc in zip(rows["corpus"], rows["native_label"], rows["esc"], strict=True):
+            if label is not None and esc:
+                spaces.setdefault(corpus, {})[label] = list(esc)
+    return spaces
+
+
+def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
+    """What a user should know before training: tasks without labels, classes and corpora absent from train."""
+    notes = []
+    train = splits["train"]
+    for task, column in {"EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
+        labelled = {
+            corpus
+            for corpus, value in zip(train["corpus"], _column(train, column), strict=True)
+            if value is not None and value != []
+        }
+        without = sorted(set(train["corpus"]) - labelled)
+        if without:
+            notes.append(f"{task}: no labels in {', '.join(without)}; these corpora train the other tasks.")
+    seen = {(row_corpus, label) for row_corpus, label in zip(train["corpus"], train["native_label"], strict=True)}
+    for split in ("validation", "test"):
+        pairs = zip(splits[split]["corpus"], splits[split]["native_label"], strict=True)
+        for corpus, label in sorted({pair for pair in pairs if pair[1] is not None} - seen):
+            notes.append(f"ESC: class {label!r} of {corpus} is in {split} but absent from train.")
+    return notes
+
+
+def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balance: float) -> np.ndarray:
+    """How often each row should be drawn, relative to the mean row.
+
+    A corpus of `n` of all `N` rows is drawn as if it had `n^(1 - corpus_balance)` parts, a class within its corpus
+    likewise: 0 leaves the data as they are, 1 makes all corpora, or all classes of a corpus, equally frequent.
+
+    Args:
+        rows (`datasets.Dataset`): with columns `corpus` and `native_label`.
+        corpus_balance (`float`): in `[0, 1]`.
+        class_balance (`float`): in `[0, 1]`.
+
+    Returns:
+        `np.ndarray` of shape `(len(rows),)`, mean 1.
+    """
+    corpora, classes = list(rows["corpus"]), list(zip(rows["corpus"], rows["native_label"], strict=True))
+    corpus_count, class_count = Counter(corpora), Counter(classes)
+    within = {pair: count ** (1 - class_balance) for pair, count in class_count.items()}
+    total = Counter()
+    for (corpus, _), share in within.items():
+        total[corpus] += share
+    weights = np.array(
+        [
+            corpus_count[pair[0]] ** (1 - corpus_balance) * within[pair] / total[pair[0]] / class_count[pair]
+            for pair in classes
+        ]
+    )
+    return weights / weights.mean()
+
+
+class SpeechDataset(torch.utils.data.Dataset):
+    """Rows of SEQD with their audio decoded, and augmented if asked.
+
+    Args:
+        rows (`datasets.Dataset`): as [`load_seqd`] gives them.
+        augment (`Callable`, *optional*): takes and gives a waveform of shape `(samples,)` at 16 kHz.
+    """
+
+    def __init__(self, rows: datasets.Dataset, augment: Callable[[np.ndarray], np.ndarray] | None = None):
+        self.rows = rows
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict:
+        row = dict(self.rows[int(index)])
+        audio = row.pop("audio")
+        samples, rate = soundfile.read(
+            io.BytesIO(audio["bytes"]) if audio["bytes"] else audio["path"], dtype="float32"
+        )
+        waveform = to_mono_16khz(samples, rate)
+        row["waveform"] = self.augment(waveform) if self.augment else waveform
+        return row
+
+
+class Collator:
+    """Items of [`SpeechDataset`] to a batch with the inputs and all four kinds of labels, present or missing.
+
+    Args:
+        processor ([`SpeechEQProcessor`]): of the model.
+        config ([`SpeechEQConfig`]): of the model.
+        use_votes (`bool`, *optional*, defaults to `True`): where the raters' votes are known, learn their distribution
+            instead of the corpus's one label.
+    """
+
+    def __init__(self, processor: SpeechEQProcessor, config: SpeechEQConfig, use_votes: bool = True):
+        self.processor = processor
+        self.esc_labels = list(config.esc_labels)
+        self.gender_labels = list(config.gender_labels)
+        self.known_phonemes = set(config.phoneme_labels[1:])
+        self.use_votes = use_votes
+
+    def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
+        batch = self.processor([item["waveform"] for item in items], sampling_rate=SAMPLING_RATE)
+        targets = [self.esc_target(item) for item in items]
+        esc = torch.zeros(len(items), max(len(target) for target in targets), len(self.esc_labels))
+        for row, target in zip(esc, targets, strict=True):
+            row[: len(target)] = target
+        batch["esc_labels"] = esc
+        batch["eis_labels"] = torch.tensor([self.eis_target(item) for item in items])
+        batch["phoneme_labels"] = pad_labels([self.phoneme_target(item) for item in items])
+        batch["gender_labels"] = torch.tensor([self.gender_target(item) for item in items])
+        return dict(batch)
+
+    def esc_target(self, item: dict) -> torch.Tensor:
+        """`(sets, classes)`: the weight of each set on its members; all 1 where there is no label."""
+        votes = item.get("esc_votes") if self.use_votes else None
+        sets = [(vote["esc"], vote["weight"]) for vote in votes] if votes else [(item.get("esc"), 1.0)]
+        if not sets[0][0]:
+            return torch.ones(1, len(self.esc_labels))
+        unknown = sorted({label for labels, _ in sets for label in labels} - set(self.esc_labels))
+        if unknown:
+            raise ValueError(
+                f"Collator: esc must be among {', '.join(self.esc_labels)}; got {', '.join(unknown)} in {item.get('id')}."
+            )
+        return torch.tensor([[weight * (label in labels) for label in self.esc_labels] for labels, weight in sets])
+
+    @staticmethod
+    def eis_target(item: dict) -> list[float]:
+        low, high = item.get("eis_low"), item.get("eis_high")
+        return [float(MISSING)] * 2 if low is None or high is None else [low, high]
+
+    def phoneme_target(self, item: dict) -> list[int]:
+        """Ids of the phonemes. A symbol that train never had cannot be learned from validation: it is left out."""
+        return self.processor.encode_phonemes(
+            [symbol for symbol in item.get("phonemes") or [] if symbol in self.known_phonemes]
+        )
+
+    def gender_target(self, item: dict) -> int:
+        gender = item.get("gender")
+        if gender is not None and gender not in self.gender_labels:
+            raise ValueError(
+                f"Collator: gender must be among {', '.join(self.gender_labels)}; got {gender!r} in {item.get('id')}."
+            )
+        return MISSING if gender is None else self.gender_labels.index(gender)
+
+
+class BalancedLengthSampler(torch.utils.data.Sampler):
+    """Rows drawn by weight, then batched with others of about their length.
+
+    A row of weight `w` comes `floor(w)` times in an epoch, and once more with the probability of the rest. Neighbourhoods
+    of 50 batches are sorted by length, as in transformers' `LengthGroupedSampler`. The order follows from seed and epoch
+    alone, so that a resumed run sees what an uninterrupted one sees.
+
+    Args:
+        lengths (`Sequence[float]`): of each row, in any unit.
+        weights (`np.ndarray` of shape `(rows,)`): mean 1, see [`sampling_weights`].
+        batch_size (`int`): rows per step.
+        seed (`int`, *optional*, defaults to 0): of the order.
+    """
+
+    def __init__(self, lengths: Sequence[float], weights: np.ndarray, batch_size: int, seed: int = 0):
+        self.lengths = np.asarray(lengths, dtype=np.float64)
+        self.weights = weights
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int):
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self):
+        random = np.random.default_rng([self.seed, self.epoch])
+        # Systematic resampling: exactly len(self) draws, each row within one of its weight.
+        edges = np.cumsum(self.weights) / self.weights.sum() * len(self)
+        drawn = np.searchsorted(edges, np.arange(len(self)) + random.uniform(), side="right").clip(max=len(self) - 1)
+        drawn = random.permutation(drawn)
+        size = 50 * self.batch_size
+        batches = []
+        for start in range(0, len(drawn), size):
+            block = drawn[start : start + size]
+            block = block[np.argsort(-self.lengths[block], kind="stable")]
+            batches += [block[at : at + self.batch_size] for at in range(0, len(block), self.batch_size)]
+        # The longest batch first, so that memory runs out at once or never; a short last batch stays last.
+        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []
+        order = random.permutation(len(batches))
+        if len(order):
+            longest = max(order, key=lambda index: self.lengths[batches[index]].max())
+            order = [longest, *(index for index in order if index != longest)]
+        return iter([int(row) for batch in [batches[index] for index in order] + last for row in batch])
+
+
+def _check_choice(field: str, value: str, options: Sequence[str]):
+    if value not in options:
+        raise ValueError(f"load_seqd: {field} must be one of {', '.join(sorted(options)[:10])}; got {value!r}.")
+
+
+def _column(rows: datasets.Dataset, name: str) -> list:
+    return list(rows[name]) if name in rows.column_names else [None] * len(rows)
+
+
+def _select(rows: datasets.Dataset, split: str, max_seconds, corpora) -> datasets.Dataset:
+    if corpora:
+        unknown = sorted(set(corpora) - set(rows["corpus"]))
+        if unknown and split == "train":
+            raise ValueError(
+                f"load_seqd: corpora must be among {', '.join(sorted(set(rows['corpus'])))}; got {', '.join(unknown)}."
+            )
+        keep = [index for index, corpus in enumerate(rows["corpus"]) if corpus in corpora]
+        rows = rows.select(keep)
+    if max_seconds:
+        keep = [index for index, seconds in enumerate(rows["duration"]) if seconds <= max_seconds]
+        if len(keep) < len(rows):
+            print(f"{split}: {len(rows) - len(keep)} utterances longer than {max_seconds:g} s are left out.")
+        rows = rows.select(keep)
+    if not len(rows):
+        raise ValueError(f"load_seqd: split {split!r} must not be empty. Loosen max_seconds or corpora.")
+    return rows

@@ -1,0 +1,62 @@
+"""Score a saved model on a SEQD: `python -m speecheq.training.evaluate runs/speecheq --dataset seqd`.
+
+With `--floor ENCODER` the same command scores a linear probe of that frozen encoder on the same split.
+"""
+
+import argparse
+import tempfile
+
+from speecheq.metrics.scores import table
+from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.processing_speecheq import SpeechEQProcessor
+from speecheq.training.data import SPLITS, label_spaces, load_seqd
+from speecheq.training.probe import probe_scores
+from speecheq.training.trainer import SpeechEQTrainer
+from transformers import TrainingArguments
+
+
+def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16: bool = False) -> dict[str, float]:
+    """Score a model on one split, in the corpora's own label spaces and at every scale.
+
+    Args:
+        model (`str`): a saved model's folder or Hub repository.
+        dataset (`str`): a SEQD's folder or Hub repository.
+        config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
+        split (`str`, *optional*, defaults to `"test"`): `train`, `validation` or `test`.
+        bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
+
+    Returns:
+        `dict[str, float]`: see `speecheq.metrics.scores`.
+    """
+    splits = load_seqd(dataset, config, max_seconds=30)
+    shared = sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"]))
+    print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(folder, per_device_eval_batch_size=32, report_to="none", bf16_full_eval=bf16)
+        trainer = SpeechEQTrainer(
+            SpeechEQModel.from_pretrained(model),
+            arguments,
+            SpeechEQProcessor.from_pretrained(model),
+            label_spaces=label_spaces(splits),
+        )
+        return trainer.score_rows(splits[split])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder or Hub repository of a trained model")
+    parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
+    parser.add_argument("--dataset_config", default="all", help="a corpus, or all")
+    parser.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument("--bf16", action="store_true", help="predict in bfloat16")
+    parser.add_argument("--floor", metavar="ENCODER", help="also score a linear probe of this frozen encoder")
+    options = parser.parse_args()
+    scores = evaluate(options.model, options.dataset, options.dataset_config, options.split, options.bf16)
+    print(f"\n{options.model}, {options.split} split:\n\n{table(scores)}")
+    if options.floor:
+        floor = probe_scores(options.floor, load_seqd(options.dataset, options.dataset_config, max_seconds=30))
+        print(f"\nLinear probe of the frozen {options.floor}, one per corpus, test split:\n\n{table(floor)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""A trained model as a folder that the Auto classes load with `trust_remote_code=True`."""
+
+from pathlib import Path
+
+from huggingface_hub import ModelCard, ModelCardData
+from peft import PeftModel
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.metrics.scores import table
+from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.processing_speecheq import SpeechEQFeatureExtractor, SpeechEQProcessor
+
+CARD_TEMPLATE = Path(__file__).with_name("model_card.md")
+
+
+def save_for_hub(model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor, folder: str | Path) -> Path:
+    """Write weights (safetensors), configuration with `auto_map`, processor and the code that reads them.
+
+    Args:
+        model ([`SpeechEQModel`] or a `PeftModel` of one): adapters are merged into the weights.
+        processor ([`SpeechEQProcessor`]): of the model.
+        folder (`str` or `Path`): made if need be; must not be the folder of the code itself.
+    """
+    SpeechEQConfig.register_for_auto_class()
+    SpeechEQModel.register_for_auto_class("AutoModel")
+    SpeechEQFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
+    SpeechEQProcessor.register_for_auto_class("AutoProcessor")
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return Path(folder)
+
+
+def write_card(folder: str | Path, scores: dict[str, float], facts: dict) -> Path:
+    """Write `README.md`, the model card, from a run's own scores.
+
+    Args:
+        folder (`str` or `Path`): of the saved model.
+        scores (`dict[str, float]`): as `speecheq.metrics.scores` names them, on the test split.
+        facts (`dict`): `corpora` (name -> dict of `language`, `license`, `speakers`, `utterances`, `synthetic`),
+            `backbone`, `tuning`, `dataset`, `shared_speakers` (test speakers seen in training, a list), `command`.
+    """
+    licenses = sorted({corpus["license"] for corpus in facts["corpora"].values()})
+    data = ModelCardData(
+        language=sorted({corpus["language"] for corpus in facts["corpora"].values()}),
+        license="other",
+        license_name="terms-of-the-training-corpora",
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=["speech-emotion-recognition", "speecheq", *(["synthetic-data"] if facts["synthetic"] else [])],
+        model_name="SpeechEQ",
+    )
+    card = ModelCard.from_template(
+        data, template_path=str(CARD_TEMPLATE), scores=table(scores), licenses=licenses, **facts
+    )
+    path = Path(folder) / "README.md"
+    card.save(path)
+    return path

@@ -1,0 +1,239 @@
+"""The Trainer of SpeechEQ: balanced batches of like lengths, each task's loss logged, all four tasks scored."""
+
+from collections import defaultdict
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from speecheq.configuration_speecheq import TASKS
+from speecheq.losses_speecheq import MISSING
+from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
+from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.training.data import BalancedLengthSampler, Collator, SpeechDataset, sampling_weights
+from torch import nn
+from transformers import Trainer
+
+LABEL_NAMES = [f"{task}_labels" for task in TASKS]
+TUNINGS = ("frozen", "lora", "full")
+_HEADS = ("layer_mix", "esc_head", "eis_head", "phoneme_head", "gender_head", "uncertainty_weights")
+
+
+def prepare_tuning(
+    model: SpeechEQModel, tuning: str, lora_rank: int = 8, frozen_layers: int = 0
+) -> SpeechEQModel | PeftModel:
+    """Choose what of the encoder learns. The heads always do.
+
+    Args:
+        model ([`SpeechEQModel`]): to train.
+        tuning (`str`): `frozen` (heads only), `lora` (heads, and adapters in the encoder's linear layers:
+            https://arxiv.org/abs/2106.09685) or `full`.
+        lora_rank (`int`, *optional*, defaults to 8): rank of the adapters; alpha is twice the rank.
+        frozen_layers (`int`, *optional*, defaults to 0): with `full` and `lora`, the first layers that do not learn; if
+            positive, nor does what comes before them.
+
+    Raises:
+        ValueError: if `tuning` is another word, or there are not so many layers.
+    """
+    if tuning not in TUNINGS:
+        raise ValueError(f"prepare_tuning: tuning must be one of {', '.join(TUNINGS)}; got {tuning!r}.")
+    layers = encoder_layers(model)
+    if not 0 <= frozen_layers <= len(layers):
+        raise ValueError(f"prepare_tuning: frozen_layers must lie in [0, {len(layers)}]; got {frozen_layers}.")
+    if tuning == "lora":
+        heads = [name for name in _HEADS if getattr(model, name, None) is not None]
+        return get_peft_model(
+            model,
+            LoraConfig(
+                r=lora_rank,
+                lora_alpha=2 * lora_rank,
+                lora_dropout=0.05,
+                target_modules=lora_targets(model, frozen_layers),
+                modules_to_save=heads,
+            ),
+        )
+    if tuning == "frozen" or frozen_layers:
+        model.backbone.requires_grad_(False)
+    if tuning == "full" and frozen_layers:
+        for module in [*layers[frozen_layers:], *_after_layers(model)]:
+            module.requires_grad_(True)
+    return model
+
+
+def encoder_layers(model: SpeechEQModel) -> nn.ModuleList:
+    """The transformer layers of the model's encoder, first to last."""
+    backbone = model.backbone
+    return backbone.layers if hasattr(backbone, "layers") else backbone.encoder.layers
+
+
+def lora_targets(model: SpeechEQModel, frozen_layers: int = 0) -> list[str]:
+    """Names of the linear layers that LoRA adapts, relative to the model.
+
+    WavLM's four attention projections are left out: its attention reads their weights without calling them, and an
+    adapter there would be silently inert.
+    """
+    inert = ("q_proj", "k_proj", "v_proj", "out_proj") if model.config.backbone_config.model_type == "wavlm" else ()
+    adapted = {id(module) for layer in encoder_layers(model)[frozen_layers:] for module in layer.modules()}
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and id(module) in adapted and not name.endswith(inert)
+    ]
+
+
+def score(predictions: tuple, rows, config, decode_phonemes, label_spaces=None) -> dict[str, float]:
+    """Score all four tasks; see `speecheq.metrics.scores` for the names.
+
+    Args:
+        predictions (`tuple[np.ndarray, ...]`): ESC probabilities `(n, classes)`, EIS values `(n,)`, phoneme ids `(n, frames)`
+            with -100 on padding, gender ids `(n,)`.
+        rows (`datasets.Dataset`): the references, in the same order.
+        config ([`SpeechEQConfig`]): label sets.
+        decode_phonemes (`Callable`): ids to IPA symbols.
+        label_spaces (`dict`, *optional*): as [`~speecheq.training.data.label_spaces`] gives them; by default the labels
+            of the rows alone.
+    """
+    esc, eis, phonemes, gender = predictions
+    column = {name: list(rows[name]) if name in rows.column_names else [None] * len(rows) for name in (
+        "corpus", "esc", "native_label", "eis_low", "eis_high", "phonemes", "gender",
+    )}  # fmt: skip
+    genders = [None if name is None else config.gender_labels.index(name) for name in column["gender"]]
+    corpora = column["corpus"]
+    return {
+        **esc_scores(
+            esc,
+            column["esc"],
+            column["native_label"],
+            corpora,
+            labels=config.esc_labels,
+            scales=config.esc_scales,
+            label_spaces=label_spaces,
+        ),
+        **eis_scores(eis, column["eis_low"], column["eis_high"], corpora),
+        **phoneme_scores(decode_phonemes(phonemes), [symbols or None for symbols in column["phonemes"]], corpora),
+        **gender_scores(gender, genders, corpora),
+    }
+
+
+class SpeechEQTrainer(Trainer):
+    """[`~transformers.Trainer`] for [`SpeechEQModel`] on SEQD rows.
+
+    Args:
+        model: as [`prepare_tuning`] gives it.
+        args (`TrainingArguments`): `label_names` is set here.
+        processor ([`SpeechEQProcessor`]): of the model.
+        train_rows, eval_rows (`datasets.Dataset`): splits of SEQD.
+        label_spaces (`dict`, *optional*): see [`score`].
+        augment (`Callable`, *optional*): waveform augmentation of the training rows.
+        use_votes (`bool`, *optional*, defaults to `True`): learn the raters' votes where they are known.
+        corpus_balance, class_balance (`float`, *optional*, default to 0): see `sampling_weights`.
+        backbone_learning_rate (`float`, *optional*, defaults to `args.learning_rate`): of what lies in the encoder.
+        kwargs: passed on to `Trainer`.
+    """
+
+    def __init__(
+        self,
+        model,
+        args,
+        processor,
+        train_rows=None,
+        eval_rows=None,
+        label_spaces=None,
+        augment=None,
+        use_votes: bool = True,
+        corpus_balance: float = 0.0,
+        class_balance: float = 0.0,
+        backbone_learning_rate: float | None = None,
+        **kwargs,
+    ):
+        args.label_names = LABEL_NAMES
+        args.remove_unused_columns = False
+        config = model.config
+        # The longest first: evaluation then pads little, and its order is the order of the rows.
+        self.eval_rows = eval_rows.sort("duration", reverse=True) if eval_rows is not None else None
+        self._processor = processor
+        self._label_spaces = label_spaces
+        self._balance = (corpus_balance, class_balance)
+        self._backbone_learning_rate = backbone_learning_rate
+        self._task_losses = defaultdict(list)
+        super().__init__(
+            model,
+            args,
+            data_collator=Collator(processor, config, use_votes),
+            train_dataset=SpeechDataset(train_rows, augment) if train_rows is not None else None,
+            eval_dataset=SpeechDataset(self.eval_rows) if eval_rows is not None else None,
+            compute_metrics=lambda evaluation: self._score(evaluation.predictions),
+            **kwargs,
+        )
+
+    def score_rows(self, rows) -> dict[str, float]:
+        """Predict rows of SEQD and score them; see [`score`]."""
+        kept, self.eval_rows = self.eval_rows, rows.sort("duration", reverse=True)
+        try:
+            metrics = self.predict(SpeechDataset(self.eval_rows), metric_key_prefix="test").metrics
+        finally:
+            self.eval_rows = kept
+        scores = {name.removeprefix("test_"): value for name, value in metrics.items()}
+        return {name: value for name, value in scores.items() if name.split("/")[-1].startswith(TASKS)}
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        loss, output = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        if model.training:
+            for task in TASKS:
+                self._task_losses[f"{task}_loss"].append(output[f"{task}_loss"].detach())
+        return (loss, output) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None):
+        if "loss" in logs:
+            logs |= {name: round(float(torch.stack(values).mean()), 4) for name, values in self._task_losses.items()}
+            self._task_losses.clear()
+        super().log(logs, start_time)
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            output = model(**inputs)
+        frames = torch.arange(output.phoneme_logits.shape[1], device=output.frame_lengths.device)
+        phonemes = output.phoneme_logits.argmax(dim=-1)
+        phonemes = phonemes.masked_fill(frames >= output.frame_lengths[:, None], MISSING)
+        predictions = (
+            output.esc_logits.float().softmax(dim=-1),
+            output.eis.float(),
+            phonemes,
+            output.gender_logits.argmax(dim=-1),
+        )
+        return output.loss.detach(), predictions, inputs["gender_labels"]
+
+    def _score(self, predictions):
+        def decode(ids):
+            ids = np.where(ids < 0, 0, ids)  # padding reads as blank, which decoding drops
+            return self._processor.decode_phonemes(ids)
+
+        config = self.accelerator.unwrap_model(self.model).config
+        return score(predictions, self.eval_rows, config, decode, self._label_spaces)
+
+    def _get_train_sampler(self, train_dataset=None):
+        rows = self.train_dataset.rows
+        return BalancedLengthSampler(
+            rows["duration"], sampling_weights(rows, *self._balance), self._train_batch_size, seed=self.args.seed
+        )
+
+    def create_optimizer(self, model=None):
+        optimizer = super().create_optimizer(model)
+        if self._backbone_learning_rate is not None and len(optimizer.param_groups) == 2:
+            named = (self.model if model is None else model).named_parameters()
+            backbone = {id(parameter) for name, parameter in named if "backbone." in name}
+            for group in list(optimizer.param_groups):
+                inside = [parameter for parameter in group["params"] if id(parameter) in backbone]
+                group["params"] = [parameter for parameter in group["params"] if id(parameter) not in backbone]
+                if inside:
+                    options = {name: value for name, value in group.items() if name != "params"}
+                    optimizer.add_param_group(options | {"params": inside, "lr": self._backbone_learning_rate})
+        return optimizer
+
+
+def _after_layers(model: SpeechEQModel) -> list[nn.Module]:
+    """The norm that follows the last layer, where the encoder has one."""
+    config = model.config.backbone_config
+    if config.model_type == "whisper":
+        return [model.backbone.layer_norm]
+    return [model.backbone.encoder.layer_norm] if getattr(config, "do_stable_layer_norm", False) else []
