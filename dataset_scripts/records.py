@@ -1,0 +1,151 @@
+"""What a corpus adapter yields: one native record per utterance, in the corpus's own words."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
+MAX_OPTIONS = 10
+
+
+class CorpusError(ValueError):
+    """A file, a name or an annotation that is not as its corpus documents it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeRecord:
+    """One utterance as its corpus describes it, before any mapping.
+
+    Args:
+        path (`Path`): the audio file.
+        speaker (`str`): the speaker's name inside the corpus.
+        language (`str`): ISO 639-1 code.
+        label (`str`, *optional*): native emotion label.
+        level (`str`, *optional*): native intensity level.
+        gender (`str`, *optional*): `"female"` or `"male"`, as the corpus documents it.
+        age (`float`, *optional*): years.
+        text (`str`, *optional*): transcript.
+        votes (`tuple[str, ...]`, *optional*): native label given by each rater.
+        ratings (`tuple[dict, ...]`, *optional*): `valence`, `arousal` and `dominance` of each rater on the native
+            scale; a missing value is `None`.
+        rating_scale (`tuple[float, float]`, *optional*, defaults to `(1.0, 5.0)`): ends of the native scale.
+        license (`str`, *optional*): where it differs from the adapter's `LICENSE`.
+        fold (`int`, *optional*): published fold.
+    """
+
+    path: Path
+    speaker: str
+    language: str
+    label: str | None = None
+    level: str | None = None
+    gender: str | None = None
+    age: float | None = None
+    text: str | None = None
+    votes: tuple[str, ...] | list[str] = ()
+    ratings: tuple[dict, ...] | list[dict] | None = None
+    rating_scale: tuple[float, float] = (1.0, 5.0)
+    license: str | None = None
+    fold: int | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that gives no record, and why."""
+
+    path: Path
+    reason: str
+
+
+def options(names: Iterable[str]) -> str:
+    """Write at most ten options for an error message."""
+    names = [str(name) for name in names]
+    more = f", ... ({len(names) - MAX_OPTIONS} more)" if len(names) > MAX_OPTIONS else ""
+    return ", ".join(names[:MAX_OPTIONS]) + more
+
+
+def look_up(code: str, table: Mapping[str, str], field: str, item: str) -> str:
+    """Read a code of a file name or annotation.
+
+    Args:
+        code (`str`): the code found.
+        table (`Mapping[str, str]`): every code that the corpus documents -> its meaning.
+        field (`str`): what the code says, for the message.
+        item (`str`): the file or row that holds it, for the message.
+
+    Raises:
+        CorpusError: if the corpus documents no such code.
+    """
+    if code not in table:
+        raise CorpusError(f"look_up: {field} must be one of {options(table)}; got {code!r} in {item!r}.")
+    return table[code]
+
+
+def find_audio(folder: Path) -> list[Path]:
+    """List the audio files under a folder, in the order of their relative paths.
+
+    macOS's `._*` companions are left out.
+
+    Raises:
+        CorpusError: if the folder is missing or holds no audio.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CorpusError(
+            f"find_audio: folder must exist; got {str(folder)!r}. Give the download in its official layout."
+        )
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES]
+    found = [path for path in found if path.is_file() and not path.name.startswith("._")]
+    if not found:
+        raise CorpusError(
+            f"find_audio: folder must hold audio files ({', '.join(AUDIO_SUFFIXES)}); got none in {str(folder)!r}. "
+            "Unpack the download there."
+        )
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> list[dict[str, str]]:
+    """Read an annotation file with a header, values stripped of spaces at both ends.
+
+    Raises:
+        CorpusError: if the file or a column is missing.
+    """
+    if not path.is_file():
+        raise CorpusError(
+            f"read_table: annotation file must exist; got no {path.name!r} in {str(path.parent)!r}. "
+            "Copy it there from the download."
+        )
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter=delimiter, quoting=quoting)
+        header = reader.fieldnames or []
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise CorpusError(
+                f"read_table: header must hold {', '.join(columns)}; got {options(header) or 'nothing'} "
+                f"in {path.name!r}. Copy the file again from the download."
+            )
+        return [{column: (row[column] or "").strip() for column in columns} for row in reader]
+
+
+def by_stem(rows: Iterable[dict[str, str]], column: str) -> dict[str, dict[str, str]]:
+    """Index annotation rows by file name without its suffix, so that re-encoded audio still finds its row."""
+    return {Path(row[column]).stem: row for row in rows}
+
+
+def parse_each(paths: Iterable[Path], parse: Callable[[Path], NativeRecord]) -> Iterator[NativeRecord | Skipped]:
+    """Parse file after file. One that raises `CorpusError` becomes a `Skipped` and never costs the others."""
+    for path in paths:
+        try:
+            yield parse(path)
+        except CorpusError as error:
+            yield Skipped(path, str(error))
+
+
+def rows_without_audio(
+    paths: Iterable[Path], rows: Mapping[str, dict], folder: Path, source: str
+) -> Iterator[Skipped]:
+    """Report the annotation rows whose file is missing."""
+    present = {path.stem for path in paths}
+    for stem in sorted(set(rows) - present):
+        yield Skipped(folder / stem, f"{source}: audio file must exist; got none for row {stem!r}.")

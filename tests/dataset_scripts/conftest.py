@@ -1,0 +1,63 @@
+"""Tiny corpora in the official layouts, made as the tests run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+NEMO_HEADER = "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"
+EMOTALE_HEADER = "file,a1_A,a1_V,a1_D,a1_cat,a2_A,a2_V,a2_D,a2_cat,a3_A,a3_V,a3_D,a3_cat,gt_emotion\n"
+
+
+def write_tone(path: Path, seconds: float = 0.2, frequency: float = 220, rate: int = 16_000) -> Path:
+    """A tone of its own frequency, 16-bit."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(int(seconds * rate)) / rate
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * frequency * time), rate, subtype="PCM_16", format="WAV")
+    return path
+
+
+@pytest.fixture
+def tone() -> Callable[..., Path]:
+    return write_tone
+
+
+@pytest.fixture
+def nemo(tmp_path) -> Path:
+    """Three speakers, one utterance of each of two emotions."""
+    folder = tmp_path / "nemo"
+    lines = [NEMO_HEADER]
+    for place, (speaker, gender, age) in enumerate([("EB0", "female", 27), ("KS0", "male", 23), ("WR0", "male", 23)]):
+        for number, emotion in enumerate(["anger", "neutral"]):
+            name = f"{speaker}_{emotion}_1.wav"
+            lines.append(f"{name}\t{emotion}\tAby użyć.\taby użyć\t        {speaker}\t{gender}\t{age}\n")
+            write_tone(folder / "samples" / name, frequency=200 + 50 * place + 10 * number)
+    (folder / "data.tsv").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def emotale(tmp_path) -> Path:
+    """Two utterances of one speaker, in Danish and English; the third rater of the English one gave nothing."""
+    folder = tmp_path / "emotale"
+    write_tone(folder / "wav" / "DK_004_A_5.wav")
+    write_tone(folder / "wav" / "EN_004_N_1.wav", frequency=300)
+    (folder / "annotations.csv").write_text(
+        EMOTALE_HEADER
+        + "DK_004_A_5.wav,5.0,1.0,4.5,A,5.0,1.0,5.0,A,3.0,3.0,4.0,N,A\n"
+        + "EN_004_N_1.wav,3.0,3.0,3.0,N,3.0,3.0,3.0,N,,,,,N\n"
+    )
+    (folder / "speaker_info.csv").write_text("speaker,gender,age\n004,M,24\n")
+    return folder
+
+
+@pytest.fixture
+def urdu(tmp_path) -> Path:
+    """Four speakers, each with one angry and one sad utterance."""
+    folder = tmp_path / "urdu"
+    for place, speaker in enumerate(["SM1", "SM2", "SF1", "SF2"]):
+        write_tone(folder / "Angry" / f"{speaker}_F1_A0{place}.wav", frequency=200 + 10 * place)
+        write_tone(folder / "Sad" / f"{speaker}_F2_S0{place}.wav", frequency=300 + 10 * place)
+    return folder

@@ -1,0 +1,376 @@
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+import yaml
+from datasets import Audio, Features, get_dataset_config_names, load_dataset
+from speecheq.dataset_scripts import audio
+from speecheq.dataset_scripts.build import build, main
+from speecheq.dataset_scripts.records import CorpusError
+from speecheq.dataset_scripts.rows import FEATURES
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def read(out: Path, corpus: str) -> list[dict]:
+    return [row for path in sorted((out / corpus).glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def load(out: Path, config: str, split: str, tmp_path: Path, streaming: bool = False):
+    loaded = load_dataset(str(out), config, split=split, streaming=streaming, cache_dir=str(tmp_path / "cache"))
+    return loaded.cast_column("audio", Audio(decode=False))
+
+
+def reasons(out: Path) -> dict[str, str]:
+    with (out / "report.csv").open() as file:
+        return {row["path"]: row["reason"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def seqd(tmp_path, nemo, urdu) -> Path:
+    build({"nemo": nemo, "urdu": urdu}, tmp_path / "seqd")
+    return tmp_path / "seqd"
+
+
+def test_a_built_seqd_holds_parquet_card_report_and_manifest_and_nothing_else(seqd):
+    assert sorted(path.relative_to(seqd).as_posix() for path in seqd.rglob("*") if path.is_file()) == [
+        "README.md",
+        "manifest.json",
+        "nemo/test-00000-of-00001.parquet",
+        "nemo/train-00000-of-00001.parquet",
+        "nemo/validation-00000-of-00001.parquet",
+        "report.csv",
+        "urdu/test-00000-of-00001.parquet",
+        "urdu/train-00000-of-00001.parquet",
+        "urdu/validation-00000-of-00001.parquet",
+    ]
+    assert not list(seqd.glob(".*"))
+
+
+def test_a_row_holds_what_the_corpus_documents(seqd, nemo):
+    row = next(row for row in read(seqd, "nemo") if row["id"] == "nemo/EB0_neutral_1")
+
+    samples, rate = soundfile.read(nemo / "samples/EB0_neutral_1.wav", dtype="int16")
+    decoded, decoded_rate = soundfile.read(io.BytesIO(row["audio"].pop("bytes")), dtype="int16")
+    np.testing.assert_array_equal(decoded, samples)
+    assert (rate, decoded_rate) == (16_000, 16_000)
+    assert row.pop("split") in ("train", "validation", "test")
+    assert row.pop("duration") == pytest.approx(0.2)
+    assert row == {
+        "id": "nemo/EB0_neutral_1",
+        "corpus": "nemo",
+        "language": "pl",
+        "speaker_id": "nemo/EB0",
+        "gender": "female",
+        "age": 27.0,
+        "audio": {"path": "EB0_neutral_1.flac"},
+        "text": "Aby użyć.",
+        "phonemes": ["a", "b", "ɨ", "u", "ʒ", "ɨ", "tɕ"],
+        "native_label": "neutral",
+        "esc": ["neutral"],
+        "esc_votes": None,
+        "eis_low": 0.0,
+        "eis_high": 0.0,
+        "valence": None,
+        "arousal": None,
+        "dominance": None,
+        "fold": None,
+        "license": "CC-BY-NC-SA-4.0",
+    }
+
+
+def test_ratings_and_votes_reach_the_row(tmp_path, emotale):
+    manifest = build({"emotale": emotale}, tmp_path / "seqd")
+
+    row = next(row for row in read(tmp_path / "seqd", "emotale") if row["id"] == "emotale/DK_004_A_5")
+    assert row["esc_votes"] == [
+        {"esc": ["angry"], "weight": pytest.approx(2 / 3)},
+        {"esc": ["neutral"], "weight": pytest.approx(1 / 3)},
+    ]
+    assert row["eis_low"] == row["eis_high"] == pytest.approx(2 / 3)
+    assert (row["valence"], row["arousal"]) == (pytest.approx(-2 / 3), pytest.approx(2 / 3))
+    assert row["dominance"] == pytest.approx(0.75)
+    assert row["split"] == "train"
+    assert "one speaker" in manifest["corpora"]["emotale"]["note"]
+    assert load(tmp_path / "seqd", "emotale", "train", tmp_path).num_rows == 2
+
+
+def test_splits_share_no_speaker_and_hold_the_rows_they_name(seqd):
+    rows = read(seqd, "urdu")
+
+    assert len({(row["speaker_id"], row["split"]) for row in rows}) == 4
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+    for split in ("train", "validation", "test"):
+        stored = pq.read_table(seqd / "urdu" / f"{split}-00000-of-00001.parquet").column("split").to_pylist()
+        assert set(stored) == {split}
+
+
+def test_building_twice_gives_identical_bytes(seqd, nemo, urdu, tmp_path):
+    """One after the other and in one go, with one process or two."""
+    build({"urdu": urdu}, tmp_path / "again")
+    build({"nemo": nemo}, tmp_path / "again", num_proc=2)
+
+    assert tree(tmp_path / "again") == tree(seqd)
+
+
+def test_a_copy_of_a_corpus_elsewhere_gives_identical_bytes(seqd, nemo, urdu, tmp_path):
+    nemo.rename(tmp_path / "moved")
+    os.utime(tmp_path / "moved/samples/EB0_anger_1.wav", (0, 0))
+
+    build({"nemo": tmp_path / "moved", "urdu": urdu}, tmp_path / "again")
+
+    assert tree(tmp_path / "again") == tree(seqd)
+
+
+def test_streaming_equals_memory_for_every_config_and_split(seqd, tmp_path):
+    assert sorted(get_dataset_config_names(str(seqd))) == ["all", "nemo", "urdu"]
+    numbers = {}
+    for config in ("nemo", "urdu", "all"):
+        for split in ("train", "validation", "test"):
+            memory = load(seqd, config, split, tmp_path)
+            stream = load(seqd, config, split, tmp_path, streaming=True)
+
+            assert list(memory) == list(stream)
+            numbers[config, split] = memory.num_rows
+    assert sum(numbers["nemo", split] for split in ("train", "validation", "test")) == 6
+    assert sum(numbers["urdu", split] for split in ("train", "validation", "test")) == 8
+    assert all(
+        numbers["all", split] == numbers["nemo", split] + numbers["urdu", split]
+        for split in ("train", "validation", "test")
+    )
+
+
+def test_a_seqd_loads_without_any_code_of_ours(seqd, tmp_path):
+    code = (
+        "import sys\nsys.modules['speecheq'] = None\nfrom datasets import Audio, load_dataset\n"
+        f"stream = load_dataset({str(seqd)!r}, 'nemo', split='train', streaming=True)\n"
+        "undecoded = stream.cast_column('audio', Audio(decode=False))\n"
+        "print(next(iter(undecoded))['audio']['bytes'][:4], stream.features['audio'])"
+    )
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "b'fLaC' Audio(sampling_rate=16000" in done.stdout
+
+
+def test_parquet_carries_the_features_of_datasets(seqd):
+    schema = pq.read_schema(seqd / "nemo/train-00000-of-00001.parquet")
+
+    assert Features.from_arrow_schema(schema) == FEATURES
+    assert " ".join(FEATURES) == (
+        "id corpus language speaker_id gender age audio duration text phonemes native_label esc esc_votes eis_low "
+        "eis_high valence arousal dominance split fold license"
+    )
+
+
+def test_row_groups_are_small_enough_to_stream(tmp_path, tone):
+    for place in range(205):
+        tone(tmp_path / "urdu/Angry" / f"SM1_F{place}_A{place}.wav", seconds=0.06, frequency=100 + place)
+
+    build({"urdu": tmp_path / "urdu"}, tmp_path / "seqd")
+
+    metadata = pq.read_metadata(tmp_path / "seqd/urdu/train-00000-of-00001.parquet")
+    assert [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)] == [100, 100, 5]
+    ids = [row["id"] for row in read(tmp_path / "seqd", "urdu")]
+    assert ids == sorted(ids, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+
+
+def test_every_useless_file_is_skipped_with_its_reason_and_never_costs_the_others(tmp_path, urdu, tone):
+    angry = urdu / "Angry"
+    soundfile.write(angry / "SM1_F10_A10.wav", np.zeros(0), 16_000)
+    soundfile.write(angry / "SM1_F11_A11.wav", np.full(1600, np.nan), 16_000, subtype="FLOAT")
+    (angry / "SM1_F12_A12.wav").write_text("hello")
+    soundfile.write(angry / "SM1_F13_A13.wav", np.zeros(1600), 16_000)
+    whole = tone(angry / "SM1_F14_A14.wav").read_bytes()
+    (angry / "SM1_F14_A14.wav").write_bytes(whole[:3000])
+    tone(angry / "nobody.wav")
+    tone(angry / "SM1_F15_X15.wav")
+    soundfile.write(angry / "SM1_F1_A00.flac", np.full(1600, 0.5), 16_000)
+    tone(angry / "._SM1_F1_A00.wav")
+
+    manifest = build({"urdu": urdu}, tmp_path / "seqd")
+
+    found = reasons(tmp_path / "seqd")
+    assert {path: reason.split(":")[0] for path, reason in found.items()} == {
+        "Angry/SM1_F10_A10.wav": "empty",
+        "Angry/SM1_F11_A11.wav": "not finite",
+        "Angry/SM1_F12_A12.wav": "unreadable",
+        "Angry/SM1_F13_A13.wav": "silent",
+        "Angry/SM1_F14_A14.wav": "truncated",
+        "Angry/SM1_F15_X15.wav": "urdu",
+        "Angry/SM1_F1_A00.wav": "duplicate",
+        "Angry/nobody.wav": "urdu",
+    }
+    assert found["Angry/SM1_F1_A00.wav"] == ("duplicate: 'Angry/SM1_F1_A00.flac' has the id 'urdu/SM1_F1_A00' already")
+    assert len(read(tmp_path / "seqd", "urdu")) == 8
+    assert len(manifest["corpora"]["urdu"]["skipped"]) == 8
+
+
+def test_a_label_that_the_table_does_not_map_is_skipped(tmp_path, nemo):
+    table = nemo / "data.tsv"
+    text = table.read_text(encoding="utf-8").replace("KS0_anger_1.wav\tanger", "KS0_envy_1.wav\tenvy")
+    table.write_text(text, encoding="utf-8")
+    (nemo / "samples/KS0_anger_1.wav").rename(nemo / "samples/KS0_envy_1.wav")
+
+    build({"nemo": nemo}, tmp_path / "seqd")
+
+    assert len(read(tmp_path / "seqd", "nemo")) == 5
+    assert "label must be one of anger, fear" in reasons(tmp_path / "seqd")["samples/KS0_envy_1.wav"]
+
+
+def test_a_finished_corpus_is_not_built_again_unless_forced(seqd, nemo, monkeypatch):
+    before, calls = tree(seqd), []
+    spool = audio.spool
+    monkeypatch.setattr(audio, "spool", lambda task: calls.append(task) or spool(task))
+
+    build({"nemo": nemo}, seqd)
+    assert calls == []
+
+    build({"nemo": nemo}, seqd, force=True)
+    assert len(calls) == 6
+    assert tree(seqd) == before
+
+
+def test_a_damaged_or_changed_corpus_is_built_again(seqd, nemo, urdu, tone):
+    before = tree(seqd)
+    damaged = seqd / "nemo/train-00000-of-00001.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    (seqd / "urdu/test-00000-of-00001.parquet").unlink()
+
+    build({"nemo": nemo, "urdu": urdu}, seqd)
+    assert tree(seqd) == before
+
+    tone(urdu / "Sad" / "SM1_F9_S99.wav")
+    assert len(read(seqd, "urdu")) == 8
+    build({"urdu": urdu}, seqd)
+    assert len(read(seqd, "urdu")) == 9
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path, urdu, monkeypatch):
+    spool, encode, encoded = audio.spool, audio.encode, []
+
+    def stop_after_five(task):
+        if len(encoded) == 5:
+            raise KeyboardInterrupt
+        return spool(task)
+
+    monkeypatch.setattr(audio, "encode", lambda samples: encoded.append(1) or encode(samples))
+    monkeypatch.setattr(audio, "spool", stop_after_five)
+    with pytest.raises(KeyboardInterrupt):
+        build({"urdu": urdu}, tmp_path / "seqd")
+    assert not (tmp_path / "seqd/urdu").exists()
+
+    monkeypatch.setattr(audio, "spool", spool)
+    build({"urdu": urdu}, tmp_path / "seqd")
+
+    assert len(encoded) == 8
+    assert len(read(tmp_path / "seqd", "urdu")) == 8
+    assert not list((tmp_path / "seqd").glob(".*"))
+
+
+def test_wrong_requests_say_what_to_do(tmp_path, urdu, nemo):
+    with pytest.raises(CorpusError, match=r"corpus must be one of ased, .*; got 'casia'"):
+        build({"casia": urdu}, tmp_path / "seqd")
+    with pytest.raises(CorpusError, match=r"folder of urdu must exist; got .*nowhere"):
+        build({"urdu": tmp_path / "nowhere"}, tmp_path / "seqd")
+    for path in urdu.rglob("*.wav"):
+        path.write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"urdu must have a usable utterance; got none .*unreadable"):
+        build({"urdu": urdu}, tmp_path / "seqd")
+    (tmp_path / "seqd/manifest.json").write_text("{")
+    with pytest.raises(CorpusError, match=r"manifest.json must be JSON; .* Delete it and build again"):
+        build({"nemo": nemo}, tmp_path / "seqd")
+
+
+def test_the_card_describes_every_config(seqd):
+    text = (seqd / "README.md").read_text(encoding="utf-8")
+    header = yaml.safe_load(text.split("---\n")[1])
+
+    assert header["license"] == "other"
+    assert header["language"] == ["pl", "ur"]
+    assert [config["config_name"] for config in header["configs"]] == ["nemo", "urdu", "all"]
+    assert header["configs"][2]["data_files"][0] == {"split": "train", "path": "*/train-*.parquet"}
+    assert header["configs"][2]["default"] is True
+    infos = {info["config_name"]: info for info in header["dataset_info"]}
+    assert sum(split["num_examples"] for split in infos["all"]["splits"]) == 14
+    assert sum(split["num_examples"] for split in infos["urdu"]["splits"]) == 8
+    assert all(split["num_bytes"] > 1000 for split in infos["nemo"]["splits"])
+    assert infos["nemo"]["download_size"] == sum(path.stat().st_size for path in (seqd / "nemo").iterdir())
+    assert "| nemo | pl | https://github.com/amu-cai/nEMO | CC-BY-NC-SA-4.0 |" in text
+    assert "| urdu | H | happy |" in text
+    assert "SYNTHETIC" not in text
+    assert "Some forbid redistribution" in text
+
+
+def test_the_card_of_synthetic_speech_says_so_loudly(tmp_path, tone):
+    folder = tmp_path / "synthetic"
+    tone(folder / "v1" / "angry_low_1_en.wav")
+    tone(folder / "v1" / "neutral_normal_2_en.wav", frequency=300)
+    (folder / "metadata.csv").write_text(
+        "file,gender,language,text\nangry_low_1_en.wav,male,en,Yes.\nneutral_normal_2_en.wav,male,en,Yes.\n"
+    )
+
+    build({"synthetic": folder}, tmp_path / "seqd")
+
+    text = (tmp_path / "seqd/README.md").read_text(encoding="utf-8")
+    assert "WARNING: SYNTHETIC SPEECH" in text
+    assert "synthetic" in yaml.safe_load(text.split("---\n")[1])["tags"]
+    rows = {row["native_label"]: (row["eis_low"], row["eis_high"]) for row in read(tmp_path / "seqd", "synthetic")}
+    assert rows == {"angry": (0.125, 0.375), "neutral": (0.0, 0.0)}
+
+
+def test_the_manifest_names_the_hash_of_every_parquet_and_no_absolute_path(seqd, tmp_path):
+    text = (seqd / "manifest.json").read_text()
+    manifest = json.loads(text)
+
+    files = {name: file["sha256"] for entry in manifest["corpora"].values() for name, file in entry["files"].items()}
+    assert files == {name: digest for name, digest in tree(seqd).items() if name.endswith(".parquet")}
+    assert str(tmp_path) not in text
+
+
+def test_the_command_line_prints_counts_and_the_audit(tmp_path, urdu, capsys):
+    main(["--out", str(tmp_path / "seqd"), "--corpus", f"urdu={urdu}"])
+
+    printed = capsys.readouterr().out
+    assert "urdu       train           4 utterances    2 speakers" in printed
+    assert "A=2 S=2" in printed
+    assert "skipped 0 (report.csv); in more than one split: 0 speakers, 0 texts, 0 recordings" in printed
+
+
+def test_the_command_line_ends_with_one_line_on_a_wrong_corpus(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--out", str(tmp_path / "seqd"), "--corpus", f"casia={tmp_path}"])
+    assert "corpus must be one of" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["--out", str(tmp_path / "seqd"), "--corpus", "nemo"])
+    assert "--corpus must be NAME=FOLDER; got 'nemo'" in capsys.readouterr().err
+
+
+@pytest.mark.corpora
+def test_real_urdu_builds_and_streams(corpora, tmp_path):
+    manifest = build({"urdu": corpora / "urdu"}, tmp_path / "seqd")
+
+    entry = manifest["corpora"]["urdu"]
+    assert {split: (count["rows"], count["speakers"]) for split, count in entry["splits"].items()} == {
+        "train": (236, 13),
+        "validation": (58, 6),
+        "test": (106, 10),
+    }
+    assert all(set(count["labels"]) == {"A", "H", "N", "S"} for count in entry["splits"].values())
+    assert entry["skipped"] == []
+    memory = load(tmp_path / "seqd", "urdu", "test", tmp_path)
+    assert list(memory) == list(load(tmp_path / "seqd", "urdu", "test", tmp_path, streaming=True))
