@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 import yaml
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments, set_seed
 
@@ -100,6 +101,11 @@ class SpeechEQTrainingArguments(TrainingArguments):
     dataloader_pin_memory: bool = False
     report_to: str = "none"
     patience: int = field(default=0, metadata={"help": "Stop after so many evaluations without gain; 0: never."})
+
+    def __post_init__(self):
+        # Without it, transformers refuses bf16 on a machine that has no GPU.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        super().__post_init__()
 
 
 def parse(arguments: list[str]) -> tuple[ModelArguments, DataArguments, SpeechEQTrainingArguments, dict]:

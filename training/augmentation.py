@@ -6,14 +6,11 @@ in the training set; gain and noise make new rooms and microphones.
 
 import numpy as np
 import soxr
-import torch
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
 
 
 class WaveformAugmentation:
     """Change the speed, the loudness and the noise of an utterance, each with the same probability.
-
-    Random numbers come from torch's generator, whose state the Trainer keeps in its checkpoints.
 
     Args:
         probability (`float`, *optional*, defaults to 0.5): of each of the three changes.
@@ -35,9 +32,9 @@ class WaveformAugmentation:
         self.gain_db = gain_db
         self.snr_db = snr_db
 
-    def __call__(self, waveform: np.ndarray) -> np.ndarray:
-        """`np.ndarray` of shape `(samples,)` at 16 kHz in; of another length, in `[-1, 1]`, out."""
-        random = np.random.default_rng(int(torch.randint(2**31, ())))
+    def __call__(self, waveform: np.ndarray, seed: int) -> np.ndarray:
+        """`np.ndarray` of shape `(samples,)` at 16 kHz in; of another length, in `[-1, 1]`, out. The seed decides all."""
+        random = np.random.default_rng(seed)
         changes = (self._change_speed, self._change_gain, self._add_noise)
         for change, chosen in zip(changes, random.uniform(size=3) < self.probability, strict=True):
             if chosen:

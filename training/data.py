@@ -125,26 +125,30 @@ def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balanc
 class SpeechDataset(torch.utils.data.Dataset):
     """Rows of SEQD with their audio decoded, and augmented if asked.
 
+    An item is asked for by its row, or by its row and the seed of its augmentation, as [`BalancedLengthSampler`] does: what
+    an item is then depends on nothing that a resumed run would have to restore.
+
     Args:
         rows (`datasets.Dataset`): as [`load_seqd`] gives them.
-        augment (`Callable`, *optional*): takes and gives a waveform of shape `(samples,)` at 16 kHz.
+        augment (`Callable`, *optional*): takes a waveform of shape `(samples,)` at 16 kHz and a seed, gives a waveform.
     """
 
-    def __init__(self, rows: datasets.Dataset, augment: Callable[[np.ndarray], np.ndarray] | None = None):
+    def __init__(self, rows: datasets.Dataset, augment: Callable[[np.ndarray, int], np.ndarray] | None = None):
         self.rows = rows
         self.augment = augment
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, key: int | tuple[int, int]) -> dict:
+        index, seed = key if isinstance(key, tuple) else (key, 0)
         row = dict(self.rows[int(index)])
         audio = row.pop("audio")
         samples, rate = soundfile.read(
             io.BytesIO(audio["bytes"]) if audio["bytes"] else audio["path"], dtype="float32"
         )
         waveform = to_mono_16khz(samples, rate)
-        row["waveform"] = self.augment(waveform) if self.augment else waveform
+        row["waveform"] = self.augment(waveform, seed) if self.augment else waveform
         return row
 
 
@@ -214,8 +218,8 @@ class BalancedLengthSampler(torch.utils.data.Sampler):
     """Rows drawn by weight, then batched with others of about their length.
 
     A row of weight `w` comes `floor(w)` times in an epoch, and once more with the probability of the rest. Neighbourhoods
-    of 50 batches are sorted by length, as in transformers' `LengthGroupedSampler`. The order follows from seed and epoch
-    alone, so that a resumed run sees what an uninterrupted one sees.
+    of 50 batches are sorted by length, as in transformers' `LengthGroupedSampler`. Each item is a pair of a row and a seed
+    for its augmentation. All follows from seed and epoch alone, so that a resumed run sees what an uninterrupted one sees.
 
     Args:
         lengths (`Sequence[float]`): of each row, in any unit.
@@ -255,7 +259,9 @@ class BalancedLengthSampler(torch.utils.data.Sampler):
         if len(order):
             longest = max(order, key=lambda index: self.lengths[batches[index]].max())
             order = [longest, *(index for index in order if index != longest)]
-        return iter([int(row) for batch in [batches[index] for index in order] + last for row in batch])
+        drawn = np.concatenate([batches[index] for index in order] + last)
+        seeds = random.integers(2**31, size=len(drawn))
+        return iter([(int(row), int(seed)) for row, seed in zip(drawn, seeds, strict=True)])
 
 
 def _check_choice(field: str, value: str, options: Sequence[str]):

@@ -143,7 +143,7 @@ def test_balance_one_half_takes_square_roots():
 def test_the_sampler_draws_by_weight_and_batches_by_length():
     lengths = np.arange(400) % 37
     weights = np.where(np.arange(400) < 100, 2.0, 2 / 3)
-    drawn = list(BalancedLengthSampler(lengths, weights, batch_size=4, seed=1))
+    drawn = [row for row, _ in BalancedLengthSampler(lengths, weights, batch_size=4, seed=1)]
     assert len(drawn) == 400
     assert sum(row < 100 for row in drawn) == pytest.approx(200, abs=1)
     assert np.bincount(drawn, minlength=400)[:100].tolist() == [2] * 100
@@ -162,7 +162,8 @@ def test_the_order_follows_from_seed_and_epoch_alone():
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
-    assert sorted(order(1, 2)) == list(range(50))
+    assert sorted(row for row, _ in order(1, 2)) == list(range(50))
+    assert len({seed for _, seed in order(1, 2)}) == 50
 
 
 def test_a_batch_of_the_mini_seqd_trains(collator):

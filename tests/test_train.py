@@ -1,0 +1,163 @@
+"""Claims about train.py: recipes, overrides, bad input, resuming after a kill, and what it leaves behind."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import MINI_SEQD, ROOT, TINY_BACKBONES
+from datasets import load_dataset
+from huggingface_hub import ModelCard
+from safetensors import safe_open
+
+from speecheq.train import find_checkpoint, main, parse
+
+SMALL = {
+    "dataset": MINI_SEQD, "backbone_config": TINY_BACKBONES["whisper"], "learning_rate": "1e-3",
+    "per_device_train_batch_size": 16, "logging_steps": 1, "augment_probability": 0.3, "head_dropout": 0.1,
+}  # fmt: skip
+
+
+def recipe(tmp_path: Path, **changes) -> str:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(SMALL | {"output_dir": str(tmp_path / "run")} | changes))
+    return str(path)
+
+
+def command(recipe_path: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), recipe_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def losses(run: Path) -> dict[int, float]:
+    state = json.loads((Path(find_checkpoint(run / "checkpoints")) / "trainer_state.json").read_text())
+    return {entry["step"]: entry["loss"] for entry in state["log_history"] if "loss" in entry}
+
+
+def test_every_recipe_parses():
+    for path in sorted((ROOT / "recipes").glob("*.yaml")):
+        model, data, training, _ = parse([str(path)])
+        assert model.tuning in ("frozen", "lora", "full")
+        assert data.dataset and training.output_dir.startswith("runs/")
+
+
+def test_the_command_line_overrides_the_recipe(tmp_path):
+    path = recipe(tmp_path, tuning="frozen", loss_weights={"esc": 2.0})
+    model, _, training, given = parse([path, "--learning_rate", "5e-4", "--tuning=lora"])
+    assert (model.tuning, training.learning_rate) == ("lora", 5e-4)
+    assert model.loss_weights == {"esc": 2.0}
+    assert given["tuning"] == "lora" and "output_dir" not in given
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"learning_rat": 1}, ValueError, r"unknown argument 'learning_rat' in the recipe\. Nearest: \['learning_rate'\]"),
+        ({"backbone": "openai/whisper-base"}, ValueError, "exactly one of backbone and backbone_config must be given"),
+        ({"dataset": "./nowhere"}, FileNotFoundError, "dataset must be a folder or a Hub repository; got './nowhere'"),
+        ({"dataset": None}, ValueError, "dataset must be given"),
+        ({"tuning": "half"}, ValueError, "tuning must be one of frozen, lora, full; got 'half'"),
+        ({"pooling": "max"}, ValueError, "pooling must be one of statistics, attentive; got 'max'"),
+    ],
+)
+def test_wrong_arguments_get_a_clear_error(changes, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        main([recipe(tmp_path, **changes)])
+
+
+def test_a_missing_recipe_is_named():
+    with pytest.raises(FileNotFoundError, match=r"there is no 'recipes/nothing.yaml'"):
+        main(["recipes/nothing.yaml"])
+
+
+def test_other_arguments_do_not_go_on_with_a_run(tmp_path):
+    path = recipe(tmp_path, num_train_epochs=1)
+    main([path])
+    with pytest.raises(ValueError, match="holds a run with another learning_rate. Choose another output_dir"):
+        main([path, "--learning_rate", "1e-4"])
+
+
+def test_a_corpus_without_a_task_and_a_class_absent_from_train_still_train(tmp_path, capsys):
+    folder = tmp_path / "seqd"
+    for split in ("train", "validation", "test"):
+        rows = load_dataset(MINI_SEQD, "all", split=split)
+
+        def strip(row, split=split):
+            return {"phonemes": None, "esc": None if row["native_label"] == "sad" else row["esc"]}
+
+        rows = rows.map(strip, features=rows.features)
+        if split == "train":
+            rows = rows.select([index for index, label in enumerate(rows["native_label"]) if label != "fear"])
+        (folder / "made").mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(folder / "made" / f"{split}.parquet")
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: all\n  data_files:\n"
+        + "".join(f"  - split: {s}\n    path: made/{s}.parquet\n" for s in ("train", "validation", "test"))
+        + "---\n"
+    )
+    scores = main([recipe(tmp_path, dataset=str(folder), num_train_epochs=1)])
+    printed = capsys.readouterr().out
+    assert "phoneme: no labels in synthetic; these corpora train the other tasks." in printed
+    assert "ESC: class 'fear' of synthetic is in test but absent from train." in printed
+    assert 0 <= scores["synthetic/esc_uar"] <= 1
+    assert "phoneme_per" not in scores
+
+
+@pytest.mark.parametrize("tuning", ["frozen", "lora"])
+def test_a_run_leaves_a_folder_ready_for_the_hub(tuning, tmp_path):
+    scores = main([recipe(tmp_path, num_train_epochs=1, tuning=tuning)])
+    run = tmp_path / "run"
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "config.json", "model.safetensors", "processor_config.json", "README.md", "results.json",
+        "configuration_speecheq.py", "modeling_speecheq.py", "processing_speecheq.py", "backbones_speecheq.py",
+        "losses_speecheq.py",
+    } <= names  # fmt: skip
+    assert not {name for name in names if name.endswith((".bin", ".pt", ".pkl"))}
+    assert json.loads((run / "config.json").read_text())["auto_map"] == {
+        "AutoConfig": "configuration_speecheq.SpeechEQConfig",
+        "AutoModel": "modeling_speecheq.SpeechEQModel",
+    }
+    with safe_open(run / "model.safetensors", "pt") as weights:
+        assert not [name for name in weights.keys() if "lora" in name]  # noqa: SIM118
+    card = ModelCard.load(run / "README.md")
+    assert "synthetic" in card.text and "Trained on synthetic speech" in card.text
+    assert f"{100 * scores['synthetic/esc_uar']:.1f}" in card.text
+    assert card.data.library_name == "transformers"
+    assert json.loads((run / "results.json").read_text()) == pytest.approx(scores)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    changes = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 3, "eval_strategy": "steps", "eval_steps": 3}
+    whole.mkdir(), killed.mkdir()
+    process = command(recipe(whole, **changes))
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output[-2000:]
+
+    path = recipe(killed, **changes)
+    process = command(path)
+    deadline = time.time() + 300
+    while find_checkpoint(killed / "run" / "checkpoints") is None and time.time() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = max(int(folder.name.split("-")[1]) for folder in (killed / "run/checkpoints").glob("checkpoint-*"))
+    torn = killed / "run" / "checkpoints" / "checkpoint-9999"  # killed in the middle of saving
+    torn.mkdir()
+    process = command(path)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output[-2000:]
+
+    expected, resumed = losses(whole / "run"), losses(killed / "run")
+    assert reached < max(expected) == max(resumed) == 32
+    for step, loss in expected.items():
+        assert resumed[step] == pytest.approx(loss, rel=1e-3), step
+    before, after = (json.loads((run / "run" / "results.json").read_text()) for run in (whole, killed))
+    assert after == pytest.approx(before, abs=1e-4)
