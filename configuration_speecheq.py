@@ -41,7 +41,7 @@ POOLINGS = ("statistics", "attentive")
 _FRAMEWORK_FIELDS = {
     "_attn_implementation", "_commit_hash", "_name_or_path", "attn_implementation", "auto_map", "custom_pipelines",
     "experts_implementation", "model_type", "name_or_path", "num_labels", "output_attentions", "quantization_config",
-    "torch_dtype",
+    "torch_dtype", "use_cache",
 }  # fmt: skip
 
 
@@ -126,7 +126,7 @@ class SpeechEQConfig(PreTrainedConfig):
         self.eis_labels = list(self.eis_labels or EIS_LABELS)
         self.gender_labels = list(self.gender_labels or GENDER_LABELS)
         self.phoneme_labels = list(self.phoneme_labels or [CTC_BLANK])
-        self.loss_weights = {task: 1.0 for task in TASKS} | (self.loss_weights or {})
+        self.loss_weights = dict.fromkeys(TASKS, 1.0) | (self.loss_weights or {})
         self.id2label = dict(enumerate(self.esc_labels))
         self.label2id = {label: index for index, label in enumerate(self.esc_labels)}
         super().__post_init__(**kwargs)

@@ -109,7 +109,9 @@ class StatisticsPooling(nn.Module):
         Returns:
             `torch.FloatTensor` of shape `(batch, 2 * hidden)`, in float32: half-precision squares would cancel.
         """
-        scores = self.attention(frames)[..., 0].float() if self.attention is not None else torch.zeros_like(mask).float()
+        scores = (
+            self.attention(frames)[..., 0].float() if self.attention is not None else torch.zeros_like(mask).float()
+        )
         weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)[..., None]
         frames = frames.float().masked_fill(~mask[..., None], 0.0)
         mean = (weights * frames).sum(dim=1)

@@ -211,9 +211,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         print(f"note: {note}")
     model = build_model(model_arguments, phoneme_inventory(splits["train"]))
     processor = SpeechEQProcessor.for_config(model.config)
-    model = prepare_tuning(
-        model, model_arguments.tuning, model_arguments.lora_rank, model_arguments.frozen_layers
-    )
+    model = prepare_tuning(model, model_arguments.tuning, model_arguments.lora_rank, model_arguments.frozen_layers)
     learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters learn.")
     trainer = SpeechEQTrainer(

@@ -25,11 +25,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
+
 from speecheq.dataset_scripts import audio, metric, rows, splits
 from speecheq.dataset_scripts.adapters import ADAPTERS, get_adapter
 from speecheq.dataset_scripts.card import card_text
 from speecheq.dataset_scripts.records import CorpusError, Skipped
-from tqdm import tqdm
 
 RECIPE = 1  # raise it when the same corpora must give other rows
 ROWS_PER_GROUP = 100

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datasets import DatasetInfo, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
+
 from speecheq.dataset_scripts.adapters import get_adapter
 from speecheq.dataset_scripts.rows import FEATURES
 from speecheq.dataset_scripts.splits import SPLITS

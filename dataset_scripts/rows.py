@@ -1,6 +1,7 @@
 """The SEQD row: its features, and how one native record becomes one row."""
 
 from datasets import Audio, Features, List, Value
+
 from speecheq.configuration_speecheq import GENDER_LABELS
 from speecheq.dataset_scripts import metric
 from speecheq.dataset_scripts.audio import SAMPLING_RATE, Clip

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from speecheq.dataset_scripts import espeak
 from tqdm import tqdm
+
+from speecheq.dataset_scripts import espeak
 
 SAMPLING_RATE = 16_000
 # Voice variants of espeak-ng. Each speaks both languages, so a language says nothing of the speaker.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import evaluate
 import numpy as np
+
 from speecheq.configuration_speecheq import ESC_LABELS, ESC_SCALES
 
 METRICS = ("uar", "ccc", "per", "ece")

@@ -1,42 +1,14 @@
-"""What the tests share: tiny backbones, waveforms, and the folder of real speech where there is one."""
+"""Fixtures of all tests: each encoder in turn, and the folder of real speech where there is one."""
 
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from samples import SHARED, TINY_BACKBONES
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(2)
-
-ROOT = Path(__file__).resolve().parents[1]
-MINI_SEQD = str(ROOT / "dataset_scripts" / "seqd_mini")
-SHARED = Path(os.environ.get("SPEECHEQ_SHARED", ROOT.parent / "shared"))
-
-_TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
-_TINY_WAVEFORM = _TINY | {"conv_dim": [16] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
-TINY_BACKBONES = {
-    "whisper": {
-        "model_type": "whisper", "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2,
-        "encoder_ffn_dim": 24, "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 24,
-        "num_mel_bins": 80, "vocab_size": 32, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-        "decoder_start_token_id": 3,
-    },
-    "wav2vec2": {"model_type": "wav2vec2", **_TINY_WAVEFORM},
-    "wav2vec2 (stable)": {
-        "model_type": "wav2vec2", **_TINY_WAVEFORM, "feat_extract_norm": "layer", "do_stable_layer_norm": True,
-    },
-    "hubert": {"model_type": "hubert", **_TINY_WAVEFORM},
-    "hubert (batch norm)": {"model_type": "hubert", **_TINY_WAVEFORM, "conv_pos_batch_norm": True},
-    "wavlm": {"model_type": "wavlm", **_TINY_WAVEFORM},
-    "wavlm (stable)": {
-        "model_type": "wavlm", **_TINY_WAVEFORM, "feat_extract_norm": "layer", "do_stable_layer_norm": True,
-    },
-    "data2vec-audio": {"model_type": "data2vec-audio", **_TINY_WAVEFORM, "conv_pos_kernel_size": 5},
-    "unispeech-sat": {"model_type": "unispeech-sat", **_TINY_WAVEFORM},
-    "wav2vec2-bert": {"model_type": "wav2vec2-bert", **_TINY, "feature_projection_input_dim": 160},
-}  # fmt: skip
 
 
 @pytest.fixture(params=TINY_BACKBONES)
@@ -62,10 +34,3 @@ def shared() -> Path:
 def corpora(shared) -> Path:
     """The folder that holds the real corpora, one folder each."""
     return shared / "corpora"
-
-
-def waveform(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
-    """Noise that swells and fades, so that time matters: float32 of shape `(samples,)`."""
-    size = int(seconds * rate)
-    noise = np.random.default_rng(seed).normal(size=size)
-    return (0.1 * noise * np.linspace(0.2, 1, size)).astype(np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY_BACKBONES, waveform
+from samples import ROOT, TINY_BACKBONES, waveform
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
@@ -37,7 +37,8 @@ def run(code: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProcess:
 @pytest.fixture(params=["whisper", "wav2vec2", "wav2vec2-bert"])
 def saved(request, tmp_path) -> tuple[SpeechEQModel, SpeechEQProcessor, Path]:
     torch.manual_seed(0)
-    model = SpeechEQModel(SpeechEQConfig(backbone_config=dict(TINY_BACKBONES[request.param]), phoneme_labels=["<blank>", "a"])).eval()
+    config = SpeechEQConfig(backbone_config=dict(TINY_BACKBONES[request.param]), phoneme_labels=["<blank>", "a"])
+    model = SpeechEQModel(config).eval()
     processor = SpeechEQProcessor.for_config(model.config)
     return model, processor, save_for_hub(model, processor, tmp_path / "saved")
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from conftest import TINY_BACKBONES, waveform
+from samples import TINY_BACKBONES, waveform
 from transformers import WhisperConfig, WhisperForAudioClassification
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
@@ -208,7 +208,7 @@ def test_the_wrong_input_is_named():
 
 
 def test_an_unsupported_encoder_is_refused():
-    with pytest.raises(ValueError, match="backbone_config must have a model_type among whisper, .*; got 'bert'"):
+    with pytest.raises(ValueError, match=r"backbone_config must have a model_type among whisper, .*; got 'bert'"):
         SpeechEQModel(SpeechEQConfig(backbone_config={"model_type": "bert"}))
 
 
@@ -236,7 +236,9 @@ def test_attentive_pooling_looks_at_speech_only():
 def test_statistics_pooling_gives_mean_and_deviation():
     frames = torch.tensor([[[1.0], [3.0], [99.0]]])
     mask = torch.tensor([[True, True, False]])
-    torch.testing.assert_close(StatisticsPooling(1, False)(frames, mask), torch.tensor([[2.0, 1.0]]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        StatisticsPooling(1, False)(frames, mask), torch.tensor([[2.0, 1.0]]), atol=1e-4, rtol=0
+    )
 
 
 def test_the_standardizer_estimates_the_corpus():

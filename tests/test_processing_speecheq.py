@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import waveform
+from samples import waveform
 from transformers import WhisperFeatureExtractor
 
 from speecheq.configuration_speecheq import SpeechEQConfig

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import MINI_SEQD, ROOT, TINY_BACKBONES
 from datasets import load_dataset
 from huggingface_hub import ModelCard
 from safetensors import safe_open
+from samples import MINI_SEQD, ROOT, TINY_BACKBONES
 
 from speecheq.train import find_checkpoint, main, parse
 
@@ -30,7 +30,10 @@ def recipe(tmp_path: Path, **changes) -> str:
 
 def command(recipe_path: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), recipe_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, str(ROOT / "train.py"), recipe_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -57,7 +60,11 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"learning_rat": 1}, ValueError, r"unknown argument 'learning_rat' in the recipe\. Nearest: \['learning_rate'\]"),
+        (
+            {"learning_rat": 1},
+            ValueError,
+            r"unknown argument 'learning_rat' in the recipe\. Nearest: \['learning_rate'\]",
+        ),
         ({"backbone": "openai/whisper-base"}, ValueError, "exactly one of backbone and backbone_config must be given"),
         ({"dataset": "./nowhere"}, FileNotFoundError, "dataset must be a folder or a Hub repository; got './nowhere'"),
         ({"dataset": None}, ValueError, "dataset must be given"),
@@ -71,14 +78,14 @@ def test_wrong_arguments_get_a_clear_error(changes, error, message, tmp_path):
 
 
 def test_a_missing_recipe_is_named():
-    with pytest.raises(FileNotFoundError, match=r"there is no 'recipes/nothing.yaml'"):
+    with pytest.raises(FileNotFoundError, match=r"there is no 'recipes/nothing\.yaml'"):
         main(["recipes/nothing.yaml"])
 
 
 def test_other_arguments_do_not_go_on_with_a_run(tmp_path):
     path = recipe(tmp_path, num_train_epochs=1)
     main([path])
-    with pytest.raises(ValueError, match="holds a run with another learning_rate. Choose another output_dir"):
+    with pytest.raises(ValueError, match=r"holds a run with another learning_rate\. Choose another output_dir"):
         main([path, "--learning_rate", "1e-4"])
 
 
@@ -135,7 +142,13 @@ def test_a_run_leaves_a_folder_ready_for_the_hub(tuning, tmp_path):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    changes = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 3, "eval_strategy": "steps", "eval_steps": 3}
+    changes = {
+        "num_train_epochs": 4,
+        "save_strategy": "steps",
+        "save_steps": 3,
+        "eval_strategy": "steps",
+        "eval_steps": 3,
+    }
     whole.mkdir(), killed.mkdir()
     process = command(recipe(whole, **changes))
     output, _ = process.communicate(timeout=300)

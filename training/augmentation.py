@@ -6,6 +6,7 @@ in the training set; gain and noise make new rooms and microphones.
 
 import numpy as np
 import soxr
+
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 import torch
 from datasets import Audio, get_dataset_config_names, get_dataset_split_names, load_dataset
+
 from speecheq.configuration_speecheq import CTC_BLANK, SpeechEQConfig
 from speecheq.losses_speecheq import MISSING
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
@@ -58,7 +59,9 @@ def load_seqd(
 
 def phoneme_inventory(rows: datasets.Dataset) -> list[str]:
     """The CTC blank and the IPA symbols of the rows, sorted."""
-    symbols = {symbol for row in rows["phonemes"] for symbol in row or []} if "phonemes" in rows.column_names else set()
+    symbols = (
+        {symbol for row in rows["phonemes"] for symbol in row or []} if "phonemes" in rows.column_names else set()
+    )
     return [CTC_BLANK, *sorted(symbols)]
 
 

@@ -6,13 +6,14 @@ With `--floor ENCODER` the same command scores a linear probe of that frozen enc
 import argparse
 import tempfile
 
+from transformers import TrainingArguments
+
 from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.data import SPLITS, label_spaces, load_seqd
 from speecheq.training.probe import probe_scores
 from speecheq.training.trainer import SpeechEQTrainer
-from transformers import TrainingArguments
 
 
 def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16: bool = False) -> dict[str, float]:

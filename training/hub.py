@@ -4,6 +4,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 from peft import PeftModel
+
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel

@@ -10,11 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
 from speecheq.backbones_speecheq import backbone_from_pretrained, encode, frame_mask
 from speecheq.modeling_speecheq import StatisticsPooling
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQFeatureExtractor
 from speecheq.training.data import SpeechDataset
-from tqdm import tqdm
 
 
 @torch.inference_mode()
@@ -61,11 +62,15 @@ def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
     corpora = {name: np.array(rows["corpus"]) for name, rows in splits.items()}
     scores = {}
     for corpus in sorted(set(corpora["train"])):
-        part = {name: (features[name][corpora[name] == corpus], labels[name][corpora[name] == corpus]) for name in splits}
+        part = {
+            name: (features[name][corpora[name] == corpus], labels[name][corpora[name] == corpus]) for name in splits
+        }
         if len(set(part["train"][1])) < 2 or not len(part["validation"][1]) or not len(part["test"][1]):
             continue
         probes = [
-            make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(part["train"][0][:, layer], part["train"][1])
+            make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
+                part["train"][0][:, layer], part["train"][1]
+            )
             for layer in range(features["train"].shape[1])
         ]
 

@@ -5,13 +5,14 @@ from collections import defaultdict
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import Trainer
+
 from speecheq.configuration_speecheq import TASKS
 from speecheq.losses_speecheq import MISSING
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.training.data import BalancedLengthSampler, Collator, SpeechDataset, sampling_weights
-from torch import nn
-from transformers import Trainer
 
 LABEL_NAMES = [f"{task}_labels" for task in TASKS]
 TUNINGS = ("frozen", "lora", "full")

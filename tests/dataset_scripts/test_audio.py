@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
+
 from speecheq.dataset_scripts import audio
 
 

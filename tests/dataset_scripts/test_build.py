@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import yaml
 from datasets import Audio, Features, get_dataset_config_names, load_dataset
+
 from speecheq.dataset_scripts import audio
 from speecheq.dataset_scripts.build import build, main
 from speecheq.dataset_scripts.records import CorpusError

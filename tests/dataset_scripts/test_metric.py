@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from speecheq.configuration_speecheq import ESC_LABELS
 from speecheq.dataset_scripts import metric
 from speecheq.dataset_scripts.records import CorpusError, NativeRecord

@@ -1,6 +1,7 @@
 import csv
 
 import pytest
+
 from speecheq.dataset_scripts import espeak, phonemes
 from speecheq.dataset_scripts.phonemes import clean
 

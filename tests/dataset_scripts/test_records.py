@@ -1,4 +1,5 @@
 import pytest
+
 from speecheq.dataset_scripts import records
 from speecheq.dataset_scripts.records import CorpusError, Skipped
 

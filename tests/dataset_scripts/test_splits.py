@@ -2,6 +2,7 @@ import random
 from collections import Counter
 
 import pytest
+
 from speecheq.dataset_scripts import splits
 
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from speecheq.metrics.scores import load_metric
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from speecheq.metrics.scores import load_metric
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from speecheq.configuration_speecheq import ESC_LABELS
 from speecheq.metrics import scores as scores_module
 from speecheq.metrics.scores import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import waveform
+from samples import waveform
 
 from speecheq.training.augmentation import WaveformAugmentation
 
@@ -20,7 +20,9 @@ def test_the_seed_decides():
 
 def test_results_stay_finite_and_in_range():
     augment = WaveformAugmentation(1.0, gain_db=30)
-    for seed, audio in enumerate([waveform(0.05), waveform(0.5), np.zeros(8000, np.float32), np.ones(8000, np.float32)]):
+    for seed, audio in enumerate(
+        [waveform(0.05), waveform(0.5), np.zeros(8000, np.float32), np.ones(8000, np.float32)]
+    ):
         result = augment(audio, seed)
         assert result.dtype == np.float32
         assert np.isfinite(result).all()

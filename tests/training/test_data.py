@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import MINI_SEQD, waveform
 from datasets import Dataset
+from samples import MINI_SEQD, waveform
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.processing_speecheq import SpeechEQProcessor
@@ -119,9 +119,7 @@ ROWS = Dataset.from_dict({"corpus": ["big"] * 8 + ["small"] * 2, "native_label":
 
 
 def share(weights, corpus, label=None):
-    chosen = [
-        c == corpus and label in (None, n) for c, n in zip(ROWS["corpus"], ROWS["native_label"], strict=True)
-    ]
+    chosen = [c == corpus and label in (None, n) for c, n in zip(ROWS["corpus"], ROWS["native_label"], strict=True)]
     return weights[chosen].sum() / weights.sum()
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import MINI_SEQD, TINY_BACKBONES, waveform
 from datasets import Dataset
 from peft import PeftModel
+from samples import MINI_SEQD, TINY_BACKBONES, waveform
 from transformers import TrainingArguments
 
 from speecheq.configuration_speecheq import SpeechEQConfig
@@ -131,7 +131,9 @@ def test_training_moves_every_part_and_logs_every_task(tmp_path):
 def test_scores_do_not_depend_on_the_order_of_the_rows(tmp_path):
     rows = load_seqd(MINI_SEQD)["validation"]
     model = build(TINY_BACKBONES["whisper"])
-    arguments = TrainingArguments(str(tmp_path), report_to="none", dataloader_pin_memory=False, per_device_eval_batch_size=5)
+    arguments = TrainingArguments(
+        str(tmp_path), report_to="none", dataloader_pin_memory=False, per_device_eval_batch_size=5
+    )
     trainer = SpeechEQTrainer(model, arguments, SpeechEQProcessor.for_config(model.config))
     forward = trainer.score_rows(rows)
     backward = trainer.score_rows(rows.select(range(len(rows))[::-1]))

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from speecheq.dataset_scripts import adapters
 from speecheq.dataset_scripts.adapters import ased, emotale, nemo, urdu
 from speecheq.dataset_scripts.records import CorpusError, NativeRecord, Skipped
