@@ -2,8 +2,9 @@
 
 After *SpeechEQ: Speech Emotion Recognition based on Multi-scale Unified Datasets and Multitask Learning*
 (https://arxiv.org/abs/2206.13101): Emotion State Category, Emotion Intensity Scale, phonemes and gender, learned together.
-The paper leaves the architecture open. Here each task reads its own learned sum of all encoder layers
-(https://arxiv.org/abs/2105.01051); utterance tasks pool it over time (https://arxiv.org/abs/1803.10963).
+The paper leaves the architecture open. Here every encoder layer is pooled over time into its mean and deviation, which are
+standardised, and each task reads its own learned sum over the layers (https://arxiv.org/abs/2105.01051); the phoneme head
+reads a sum of the frames themselves.
 """
 
 from dataclasses import dataclass
@@ -55,19 +56,19 @@ class RunningStandardizer(nn.Module):
     is treated as it will be in use. The estimates are plain averages at first, then forget slowly.
 
     Args:
-        num_features (`int`): channels.
+        shape (`tuple[int, ...]`): of the features of one utterance.
         momentum (`float`, *optional*, defaults to 0.02): least weight of a new batch.
     """
 
-    def __init__(self, num_features: int, momentum: float = 0.02):
+    def __init__(self, *shape: int, momentum: float = 0.02):
         super().__init__()
         self.momentum = momentum
-        self.register_buffer("mean", torch.zeros(num_features))
-        self.register_buffer("variance", torch.ones(num_features))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("variance", torch.ones(shape))
         self.register_buffer("num_batches", torch.zeros(()))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """`torch.FloatTensor` of shape `(batch, features)` in and out."""
+        """`torch.FloatTensor` of shape `(batch, *shape)` in and out."""
         if self.training:
             self._update(features.detach().float())
         scaled = (features - self.mean) * torch.rsqrt(self.variance + 1e-5)
@@ -86,7 +87,7 @@ class RunningStandardizer(nn.Module):
 
 
 class StatisticsPooling(nn.Module):
-    """Mean and standard deviation over the speech frames, equally weighted or by a learned attention.
+    """Mean and standard deviation of every layer over the speech frames, equally weighted or by a learned attention.
 
     Args:
         hidden_size (`int`): channels of the encoder.
@@ -97,55 +98,78 @@ class StatisticsPooling(nn.Module):
         super().__init__()
         width = max(hidden_size // 4, 1)
         self.attention = (
-            nn.Sequential(nn.Linear(hidden_size, width), nn.Tanh(), nn.Linear(width, 1)) if attentive else None
+            nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width), nn.Tanh(), nn.Linear(width, 1))
+            if attentive
+            else None
         )
 
-    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, states: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
         """
         Args:
-            frames (`torch.FloatTensor` of shape `(batch, frames, hidden)`): encoder output.
+            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): hidden states of the encoder.
             mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
 
         Returns:
-            `torch.FloatTensor` of shape `(batch, 2 * hidden)`, in float32: half-precision squares would cancel.
+            `torch.FloatTensor` of shape `(batch, states, 2 * hidden)`, in float32: half-precision squares would cancel.
         """
-        scores = (
-            self.attention(frames)[..., 0].float() if self.attention is not None else torch.zeros_like(mask).float()
-        )
+        scores = torch.zeros_like(mask, dtype=torch.float32)
+        if self.attention is not None:
+            scores = self.attention(sum(states) / len(states))[..., 0].float()
         weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)[..., None]
-        frames = frames.float().masked_fill(~mask[..., None], 0.0)
+        return torch.stack([self._statistics(state.float(), weights) for state in states], dim=1)
+
+    @staticmethod
+    def _statistics(frames: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         mean = (weights * frames).sum(dim=1)
         variance = (weights * (frames - mean[:, None]).square()).sum(dim=1)
         return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
 
 
-class UtteranceHead(nn.Module):
-    """One prediction per utterance: pool over time, standardise, classify.
+class LayerMix(nn.Module):
+    """A learned weighted sum of all encoder layers (https://arxiv.org/abs/2105.01051).
 
     Args:
-        config (`SpeechEQConfig`): gives `hidden_size`, `pooling`, `head_hidden_size` and `head_dropout`.
+        num_states (`int`): hidden states of the encoder, the input of its first layer included.
+    """
+
+    def __init__(self, num_states: int):
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(num_states))
+
+    def forward(self, states: torch.Tensor | list[torch.Tensor], dim: int = 0) -> torch.Tensor:
+        """Sum over the dimension `dim` of a tensor, or over a list of tensors."""
+        weights = self.weights.softmax(dim=-1)
+        if isinstance(states, torch.Tensor):
+            return torch.tensordot(states, weights.to(states.dtype), dims=([dim], [0]))
+        return sum(weight.to(state.dtype) * state for weight, state in zip(weights, states, strict=True))
+
+
+class UtteranceHead(nn.Module):
+    """One prediction per utterance from the statistics of all layers.
+
+    Args:
+        config (`SpeechEQConfig`): gives sizes, `head_hidden_size` and `head_dropout`.
         num_outputs (`int`): scores per utterance.
     """
 
     def __init__(self, config: SpeechEQConfig, num_outputs: int):
         super().__init__()
         width = 2 * config.hidden_size
-        self.pooling = StatisticsPooling(config.hidden_size, attentive=config.pooling == "attentive")
-        self.standardizer = RunningStandardizer(width)
+        self.layer_mix = LayerMix(config.num_encoder_states)
         self.dropout = nn.Dropout(config.head_dropout)
         self.dense = nn.Linear(width, config.head_hidden_size) if config.head_hidden_size else None
         self.classifier = nn.Linear(config.head_hidden_size or width, num_outputs)
 
-    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, statistics: torch.Tensor) -> torch.Tensor:
         """
         Args:
-            frames (`torch.FloatTensor` of shape `(batch, frames, hidden)`): the task's sum of encoder layers.
-            mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
+            statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): standardised mean and deviation of
+                every hidden state of the encoder.
 
         Returns:
             `torch.FloatTensor` of shape `(batch, outputs)`: unnormalised scores.
         """
-        hidden = self.standardizer(self.pooling(frames, mask)).to(self.classifier.weight.dtype)
+        hidden = self.layer_mix(statistics, dim=1).to(self.classifier.weight.dtype)
         hidden = self.dropout(hidden)
         if self.dense is not None:
             hidden = self.dropout(nn.functional.gelu(self.dense(hidden)))
@@ -170,9 +194,9 @@ class OrdinalHead(UtteranceHead):
         thresholds = torch.logit(torch.arange(1, self.num_levels) / self.num_levels)
         return thresholds[:1], thresholds.diff().log()
 
-    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, statistics: torch.Tensor) -> torch.Tensor:
         """As in [`UtteranceHead`]; `torch.FloatTensor` of shape `(batch, levels)`: log-probabilities."""
-        location = super().forward(frames, mask).float()
+        location = super().forward(statistics).float()
         steps = torch.cat([self.first_threshold, self.log_steps.exp()]).float()
         below = steps.cumsum(dim=0) - location  # (batch, levels - 1): logits of "at most level k"
         lower = nn.functional.pad(below, (1, 0), value=-torch.inf)
@@ -182,28 +206,29 @@ class OrdinalHead(UtteranceHead):
         return nn.functional.logsigmoid(upper) + nn.functional.logsigmoid(-lower) + gap
 
 
-class LayerMix(nn.Module):
-    """For each task a learned weighted sum of all encoder layers (https://arxiv.org/abs/2105.01051).
+class PhonemeHead(nn.Module):
+    """CTC scores per frame from a sum of all layers, each brought to unit variance first: their scales differ.
 
     Args:
-        num_tasks (`int`): sums.
-        num_states (`int`): hidden states of the encoder, the input of its first layer included.
+        config (`SpeechEQConfig`): `phoneme_labels` gives the symbols.
     """
 
-    def __init__(self, num_tasks: int, num_states: int):
+    def __init__(self, config: SpeechEQConfig):
         super().__init__()
-        self.weights = nn.Parameter(torch.zeros(num_tasks, num_states))
+        self.layer_mix = LayerMix(config.num_encoder_states)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.classifier = nn.Linear(config.hidden_size, len(config.phoneme_labels))
 
     def forward(self, states: list[torch.Tensor]) -> torch.Tensor:
         """
         Args:
-            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): all hidden states.
+            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): hidden states of the encoder.
 
         Returns:
-            `torch.FloatTensor` of shape `(tasks, batch, frames, hidden)`.
+            `torch.FloatTensor` of shape `(batch, frames, symbols)`: unnormalised scores.
         """
-        weights = self.weights.softmax(dim=-1).to(states[0].dtype)
-        return torch.einsum("tl,lbfh->tbfh", weights, torch.stack(states))
+        hidden = self.layer_mix([nn.functional.layer_norm(state, state.shape[-1:]) for state in states])
+        return self.classifier(self.dropout(hidden))
 
 
 class UncertaintyWeights(nn.Module):
@@ -269,12 +294,11 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             "input_features" if config.backbone_config.model_type in ("whisper", "wav2vec2-bert") else "input_values"
         )
         self.backbone = backbone_from_config(config.backbone_config)
-        self.layer_mix = LayerMix(len(TASKS), config.num_encoder_states)
+        self.pooling = StatisticsPooling(config.hidden_size, attentive=config.pooling == "attentive")
+        self.standardizer = RunningStandardizer(config.num_encoder_states, 2 * config.hidden_size)
         self.esc_head = UtteranceHead(config, len(config.esc_labels))
         self.eis_head = OrdinalHead(config)
-        self.phoneme_head = nn.Sequential(
-            nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, len(config.phoneme_labels))
-        )
+        self.phoneme_head = PhonemeHead(config)
         self.gender_head = UtteranceHead(config, len(config.gender_labels))
         self.uncertainty_weights = UncertaintyWeights(len(TASKS)) if config.uncertainty_weighting else None
         self.post_init()
@@ -332,14 +356,12 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 "backbone; got None. Make the inputs with the processor saved beside the model."
             )
         states, lengths = encode(self.backbone, inputs, self._lengths(inputs, attention_mask), self._spec_augment)
-        esc_frames, eis_frames, phoneme_frames, gender_frames = self.layer_mix(states)
-        mask = frame_mask(lengths, states[0].shape[1])
-
+        statistics = self.standardizer(self.pooling(states, frame_mask(lengths, states[0].shape[1])))
         output = SpeechEQOutput(
-            esc_logits=self.esc_head(esc_frames, mask),
-            eis_logits=self.eis_head(eis_frames, mask),
-            phoneme_logits=self.phoneme_head(phoneme_frames),
-            gender_logits=self.gender_head(gender_frames, mask),
+            esc_logits=self.esc_head(statistics),
+            eis_logits=self.eis_head(statistics),
+            phoneme_logits=self.phoneme_head(states),
+            gender_logits=self.gender_head(statistics),
             frame_lengths=lengths,
         )
         output.eis = self._expected_intensity(output.eis_logits)

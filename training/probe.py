@@ -40,7 +40,7 @@ def pooled_states(backbone, rows, batch_size: int = 16) -> np.ndarray:
         inputs = batch[extractor.model_input_names[0]]
         states, lengths = encode(backbone, inputs, batch["attention_mask"].sum(dim=-1))
         mask = frame_mask(lengths, states[0].shape[1])
-        parts.append(torch.stack([pooling(state, mask) for state in states], dim=1).numpy())
+        parts.append(pooling(states, mask).numpy())
     features = np.concatenate(parts)
     return features[np.argsort(order)]
 

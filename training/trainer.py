@@ -16,7 +16,7 @@ from speecheq.training.data import BalancedLengthSampler, Collator, SpeechDatase
 
 LABEL_NAMES = [f"{task}_labels" for task in TASKS]
 TUNINGS = ("frozen", "lora", "full")
-_HEADS = ("layer_mix", "esc_head", "eis_head", "phoneme_head", "gender_head", "uncertainty_weights")
+_HEADS = ("pooling", "standardizer", "esc_head", "eis_head", "phoneme_head", "gender_head", "uncertainty_weights")
 
 
 def prepare_tuning(

@@ -51,7 +51,7 @@ def test_lora_reaches_every_adapter_and_all_heads(backbone_config):
     for name, parameter in model.named_parameters():
         if "lora_A" in name:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
-    heads = ("layer_mix", "esc_head", "eis_head", "phoneme_head", "gender_head", "uncertainty_weights")
+    heads = ("esc_head", "eis_head", "phoneme_head", "gender_head", "uncertainty_weights")
     assert all(any(head in name for name in learning(model)) for head in heads)
 
 
