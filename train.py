@@ -185,7 +185,9 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
     }
     return {
         "corpora": corpora,
-        "backbone": model_arguments.backbone or f"{model_arguments.backbone_config['model_type']}, random weights",
+        "backbone": _public_name(model_arguments.backbone)
+        if model_arguments.backbone
+        else f"{model_arguments.backbone_config['model_type']}, random weights",
         "tuning": model_arguments.tuning,
         "dataset": f"{Path(data_arguments.dataset).name} ({data_arguments.dataset_config})",
         "synthetic": "synthetic" in corpora,
@@ -193,6 +195,11 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
         "command": f"python -m speecheq.training.evaluate {folder} --dataset {data_arguments.dataset} "
         f"--dataset_config {data_arguments.dataset_config}",
     }
+
+
+def _public_name(name_or_path: str) -> str:
+    """A Hub repository as it is; of a folder its last name, for its place on this machine is nobody's business."""
+    return Path(name_or_path).resolve().name if Path(name_or_path).is_dir() else name_or_path
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:

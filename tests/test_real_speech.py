@@ -30,7 +30,9 @@ def test_real_speech_goes_from_folders_to_a_prediction(corpora, shared, tmp_path
     )
     assert {"emotale/esc_uar", "urdu/esc_uar", "emotale/eis_ccc", "emotale/phoneme_per", "gender_uar"} <= scores.keys()
     assert scores["esc_uar"] > 0.3  # twelve steps: above chance (0.2 and 0.25)
-    assert "research" in (run / "README.md").read_text()
+    card = (run / "README.md").read_text()
+    assert "research" in card and "Encoder `whisper-base`" in card
+    assert str(shared) not in (run / "config.json").read_text()
     result = subprocess.run(
         [sys.executable, str(ROOT / "training" / "predict.py"), str(run), str(corpora / "urdu/Angry/SM1_F1_A01.opus")],
         capture_output=True, text=True, timeout=120, cwd=tmp_path, env=os.environ | {"HF_HOME": str(tmp_path)},

@@ -6,6 +6,7 @@ With `--floor ENCODER` the same command scores a linear probe of that frozen enc
 import argparse
 import tempfile
 
+import torch
 from transformers import TrainingArguments
 
 from speecheq.metrics.scores import table
@@ -33,7 +34,15 @@ def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16
     shared = sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"]))
     print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(folder, per_device_eval_batch_size=32, report_to="none", bf16_full_eval=bf16)
+        on_cpu = not torch.accelerator.is_available()
+        arguments = TrainingArguments(
+            folder,
+            per_device_eval_batch_size=32,
+            report_to="none",
+            bf16=bf16,
+            use_cpu=on_cpu,
+            dataloader_pin_memory=not on_cpu,
+        )
         trainer = SpeechEQTrainer(
             SpeechEQModel.from_pretrained(model),
             arguments,

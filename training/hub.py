@@ -27,6 +27,7 @@ def save_for_hub(model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor,
     SpeechEQProcessor.register_for_auto_class("AutoProcessor")
     if isinstance(model, PeftModel):
         model = model.merge_and_unload()
+    model.config.backbone_config._name_or_path = ""  # a path of this machine means nothing elsewhere
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return Path(folder)
@@ -43,7 +44,7 @@ def write_card(folder: str | Path, scores: dict[str, float], facts: dict) -> Pat
     """
     licenses = sorted({corpus["license"] for corpus in facts["corpora"].values()})
     data = ModelCardData(
-        language=sorted({corpus["language"] for corpus in facts["corpora"].values()}),
+        language=sorted({code for corpus in facts["corpora"].values() for code in corpus["language"].split("/")}),
         license="other",
         license_name="terms-of-the-training-corpora",
         library_name="transformers",

@@ -8,7 +8,7 @@ from speecheq.training.hub import write_card
 FACTS = {
     "corpora": {
         "nemo": {"language": "pl", "license": "cc-by-nc-sa-4.0", "utterances": 10, "speakers": 2},
-        "ased": {"language": "am", "license": "research", "utterances": 5, "speakers": 1},
+        "emotale": {"language": "da/en", "license": "research", "utterances": 5, "speakers": 1},
     },
     "backbone": "openai/whisper-base", "tuning": "lora", "dataset": "seqd (all)", "synthetic": False,
     "shared_speakers": [], "command": "python -m speecheq.training.evaluate runs/x --dataset seqd",
@@ -22,7 +22,7 @@ def test_the_card_holds_scores_terms_and_the_command(tmp_path):
     assert "Test speakers seen in training:\nnone." in card.text
     assert FACTS["command"] in card.text
     assert "synthetic speech" not in card.text
-    assert card.data.language == ["am", "pl"]
+    assert card.data.language == ["da", "en", "pl"]
 
 
 @pytest.mark.parametrize(("shared", "said"), [(["nemo/AO0", "nemo/EB0"], "nemo/AO0, nemo/EB0"), ([], "none")])
