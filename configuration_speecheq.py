@@ -75,8 +75,7 @@ class SpeechEQConfig(PreTrainedConfig):
         uncertainty_weighting (`bool`, *optional*, defaults to `False`):
             Learn one further weight per task from its uncertainty (https://arxiv.org/abs/1705.07115).
         mask_time_prob (`float`, *optional*, defaults to 0.0):
-            SpecAugment (https://arxiv.org/abs/1904.08779), in training only: share of the frames that start no mask but
-            lie under one, about.
+            SpecAugment (https://arxiv.org/abs/1904.08779), in training only: share of the frames under a mask, about.
         mask_time_length (`int`, *optional*, defaults to 10):
             Length of one time mask, in frames of the encoder's input.
         mask_feature_prob (`float`, *optional*, defaults to 0.0):

@@ -7,6 +7,7 @@ standardised, and each task reads its own learned sum over the layers (https://a
 reads a sum of the frames themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -136,11 +137,9 @@ class LayerMix(nn.Module):
         super().__init__()
         self.weights = nn.Parameter(torch.zeros(num_states))
 
-    def forward(self, states: torch.Tensor | list[torch.Tensor], dim: int = 0) -> torch.Tensor:
-        """Sum over the dimension `dim` of a tensor, or over a list of tensors."""
+    def forward(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Sum the states, tensors of one shape."""
         weights = self.weights.softmax(dim=-1)
-        if isinstance(states, torch.Tensor):
-            return torch.tensordot(states, weights.to(states.dtype), dims=([dim], [0]))
         return sum(weight.to(state.dtype) * state for weight, state in zip(weights, states, strict=True))
 
 
@@ -169,7 +168,7 @@ class UtteranceHead(nn.Module):
         Returns:
             `torch.FloatTensor` of shape `(batch, outputs)`: unnormalised scores.
         """
-        hidden = self.layer_mix(statistics, dim=1).to(self.classifier.weight.dtype)
+        hidden = self.layer_mix(statistics.unbind(dim=1)).to(self.classifier.weight.dtype)
         hidden = self.dropout(hidden)
         if self.dense is not None:
             hidden = self.dropout(nn.functional.gelu(self.dense(hidden)))

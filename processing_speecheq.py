@@ -15,7 +15,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from .configuration_speecheq import CTC_BLANK, GENDER_LABELS
+from .configuration_speecheq import CTC_BLANK
 from .losses_speecheq import MISSING
 
 SAMPLING_RATE = 16_000
@@ -284,4 +284,4 @@ def _stock(extractor_class, **options):
     return _extractors[key]
 
 
-__all__ = ["GENDER_LABELS", "SpeechEQFeatureExtractor", "SpeechEQProcessor"]
+__all__ = ["SpeechEQFeatureExtractor", "SpeechEQProcessor"]

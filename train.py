@@ -19,7 +19,7 @@ from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.augmentation import WaveformAugmentation
-from speecheq.training.data import describe_labels, label_spaces, load_seqd, phoneme_inventory
+from speecheq.training.data import describe_labels, label_spaces, load_seqd, phoneme_inventory, shared_speakers
 from speecheq.training.hub import save_for_hub, write_card
 from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
 
@@ -191,7 +191,7 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
         "tuning": model_arguments.tuning,
         "dataset": f"{Path(data_arguments.dataset).name} ({data_arguments.dataset_config})",
         "synthetic": "synthetic" in corpora,
-        "shared_speakers": sorted(set(train["speaker_id"]) & set(splits["test"]["speaker_id"])),
+        "shared_speakers": shared_speakers(splits),
         "command": f"python -m speecheq.training.evaluate {folder} --dataset {data_arguments.dataset} "
         f"--dataset_config {data_arguments.dataset_config}",
     }

@@ -59,9 +59,7 @@ def load_seqd(
 
 def phoneme_inventory(rows: datasets.Dataset) -> list[str]:
     """The CTC blank and the IPA symbols of the rows, sorted."""
-    symbols = (
-        {symbol for row in rows["phonemes"] for symbol in row or []} if "phonemes" in rows.column_names else set()
-    )
+    symbols = {symbol for row in column(rows, "phonemes") for symbol in row or []}
     return [CTC_BLANK, *sorted(symbols)]
 
 
@@ -75,14 +73,19 @@ def label_spaces(splits: dict[str, datasets.Dataset]) -> dict[str, dict[str, lis
     return spaces
 
 
+def shared_speakers(splits: dict[str, datasets.Dataset], split: str = "test") -> list[str]:
+    """The leakage audit: speakers of a split that are in train as well, sorted."""
+    return sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"]))
+
+
 def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
     """What a user should know before training: tasks without labels, classes and corpora absent from train."""
     notes = []
     train = splits["train"]
-    for task, column in {"EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
+    for task, name in {"EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
         labelled = {
             corpus
-            for corpus, value in zip(train["corpus"], _column(train, column), strict=True)
+            for corpus, value in zip(train["corpus"], column(train, name), strict=True)
             if value is not None and value != []
         }
         without = sorted(set(train["corpus"]) - labelled)
@@ -272,7 +275,8 @@ def _check_choice(field: str, value: str, options: Sequence[str]):
         raise ValueError(f"load_seqd: {field} must be one of {', '.join(sorted(options)[:10])}; got {value!r}.")
 
 
-def _column(rows: datasets.Dataset, name: str) -> list:
+def column(rows: datasets.Dataset, name: str) -> list:
+    """A column as a list; `None` for each row where the dataset has no such column."""
     return list(rows[name]) if name in rows.column_names else [None] * len(rows)
 
 

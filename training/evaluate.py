@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.data import SPLITS, label_spaces, load_seqd
+from speecheq.training.data import SPLITS, label_spaces, load_seqd, shared_speakers
 from speecheq.training.probe import probe_scores
 from speecheq.training.trainer import SpeechEQTrainer
 
@@ -31,7 +31,7 @@ def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16
         `dict[str, float]`: see `speecheq.metrics.scores`.
     """
     splits = load_seqd(dataset, config, max_seconds=30)
-    shared = sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"]))
+    shared = shared_speakers(splits, split)
     print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
     with tempfile.TemporaryDirectory() as folder:
         on_cpu = not torch.accelerator.is_available()

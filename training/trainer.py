@@ -12,7 +12,7 @@ from speecheq.configuration_speecheq import TASKS
 from speecheq.losses_speecheq import MISSING
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
 from speecheq.modeling_speecheq import SpeechEQModel
-from speecheq.training.data import BalancedLengthSampler, Collator, SpeechDataset, sampling_weights
+from speecheq.training.data import BalancedLengthSampler, Collator, SpeechDataset, column, sampling_weights
 
 LABEL_NAMES = [f"{task}_labels" for task in TASKS]
 TUNINGS = ("frozen", "lora", "full")
@@ -94,23 +94,22 @@ def score(predictions: tuple, rows, config, decode_phonemes, label_spaces=None) 
             of the rows alone.
     """
     esc, eis, phonemes, gender = predictions
-    column = {name: list(rows[name]) if name in rows.column_names else [None] * len(rows) for name in (
-        "corpus", "esc", "native_label", "eis_low", "eis_high", "phonemes", "gender",
-    )}  # fmt: skip
-    genders = [None if name is None else config.gender_labels.index(name) for name in column["gender"]]
-    corpora = column["corpus"]
+    names = ("corpus", "esc", "native_label", "eis_low", "eis_high", "phonemes", "gender")
+    references = {name: column(rows, name) for name in names}
+    genders = [None if name is None else config.gender_labels.index(name) for name in references["gender"]]
+    corpora = references["corpus"]
     return {
         **esc_scores(
             esc,
-            column["esc"],
-            column["native_label"],
+            references["esc"],
+            references["native_label"],
             corpora,
             labels=config.esc_labels,
             scales=config.esc_scales,
             label_spaces=label_spaces,
         ),
-        **eis_scores(eis, column["eis_low"], column["eis_high"], corpora),
-        **phoneme_scores(decode_phonemes(phonemes), [symbols or None for symbols in column["phonemes"]], corpora),
+        **eis_scores(eis, references["eis_low"], references["eis_high"], corpora),
+        **phoneme_scores(decode_phonemes(phonemes), [symbols or None for symbols in references["phonemes"]], corpora),
         **gender_scores(gender, genders, corpora),
     }
 
