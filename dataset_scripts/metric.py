@@ -5,7 +5,8 @@ The mapping itself is `metric_table.csv`, read by people and by this file alone.
 
 - `esc`: the fine classes that the label may mean, joined by `|`; empty means missing;
 - `eis`: the intensity in [0, 1]: a point (`0`), an interval (`0.125..0.375`), a rule (`valence_arousal`: from the
-  raters' dimensions; `level`: from the row of the record's native level), or empty, which means missing;
+  raters' dimensions; `level`: from the row of the record's native level; `rated`: as listeners rated it), or empty,
+  which means missing;
 - `source`: where the native label is defined.
 """
 
@@ -17,11 +18,11 @@ from functools import cache
 from pathlib import Path
 
 from speecheq.configuration_speecheq import ESC_LABELS
-from speecheq.dataset_scripts.records import CorpusError, NativeRecord, options
+from speecheq.dataset_scripts.records import CorpusError, NativeRecord, UnknownLabelError, options
 
 TABLE = Path(__file__).with_name("metric_table.csv")
 FIELDS = ("label", "level")
-RULES = ("valence_arousal", "level")
+RULES = ("valence_arousal", "level", "rated")
 DIMENSIONS = ("valence", "arousal", "dominance")
 
 
@@ -100,14 +101,14 @@ def table_row(corpus: str, field: str, native: str, item: str = "") -> TableRow:
     """Find the row of a native label or level.
 
     Raises:
-        CorpusError: if the corpus or the label is not in the table.
+        UnknownLabelError: if the corpus or the label is not in the table.
     """
     table = metric_table()
     if (corpus, field, native) not in table:
         known = [key[2] for key in table if key[:2] == (corpus, field)]
         corpora = dict.fromkeys(key[0] for key in table)
         rule = f"one of {options(known)}" if known else f"of a corpus with such rows ({options(corpora)})"
-        raise CorpusError(
+        raise UnknownLabelError(
             f"metric table: {field} must be {rule}; got {native!r} in {item or corpus!r}. "
             f"Add a row for it to {TABLE.name}."
         )
@@ -191,6 +192,9 @@ def intensity(corpus: str, record: NativeRecord) -> tuple[float, float] | None:
     rule = table_row(corpus, "label", record.label, item).eis
     if rule == "level":
         return level
+    if rule == "rated":
+        _check_intensity(record)
+        return None if record.intensity is None else (record.intensity,) * 2
     if rule == "valence_arousal":
         _check_ratings(record)
         pairs = [(rating.get("valence"), rating.get("arousal")) for rating in record.ratings or ()]
@@ -212,6 +216,14 @@ def dimensions(record: NativeRecord) -> dict[str, float | None]:
         given = [rating[name] for rating in record.ratings or () if rating.get(name) is not None]
         means[name] = 2 * (sum(given) / len(given) - low) / (high - low) - 1 if given else None
     return means
+
+
+def _check_intensity(record: NativeRecord):
+    if record.intensity is not None and not 0 <= record.intensity <= 1:
+        raise CorpusError(
+            f"metric: intensity must be from 0 to 1; got {record.intensity:g} in {record.path.name!r}. "
+            "Correct the annotation file, or the adapter that reads it."
+        )
 
 
 def _check_ratings(record: NativeRecord):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4")
 MAX_OPTIONS = 10
 
 
@@ -13,16 +13,26 @@ class CorpusError(ValueError):
     """A file, a name or an annotation that is not as its corpus documents it."""
 
 
+class UnknownLabelError(CorpusError):
+    """A native label or level without a row in the metric table: the table must grow, or the file be skipped."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NativeRecord:
     """One utterance as its corpus describes it, before any mapping.
 
     Args:
-        path (`Path`): the audio file.
+        path (`Path`): the audio file, or a video that holds it, or a Parquet file (see `parquet_row`).
         speaker (`str`): the speaker's name inside the corpus.
         language (`str`): ISO 639-1 code.
         label (`str`, *optional*): native emotion label.
-        level (`str`, *optional*): native intensity level.
+        name (`str`, *optional*, defaults to the file's name without its suffix): the utterance's name inside the corpus,
+            where file names repeat. Every id must be unique.
+        parquet_row (`int`, *optional*): the row of the Parquet file whose column `audio` holds the encoded bytes.
+        start (`float`, *optional*, defaults to 0): where the utterance starts in its file, in seconds.
+        end (`float`, *optional*, defaults to the end of the file): where it ends.
+        level (`str`, *optional*): native intensity level, as acted.
+        intensity (`float`, *optional*): intensity in [0, 1] as listeners rated it, where the corpus asked them.
         gender (`str`, *optional*): `"female"` or `"male"`, as the corpus documents it.
         age (`float`, *optional*): years.
         text (`str`, *optional*): transcript.
@@ -31,14 +41,19 @@ class NativeRecord:
             scale; a missing value is `None`.
         rating_scale (`tuple[float, float]`, *optional*, defaults to `(1.0, 5.0)`): ends of the native scale.
         license (`str`, *optional*): where it differs from the adapter's `LICENSE`.
-        fold (`int`, *optional*): published fold.
+        official_split (`str`, *optional*): the part that the corpus itself publishes, in its own word: `"dev"`.
     """
 
     path: Path
     speaker: str
     language: str
     label: str | None = None
+    name: str | None = None
+    parquet_row: int | None = None
+    start: float | None = None
+    end: float | None = None
     level: str | None = None
+    intensity: float | None = None
     gender: str | None = None
     age: float | None = None
     text: str | None = None
@@ -46,7 +61,7 @@ class NativeRecord:
     ratings: tuple[dict, ...] | list[dict] | None = None
     rating_scale: tuple[float, float] = (1.0, 5.0)
     license: str | None = None
-    fold: int | None = None
+    official_split: str | None = None
 
 
 @dataclass(frozen=True)

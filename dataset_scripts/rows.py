@@ -21,6 +21,7 @@ FEATURES = Features(
         "text": Value("string"),
         "phonemes": List(Value("string")),
         "native_label": Value("string"),
+        "native_level": Value("string"),
         "esc": List(Value("string")),
         "esc_votes": List({"esc": List(Value("string")), "weight": Value("float32")}),
         "eis_low": Value("float32"),
@@ -29,6 +30,7 @@ FEATURES = Features(
         "arousal": Value("float32"),
         "dominance": Value("float32"),
         "split": Value("string"),
+        "official_split": Value("string"),
         "fold": Value("int32"),
         "license": Value("string"),
     }
@@ -44,7 +46,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         default_license (`str`): the adapter's, for records without their own.
 
     Returns:
-        `dict`: the row without `audio`, `duration`, `phonemes` and `split`.
+        `dict`: the row without `audio`, `duration`, `phonemes`, `split` and `fold`.
 
     Raises:
         CorpusError: if the record has no label, or a value that the metric table or SEQD does not know.
@@ -58,7 +60,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         )
     eis = metric.intensity(corpus, record)
     return {
-        "id": f"{corpus}/{record.path.stem}",
+        "id": f"{corpus}/{record.name or record.path.stem}",
         "corpus": corpus,
         "language": record.language,
         "speaker_id": f"{corpus}/{record.speaker}",
@@ -66,12 +68,13 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         "age": record.age,
         "text": record.text,
         "native_label": record.label,
+        "native_level": record.level,
         "esc": metric.esc_set(corpus, record.label, item),
         "esc_votes": metric.esc_votes(corpus, list(record.votes), item),
         "eis_low": eis[0] if eis else None,
         "eis_high": eis[1] if eis else None,
         **metric.dimensions(record),
-        "fold": record.fold,
+        "official_split": record.official_split,
         "license": record.license or default_license,
     }
 

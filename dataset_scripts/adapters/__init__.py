@@ -1,14 +1,16 @@
 """One adapter per corpus: it finds files and reads names and annotations, never decodes audio and never maps labels.
 
-Each module has `CORPUS`, `LICENSE`, `HOMEPAGE`, `CITATION` and `records(folder) -> Iterator[NativeRecord | Skipped]`.
+Each module has `CORPUS`, `LICENSE`, `HOMEPAGE`, `CITATION`, `REDISTRIBUTABLE` (whether its terms let anyone pass the
+audio on) and `records(folder) -> Iterator[NativeRecord | Skipped]`.
 """
 
 from importlib import import_module
+from pkgutil import iter_modules
 from types import ModuleType
 
-from speecheq.dataset_scripts.records import CorpusError, options
+from speecheq.dataset_scripts.records import CorpusError
 
-ADAPTERS = ("ased", "emotale", "nemo", "synthetic", "urdu")
+ADAPTERS = tuple(sorted(module.name for module in iter_modules(__path__)))
 
 
 def get_adapter(corpus: str) -> ModuleType:
@@ -19,7 +21,7 @@ def get_adapter(corpus: str) -> ModuleType:
     """
     if corpus not in ADAPTERS:
         raise CorpusError(
-            f"get_adapter: corpus must be one of {options(ADAPTERS)}; got {corpus!r}. "
-            "Write dataset_scripts/adapters/<corpus>.py and name it there."
+            f"get_adapter: corpus must be one of {', '.join(ADAPTERS)}; got {corpus!r}. "
+            "Describe another corpus in a YAML file, or write dataset_scripts/adapters/<corpus>.py."
         )
     return import_module(f"{__name__}.{corpus}")

@@ -17,6 +17,7 @@ from speecheq.dataset_scripts.records import CorpusError, NativeRecord, Skipped,
 
 CORPUS = "ased"
 LICENSE = "no licence stated"
+REDISTRIBUTABLE = False
 HOMEPAGE = "https://github.com/wgwangang/ASED_V1"
 CITATION = "Retta et al., A New Amharic Speech Emotion Dataset and Classification Benchmark, 2022"
 

@@ -25,6 +25,7 @@ from speecheq.dataset_scripts.records import (
 
 CORPUS = "emotale"
 LICENSE = "copyright of the authors, no licence: research only, do not redistribute"
+REDISTRIBUTABLE = False
 HOMEPAGE = "https://github.com/snehadas/EmoTale"
 CITATION = "EmoTale: An Enacted Speech-emotion Dataset in Danish, ASRU 2025"
 

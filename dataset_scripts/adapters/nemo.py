@@ -21,6 +21,7 @@ from speecheq.dataset_scripts.records import (
 
 CORPUS = "nemo"
 LICENSE = "CC-BY-NC-SA-4.0"
+REDISTRIBUTABLE = True
 HOMEPAGE = "https://github.com/amu-cai/nEMO"
 CITATION = "Christop, nEMO: Dataset of Emotional Speech in Polish, LREC-COLING 2024"
 

@@ -20,6 +20,7 @@ from speecheq.dataset_scripts.records import (
 
 CORPUS = "synthetic"
 LICENSE = "apache-2.0"
+REDISTRIBUTABLE = True
 HOMEPAGE = "https://github.com/espeak-ng/espeak-ng"
 CITATION = (
     "SYNTHETIC speech: no human voice and no human emotion. Sentences and prosody by "

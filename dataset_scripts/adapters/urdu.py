@@ -14,6 +14,7 @@ from speecheq.dataset_scripts.records import CorpusError, NativeRecord, Skipped,
 
 CORPUS = "urdu"
 LICENSE = "research use only"
+REDISTRIBUTABLE = False
 HOMEPAGE = "https://github.com/siddiquelatif/URDU-Dataset"
 CITATION = "Latif et al., Cross Lingual Speech Emotion Recognition: Urdu vs. Western Languages, FIT 2018"
 
