@@ -1,249 +1,268 @@
 """Build SEQD: corpora in their official layouts to Parquet that `load_dataset` reads without any code of ours.
 
-`python -m speecheq.dataset_scripts.build --out seqd --corpus nemo=/data/nEMO --corpus urdu=/data/URDU-Dataset`
+`python -m speecheq.dataset_scripts.build --out seqd --corpus nemo=/data/nEMO --corpus mine=mine.yaml`
 
 Why pyarrow and not `datasets.GeneratorBasedBuilder`: tried on datasets 5.2, its examples pass through
 `Audio.encode_example`, which raises ImportError without torchcodec, even for bytes that are ready; and a default split
 needs to know every usable file before the first row is written. The files carry the metadata of
 `Features.arrow_schema`, as those of `datasets` do.
 
-Steps for a corpus: the adapter's records; rows by the metric table; audio to FLAC files in `.<corpus>.partial` (a run
-that is interrupted goes on from there); the split; Parquet in the order of the hashes of the ids, so that a stream is
-mixed; then the folder gets its name and an entry in `manifest.json`. A corpus whose entry still holds is not built
-again. No file holds a time or an absolute path: the same corpora give the same bytes.
+Steps for a corpus: the adapter's records; rows by the metric table; audio to FLAC, in `.<corpus>.partial` (a run that
+is killed goes on from there); the split and its audit; Parquet shards; then the folder gets its name and an entry in
+`manifest.json`. A corpus whose entry still holds is not built again. No file holds a time or an absolute path: the
+same corpora give the same bytes, with the same versions of the libraries that the manifest names.
 """
 
 import argparse
-import csv
 import hashlib
-import json
 import multiprocessing
 import os
 import shutil
+import threading
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from speecheq.dataset_scripts import audio, metric, rows, splits
+from speecheq.dataset_scripts import audio, custom, emobox, metric, rows, shards, splits
 from speecheq.dataset_scripts.adapters import ADAPTERS, get_adapter
+from speecheq.dataset_scripts.audio import Preparation, Source
 from speecheq.dataset_scripts.card import card_text
-from speecheq.dataset_scripts.records import CorpusError, Skipped
+from speecheq.dataset_scripts.manifest import file_sha256, is_finished, read_manifest, versions, write_files
+from speecheq.dataset_scripts.records import CorpusError, Skipped, UnknownLabelError
+from speecheq.dataset_scripts.spool import Spool
 
-RECIPE = 1  # raise it when the same corpora must give other rows
-ROWS_PER_GROUP = 100
-MANIFEST = "manifest.json"
+RECIPE = 2  # raise it when the same corpora must give other rows
+CHUNK = 8
 
 
-def build(corpora: dict[str, Path], out: Path, num_proc: int = 1, force: bool = False) -> dict:
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """How a SEQD is built.
+
+    Args:
+        num_proc (`int`, *optional*, defaults to 1): processes that convert audio.
+        force (`bool`, *optional*, defaults to `False`): build again what is finished.
+        skip_unknown (`bool`, *optional*, defaults to `False`): skip utterances whose label is not in the metric table,
+            with that reason; otherwise the first one stops the build.
+        emobox (`Path`, *optional*): folder of EmoBox's fold lists, for the column `fold`.
+        preparation ([`Preparation`], *optional*): trimming and loudness; by default neither.
+    """
+
+    num_proc: int = 1
+    force: bool = False
+    skip_unknown: bool = False
+    emobox: Path | None = None
+    preparation: Preparation = field(default_factory=Preparation)
+
+
+def build(corpora: dict[str, Path], out: Path, options: BuildOptions | None = None) -> dict:
     """Build corpora into a SEQD folder, beside those that it holds already.
 
     Args:
-        corpora (`dict[str, Path]`): corpus name -> folder of its download.
+        corpora (`dict[str, Path]`): corpus name -> folder of its download, or YAML file that describes it.
         out (`Path`): the SEQD folder.
-        num_proc (`int`, *optional*, defaults to 1): processes that decode audio.
-        force (`bool`, *optional*, defaults to `False`): build again what is finished.
+        options ([`BuildOptions`], *optional*): how.
 
     Returns:
         `dict`: the manifest: `{"recipe": ..., "corpora": {name: {"files", "splits", "skipped", "audit", ...}}}`.
 
     Raises:
-        CorpusError: if a corpus is unknown, its folder or an annotation file is missing, or no utterance is usable.
+        CorpusError: if a corpus is unknown, its folder or an annotation file is missing, a label is not in the metric
+            table (unless `skip_unknown`), or no utterance is usable.
     """
-    out = Path(out)
-    for corpus, folder in corpora.items():
-        get_adapter(corpus)
-        if not Path(folder).is_dir():
-            raise CorpusError(
-                f"build: folder of {corpus} must exist; got {str(folder)!r}. Download it from the adapter's HOMEPAGE."
-            )
+    out, options = Path(out), options or BuildOptions()
+    opened = {corpus: open_corpus(corpus, Path(corpora[corpus])) for corpus in sorted(corpora)}
     out.mkdir(parents=True, exist_ok=True)
     manifest = read_manifest(out)
-    for corpus in sorted(corpora):
-        folder = Path(corpora[corpus])
-        source = fingerprint(folder)
-        if force or not is_finished(manifest["corpora"].get(corpus), source, out):
-            entry = build_corpus(corpus, folder, out, num_proc, fresh=force)
+    for corpus, (adapter, folder) in opened.items():
+        source = source_sha256(adapter, folder, options)
+        if options.force or not is_finished(manifest["corpora"].get(corpus), source, out):
+            entry = build_corpus(adapter, folder, out, options)
             manifest["corpora"] = dict(sorted({**manifest["corpora"], corpus: {"source": source, **entry}}.items()))
-            _write_text(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    manifest = read_manifest(out)
-    write_report(out, manifest)
-    _write_text(out / "README.md", card_text(manifest))
-    return manifest
+            write_files(out, manifest | {"recipe": RECIPE}, card_text)
+    write_files(out, manifest | {"recipe": RECIPE}, card_text)
+    return read_manifest(out)
 
 
-def build_corpus(corpus: str, folder: Path, out: Path, num_proc: int = 1, fresh: bool = False) -> dict:
+def open_corpus(corpus: str, location: Path) -> tuple:
+    """The adapter of a corpus and the folder that it reads.
+
+    Raises:
+        CorpusError: if there is no such adapter or folder, or the YAML file of a custom corpus is wrong.
+    """
+    if location.suffix.lower() in (".yaml", ".yml"):
+        adapter = custom.load(corpus, location)
+        metric.register(adapter.table)
+        return adapter, adapter.folder
+    adapter = get_adapter(corpus)
+    if not location.is_dir():
+        raise CorpusError(
+            f"build: folder of {corpus} must exist; got {str(location)!r}. Download it from {adapter.HOMEPAGE}."
+        )
+    return adapter, location
+
+
+def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dict:
     """Build one corpus and return its entry in the manifest. See [`build`]."""
+    corpus = adapter.CORPUS
     work = out / f".{corpus}.partial"
-    if fresh:
+    if options.force:
         shutil.rmtree(work, ignore_errors=True)
-    (work / "audio").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(work / corpus, ignore_errors=True)
-    (work / corpus).mkdir()
-
-    described, skipped = read_corpus(corpus, folder)
-    clips, unusable = read_audio(corpus, described, work / "audio", num_proc)
-    skipped = sorted((path.relative_to(folder).as_posix(), reason) for path, reason in skipped + unusable)
-    found = [row for row in described.values() if row["id"] in clips]
-    if not found:
-        reasons = "; ".join(reason for _, reason in skipped[:3])
-        raise CorpusError(f"build: {corpus} must have a usable utterance; got none in {str(folder)!r}. {reasons}")
-
-    assigned = splits.default_split(found)
-    found = [{**row, "split": assigned[row["speaker_id"]]} for row in found]
-    audit = splits.audit([{**row, "audio_sha256": clips[row["id"]].sha256} for row in found])
-    if audit["speakers"]:
-        raise CorpusError(f"build: splits must share no speaker; got {audit['speakers'][:10]} in {corpus!r}.")
-    files, counts = {}, {}
-    for split in splits.SPLITS:
-        part = sorted((row for row in found if row["split"] == split), key=lambda row: _sha256(row["id"].encode()))
-        if part:
-            name = f"{corpus}/{split}-00000-of-00001.parquet"
-            arrow_bytes, phonemised = write_parquet(work / name, part, clips)
-            files[name] = {"sha256": _file_sha256(work / name), "bytes": (work / name).stat().st_size}
-            counts[split] = {**count(part, clips), "arrow_bytes": arrow_bytes, "phonemised": phonemised}
-
+    (work / corpus).mkdir(parents=True)
+    with Spool(work / "spool.sqlite", options.preparation) as spool:
+        read_corpus(adapter, folder, spool, options)
+        read_audio(corpus, folder, spool, options.num_proc)
+        if not spool.number(converted=True):
+            reasons = "; ".join(reason for _, reason in spool.skipped()[:3])
+            raise CorpusError(f"build: {corpus} must have a usable utterance; got none in {str(folder)!r}. {reasons}")
+        assigned = splits.default_split(spool.facts("speaker_id", "gender", "native_label"))
+        spool.assign(assigned)
+        audit = splits.audit(spool.facts("id", "split", "speaker_id", "text", "sha256", "fingerprint"))
+        if audit["speakers"]:
+            raise CorpusError(f"build: splits must share no speaker; got {audit['speakers'][:10]} in {corpus!r}.")
+        counts, symbols = {}, Counter()
+        for split in splits.SPLITS:
+            written = shards.write_split(work / corpus, split, spool)
+            if written:
+                symbols += written.pop("symbols")
+                counts[split] = written
+        skipped = spool.skipped()
+        genders = spool.facts("speaker_id", "gender", "split", "native_label", "samples")
+    counts = {split: {**count_facts(genders, split), **counts[split]} for split in counts}
+    names = sorted(path.name for path in (work / corpus).iterdir())
+    files = {
+        f"{corpus}/{name}": {
+            "sha256": file_sha256(work / corpus / name),
+            "bytes": (work / corpus / name).stat().st_size,
+        }
+        for name in names
+    }
     shutil.rmtree(out / corpus, ignore_errors=True)
     os.replace(work / corpus, out / corpus)
     shutil.rmtree(work)
     return {
+        "license": adapter.LICENSE,
+        "redistributable": adapter.REDISTRIBUTABLE,
+        "homepage": adapter.HOMEPAGE,
+        "citation": adapter.CITATION,
+        "preparation": options.preparation._asdict(),
+        "versions": versions(),
         "files": files,
         "splits": counts,
-        "languages": sorted({row["language"] for row in found}),
+        "languages": sorted({language for count in counts.values() for language in count["languages"]}),
         "classes": metric.label_space(corpus),
+        "phonemes": dict(sorted(symbols.items())),
         "skipped": skipped,
-        "audit": {"speakers": audit["speakers"], "texts": len(audit["texts"]), "audio": audit["audio"]},
+        "audit": audit,
         "note": splits.note(assigned),
     }
 
 
-def read_corpus(corpus: str, folder: Path) -> tuple[dict[Path, dict], list[tuple[Path, str]]]:
-    """Run an adapter and the metric table: path -> described row, and what was skipped."""
-    adapter = get_adapter(corpus)
-    described: dict[Path, dict] = {}
-    skipped: list[tuple[Path, str]] = []
-    owner: dict[str, Path] = {}
+def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
+    """Run an adapter and the metric table: described rows, and what was skipped, into the spool.
+
+    Raises:
+        UnknownLabelError: if a label is not in the metric table, unless `skip_unknown`.
+    """
+    corpus = adapter.CORPUS
+    folds = emobox.read_folds(options.emobox, corpus) if options.emobox else emobox.Folds()
     for record in adapter.records(folder):
+        path = record.path.relative_to(folder).as_posix()
         if isinstance(record, Skipped):
-            skipped.append((record.path, record.reason))
+            spool.skip(path, record.reason)
             continue
         try:
             row = rows.describe(corpus, record, adapter.LICENSE)
+        except UnknownLabelError as error:
+            if not options.skip_unknown:
+                raise UnknownLabelError(f"{error} Or build with --skip-unknown.") from error
+            spool.skip(path, str(error))
+            continue
         except CorpusError as error:
-            skipped.append((record.path, str(error)))
+            spool.skip(path, str(error))
             continue
-        if row["id"] in owner:
-            first = owner[row["id"]].relative_to(folder).as_posix()
-            skipped.append((record.path, f"duplicate: {first!r} has the id {row['id']!r} already"))
-            continue
-        owner[row["id"]] = record.path
-        described[record.path] = row
-    return described, skipped
+        row["fold"] = folds.of(path, record.name)
+        source = Source(str(record.path), record.parquet_row, record.start, record.end)
+        if first := spool.add(row, source):
+            first = Path(first).relative_to(folder).as_posix()
+            spool.skip(path, f"duplicate: {first!r} has the id {row['id']!r} already")
 
 
-def read_audio(
-    corpus: str, described: dict[Path, dict], spool: Path, num_proc: int
-) -> tuple[dict[str, audio.Clip], list[tuple[Path, str]]]:
-    """Convert the audio of every row: id -> clip, and what was skipped."""
-    tasks = [(str(path), str(spool / f"{_identity(path)}.flac")) for path in described]
-    clips: dict[str, audio.Clip] = {}
-    skipped: list[tuple[Path, str]] = []
-    pool = multiprocessing.Pool(num_proc) if num_proc > 1 else None
-    try:
-        results = pool.imap(audio.spool, tasks, chunksize=16) if pool else map(audio.spool, tasks)
-        progress = tqdm(results, total=len(tasks), desc=corpus, unit="file")
-        for (path, row), result in zip(described.items(), progress, strict=True):
-            if isinstance(result, audio.Clip):
-                clips[row["id"]] = result
-            else:
-                skipped.append((path, result))
-    finally:
-        if pool:
-            pool.terminate()
-            pool.join()
-    return clips, skipped
+def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
+    """Convert the audio of every row into the spool; what cannot be used is skipped with its reason.
 
-
-def write_parquet(path: Path, part: list[dict], clips: dict[str, audio.Clip]) -> tuple[int, int]:
-    """Write the rows of one split in groups of 100, so that a stream starts at once.
-
-    Returns:
-        `tuple[int, int]`: bytes of the rows in Arrow's format, and rows with phonemes.
+    Raises:
+        CorpusError: if FFmpeg is needed and not installed.
     """
-    schema = rows.FEATURES.arrow_schema
-    arrow_bytes = phonemised = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for start in range(0, len(part), ROWS_PER_GROUP):
-            group = []
-            for row in part[start : start + ROWS_PER_GROUP]:
-                clip = clips[row["id"]]
-                group.append(rows.complete(row, clip, row["split"], Path(clip.flac).read_bytes()))
-            table = pa.Table.from_pylist(group, schema=schema)
-            writer.write_table(table)
-            arrow_bytes += table.nbytes
-            phonemised += sum(row["phonemes"] is not None for row in group)
-    return arrow_bytes, phonemised
+    pool = ProcessPoolExecutor(num_proc, initializer=_end_with_parent) if num_proc > 1 else None
+    done = spool.number(converted=True)
+    progress = tqdm(total=spool.number(), initial=done, desc=corpus, unit="utterance")
+    try:
+        for batch in spool.unconverted():
+            for source, _ in batch:
+                check_decoder(source)
+            tasks = [(source, spool.preparation) for source, _ in batch]
+            results = pool.map(audio.convert, tasks, chunksize=CHUNK) if pool else map(audio.convert, tasks)
+            clips = {}
+            for (source, identity), result in zip(batch, results, strict=True):
+                progress.update()
+                if isinstance(result, audio.Clip):
+                    clips[identity] = result
+                else:
+                    spool.skip(Path(source.path).relative_to(folder).as_posix(), result)
+            spool.keep(clips)
+    finally:
+        progress.close()
+        if pool:
+            pool.shutdown(cancel_futures=True)
 
 
-def count(part: list[dict], clips: dict[str, audio.Clip]) -> dict:
+def check_decoder(source: Source):
+    """Refuse to go on without FFmpeg where a file needs it: it would cost every such file.
+
+    Raises:
+        CorpusError: if FFmpeg is needed and not installed.
+    """
+    suffix = Path(source.path).suffix.lower()
+    if suffix in audio.FFMPEG_SUFFIXES and audio.ffmpeg() is None:
+        raise CorpusError(
+            f"build: FFmpeg must be installed to read {suffix} files; got no program `ffmpeg` for "
+            f"{Path(source.path).name!r}. Run `pip install imageio-ffmpeg`, or `apt install ffmpeg`."
+        )
+
+
+def count_facts(facts: list[dict], split: str) -> dict:
     """What the card and the command line say of one split."""
+    part = [row for row in facts if row["split"] == split]
     speakers = {row["speaker_id"]: row["gender"] or "unknown" for row in part}
     return {
         "rows": len(part),
-        "hours": round(sum(clips[row["id"]].samples for row in part) / audio.SAMPLING_RATE / 3600, 3),
+        "hours": round(sum(row["samples"] for row in part) / audio.SAMPLING_RATE / 3600, 3),
         "speakers": len(speakers),
         "speaker_genders": dict(sorted(Counter(speakers.values()).items())),
         "labels": dict(sorted(Counter(row["native_label"] or "none" for row in part).items())),
-        "with_intensity": sum(row["eis_low"] is not None for row in part),
     }
 
 
-def fingerprint(folder: Path) -> str:
-    """SHA-256 of the recipe, the metric table, and the name and size of every file of a corpus."""
-    digest = hashlib.sha256(f"{RECIPE}\n".encode() + metric.TABLE.read_bytes())
+def source_sha256(adapter, folder: Path, options: BuildOptions) -> str:
+    """SHA-256 of all that the rows of a corpus follow from: the recipe, its rows of the metric table, the options, the
+    description of a custom corpus, the name and size of every file."""
+    corpus = adapter.CORPUS
+    digest = hashlib.sha256(f"{RECIPE}\n{options.preparation}\n{options.skip_unknown}\n".encode())
+    for row in metric.metric_table().values():
+        if row.corpus == corpus:
+            digest.update(f"{row}\n".encode())
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n".encode())
+    for path in getattr(adapter, "sources", ()):
+        digest.update(path.read_bytes())
+    if options.emobox:
+        digest.update(repr(emobox.read_folds(options.emobox, corpus)).encode())
     return digest.hexdigest()
-
-
-def is_finished(entry: dict | None, source: str, out: Path) -> bool:
-    """Whether a corpus was built from the same source, and its files are as the manifest says."""
-    if not entry or entry["source"] != source:
-        return False
-    return all(
-        (out / name).is_file() and _file_sha256(out / name) == file["sha256"] for name, file in entry["files"].items()
-    )
-
-
-def read_manifest(out: Path) -> dict:
-    """The manifest of a SEQD folder; an empty one where there is none.
-
-    Raises:
-        CorpusError: if the file is not JSON.
-    """
-    path = out / MANIFEST
-    if not path.is_file():
-        return {"recipe": RECIPE, "corpora": {}}
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise CorpusError(
-            f"build: {MANIFEST} must be JSON; got {error} in {str(path)!r}. Delete it and build again."
-        ) from error
-    return {**manifest, "recipe": RECIPE}
-
-
-def write_report(out: Path, manifest: dict):
-    """Write report.csv: every skipped file and its reason."""
-    partial = out / ".report.csv"
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["corpus", "path", "reason"])
-        for corpus, entry in manifest["corpora"].items():
-            writer.writerows([corpus, path, reason] for path, reason in entry["skipped"])
-    os.replace(partial, out / "report.csv")
 
 
 def describe_build(manifest: dict) -> str:
@@ -259,61 +278,70 @@ def describe_build(manifest: dict) -> str:
         audit = entry["audit"]
         lines.append(
             f"{corpus:10} skipped {len(entry['skipped'])} (report.csv); in more than one split: "
-            f"{len(audit['speakers'])} speakers, {audit['texts']} texts, {len(audit['audio'])} recordings"
+            f"{len(audit['speakers'])} speakers, {audit['texts']} texts, {len(audit['audio'])} recordings, "
+            f"{len(audit['near_duplicates'])} near duplicates"
         )
         if entry["note"]:
             lines.append(f"{corpus:10} note: {entry['note']}")
+    symbols = {symbol for entry in manifest["corpora"].values() for symbol in entry["phonemes"]}
+    lines.append(f"{len(symbols)} IPA symbols in all")
     return "\n".join(lines)
+
+
+def _end_with_parent():
+    """A worker whose build was killed would wait for work for ever."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def parse_corpora(parser: argparse.ArgumentParser, pairs: list[str]) -> dict[str, Path]:
+    """Read `NAME=FOLDER` arguments."""
+    corpora = {}
+    for pair in pairs:
+        name, separator, folder = pair.partition("=")
+        if not (separator and folder):
+            parser.error(f"--corpus must be NAME=FOLDER; got {pair!r}.")
+        corpora[name] = Path(folder)
+    return corpora
 
 
 def main(arguments: list[str] | None = None):
     """Command line: `python -m speecheq.dataset_scripts.build`, or `speecheq-seqd`."""
     parser = argparse.ArgumentParser(prog="speecheq-seqd", description="Build SEQD from corpora on this machine.")
-    parser.add_argument("--out", type=Path, required=True, help="the SEQD folder")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="the SEQD folder")
+    add(
         "--corpus",
         action="append",
         required=True,
         metavar="NAME=FOLDER",
-        help=f"one of {', '.join(ADAPTERS)}; repeatable",
+        help=f"one of {', '.join(ADAPTERS)}; or NAME=FILE.yaml for a corpus of your own; repeatable",
     )
-    parser.add_argument("--num-proc", type=int, default=1, help="processes that decode audio (default 1)")
-    parser.add_argument("--force", action="store_true", help="build again what is finished")
-    options = parser.parse_args(arguments)
-    corpora = {}
-    for pair in options.corpus:
-        name, separator, folder = pair.partition("=")
-        if not (separator and folder):
-            parser.error(f"--corpus must be NAME=FOLDER; got {pair!r}.")
-        corpora[name] = Path(folder)
+    add("--num-proc", type=int, default=os.cpu_count() or 1, help="processes that convert audio (default: all cores)")
+    add("--force", action="store_true", help="build again what is finished")
+    add("--skip-unknown", action="store_true", help="skip labels that the metric table lacks, instead of stopping")
+    add("--emobox", type=Path, help="folder `data` of EmoBox, for the column `fold`")
+    add("--trim", action="store_true", help="cut silence at both ends (default: keep it)")
+    add("--loudness", type=float, metavar="LUFS", help="normalise to this loudness, such as -23 (default: keep it)")
+    given = parser.parse_args(arguments)
+    options = BuildOptions(
+        num_proc=given.num_proc,
+        force=given.force,
+        skip_unknown=given.skip_unknown,
+        emobox=given.emobox,
+        preparation=Preparation(given.trim, given.loudness),
+    )
     try:
-        manifest = build(corpora, options.out, num_proc=options.num_proc, force=options.force)
+        manifest = build(parse_corpora(parser, given.corpus), given.out, options)
     except CorpusError as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
         parser.exit(130, "Interrupted. Run the same command again to go on.\n")
     print(describe_build(manifest))
-
-
-def _identity(path: Path) -> str:
-    """A name for the FLAC of one file in one state."""
-    state = path.stat()
-    return _sha256(f"{path.absolute()}\t{state.st_size}\t{state.st_mtime_ns}".encode())[:32]
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_text(path: Path, text: str):
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 if __name__ == "__main__":

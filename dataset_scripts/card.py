@@ -6,7 +6,6 @@ from datasets import DatasetInfo, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
 
-from speecheq.dataset_scripts.adapters import get_adapter
 from speecheq.dataset_scripts.rows import FEATURES
 from speecheq.dataset_scripts.splits import SPLITS
 
@@ -36,10 +35,11 @@ row = next(iter(stream.cast_column("audio", Audio(decode=False))))  # FLAC bytes
 ```
 
 The corpora stay their owners'. Their terms hold for their rows and for what is trained on them; the field `license`
-repeats them. Some forbid redistribution: do not upload this folder before you have read them.
+repeats them. Some forbid redistribution: `python -m speecheq.dataset_scripts.hub push` refuses those, or leaves out their
+audio.
 
-| corpus | language | source | terms | cite |
-|---|---|---|---|---|
+| corpus | language | source | terms | audio may be passed on | cite |
+|---|---|---|---|---|---|
 {sources}
 
 Splits are speaker-disjoint: no speaker stands in two of them.
@@ -53,6 +53,8 @@ Splits are speaker-disjoint: no speaker stands in two of them.
 {labels}
 
 {skipped}
+
+In all {symbols} IPA symbols. `manifest.json` holds the counts of each, the audit, and the versions that built the files.
 """
 
 
@@ -71,6 +73,7 @@ def card_text(manifest: dict) -> str:
         counts=_lines(_counts, corpora),
         labels=_lines(_labels, corpora),
         skipped=_lines(_skipped, corpora),
+        symbols=len({symbol for entry in corpora.values() for symbol in entry["phonemes"]}),
     )
 
 
@@ -123,10 +126,11 @@ def _lines(describe: Callable[[str, dict], str], corpora: dict[str, dict]) -> st
 
 
 def _source(corpus: str, entry: dict) -> str:
-    adapter = get_adapter(corpus)
     name = "synthetic (SYNTHETIC SPEECH)" if corpus == "synthetic" else corpus
+    passed_on = "yes" if entry["redistributable"] else "no"
     return (
-        f"| {name} | {', '.join(entry['languages'])} | {adapter.HOMEPAGE} | {adapter.LICENSE} | {adapter.CITATION} |"
+        f"| {name} | {', '.join(entry['languages'])} | {entry['homepage']} | {entry['license']} | {passed_on} "
+        f"| {entry['citation']} |"
     )
 
 
@@ -148,6 +152,13 @@ def _labels(corpus: str, entry: dict) -> str:
 
 def _skipped(corpus: str, entry: dict) -> str:
     audit = entry["audit"]
-    skipped, texts = len(entry["skipped"]), audit["texts"]
-    line = f"- {corpus}: {skipped} files skipped (report.csv says why); {texts} texts in more than one split."
+    line = (
+        f"- {corpus}: {len(entry['skipped'])} files skipped (report.csv says why); in more than one split: "
+        f"{len(audit['speakers'])} speakers, {audit['texts']} texts, {len(audit['audio'])} recordings, "
+        f"{len(audit['near_duplicates'])} near duplicates. Phonemes: {len(entry['phonemes'])} IPA symbols."
+    )
+    if entry["preparation"]["trim"]:
+        line += " Silence at both ends was cut."
+    if entry["preparation"]["loudness"] is not None:
+        line += f" Loudness was set to {entry['preparation']['loudness']:g} LUFS."
     return f"{line} Note: {entry['note']}." if entry["note"] else line

@@ -13,6 +13,7 @@ The mapping itself is `metric_table.csv`, read by people and by this file alone.
 import csv
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,7 +52,7 @@ def read_table(path: Path = TABLE) -> dict[tuple[str, str, str], TableRow]:
     rows: dict[tuple[str, str, str], TableRow] = {}
     with Path(path).open(encoding="utf-8", newline="") as file:
         for line, cells in enumerate(csv.DictReader(file), start=2):
-            row = _parse(cells, f"{Path(path).name}, line {line}")
+            row = parse_row(cells, f"{Path(path).name}, line {line}")
             key = (row.corpus, row.field, row.native)
             if key in rows:
                 raise CorpusError(f"metric table: native must stand once per corpus; got {key} twice in line {line}.")
@@ -59,7 +60,16 @@ def read_table(path: Path = TABLE) -> dict[tuple[str, str, str], TableRow]:
     return rows
 
 
-def _parse(cells: dict[str, str], item: str) -> TableRow:
+def parse_row(cells: dict[str, str], item: str) -> TableRow:
+    """Read and check one row.
+
+    Args:
+        cells (`dict[str, str]`): `corpus`, `field`, `native`, `esc`, `eis` and `source`, as written in the table.
+        item (`str`): where the row stands, for messages.
+
+    Raises:
+        CorpusError: see [`read_table`].
+    """
     esc = tuple(cells["esc"].split("|")) if cells["esc"] else ()
     _check(cells["field"] in FIELDS, "field", f"be one of {options(FIELDS)}", cells["field"], item)
     for fine in esc:
@@ -91,10 +101,39 @@ def _check(holds: bool, field: str, rule: str, value: str, item: str):
         raise CorpusError(f"metric table: {field} must {rule}; got {value!r} in {item}.")
 
 
+_registered: dict[str, tuple[TableRow, ...]] = {}  # corpus -> its rows
+
+
 @cache
 def metric_table() -> dict[tuple[str, str, str], TableRow]:
-    """The table of this repository, read once."""
-    return read_table()
+    """The table of this repository, read once, and the rows that [`register`] added."""
+    added = {(row.corpus, row.field, row.native): row for rows in _registered.values() for row in rows}
+    return read_table() | added
+
+
+def register(rows: Iterable[TableRow]):
+    """Add the rows of corpora that the table of this repository does not know, for as long as this process runs.
+
+    What was registered of the same corpora before is replaced.
+
+    Args:
+        rows (`Iterable[TableRow]`): as [`parse_row`] gives them.
+
+    Raises:
+        CorpusError: if the table of this repository maps a corpus of that name.
+    """
+    found: dict[str, list[TableRow]] = {}
+    for row in rows:
+        found.setdefault(row.corpus, []).append(row)
+    shipped = dict.fromkeys(corpus for corpus, _, _ in read_table())
+    for corpus in found:
+        if corpus in shipped:
+            raise CorpusError(
+                f"register: corpus must be none that {TABLE.name} maps ({options(shipped)}); got {corpus!r}. "
+                "Give it another name."
+            )
+    _registered.update({corpus: tuple(group) for corpus, group in found.items()})
+    metric_table.cache_clear()
 
 
 def table_row(corpus: str, field: str, native: str, item: str = "") -> TableRow:
@@ -108,10 +147,12 @@ def table_row(corpus: str, field: str, native: str, item: str = "") -> TableRow:
         known = [key[2] for key in table if key[:2] == (corpus, field)]
         corpora = dict.fromkeys(key[0] for key in table)
         rule = f"one of {options(known)}" if known else f"of a corpus with such rows ({options(corpora)})"
-        raise UnknownLabelError(
-            f"metric table: {field} must be {rule}; got {native!r} in {item or corpus!r}. "
-            f"Add a row for it to {TABLE.name}."
+        step = (
+            f"Map it in {_registered[corpus][0].source}."
+            if corpus in _registered
+            else f"Add a row for it to {TABLE.name}."
         )
+        raise UnknownLabelError(f"metric table: {field} must be {rule}; got {native!r} in {item or corpus!r}. {step}")
     return table[corpus, field, native]
 
 

@@ -1,6 +1,7 @@
 """What a corpus adapter yields: one native record per utterance, in the corpus's own words."""
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def find_audio(folder: Path) -> list[Path]:
 
 
 def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> list[dict[str, str]]:
-    """Read an annotation file with a header, values stripped of spaces at both ends.
+    """Read an annotation file with a header, values stripped of spaces at both ends; encodings as of [`read_text`].
 
     Raises:
         CorpusError: if the file or a column is missing.
@@ -131,16 +132,15 @@ def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> li
             "Copy it there from the download."
         )
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter, quoting=quoting)
-        header = reader.fieldnames or []
-        missing = [column for column in columns if column not in header]
-        if missing:
-            raise CorpusError(
-                f"read_table: header must hold {', '.join(columns)}; got {options(header) or 'nothing'} "
-                f"in {path.name!r}. Copy the file again from the download."
-            )
-        return [{column: (row[column] or "").strip() for column in columns} for row in reader]
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, quoting=quoting)
+    header = reader.fieldnames or []
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise CorpusError(
+            f"read_table: header must hold {', '.join(columns)}; got {options(header) or 'nothing'} "
+            f"in {path.name!r}. Copy the file again from the download."
+        )
+    return [{column: (row[column] or "").strip() for column in columns} for row in reader]
 
 
 def by_stem(rows: Iterable[dict[str, str]], column: str) -> dict[str, dict[str, str]]:
@@ -164,3 +164,67 @@ def rows_without_audio(
     present = {path.stem for path in paths}
     for stem in sorted(set(rows) - present):
         yield Skipped(folder / stem, f"{source}: audio file must exist; got none for row {stem!r}.")
+
+
+def find_entry(folder: Path, *names: str, depth: int = 0) -> Path | None:
+    """Find a file or folder by its name, whatever the case of its letters.
+
+    Args:
+        folder (`Path`): where to look.
+        names (`str`): accepted names; the first that is found wins.
+        depth (`int`, *optional*, defaults to 0): how many extra parent folders may lie between, as mirrors add them.
+
+    Returns:
+        `Path`, or `None` where no entry has one of the names.
+    """
+    level = [Path(folder)]
+    for _ in range(depth + 1):
+        entries = [entry for parent in level if parent.is_dir() for entry in sorted(parent.iterdir())]
+        for name in names:
+            for entry in entries:
+                if entry.name.lower() == name.lower():
+                    return entry
+        level = [entry for entry in entries if entry.is_dir()]
+    return None
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, or in Windows-1252 where it is not UTF-8.
+
+    Raises:
+        CorpusError: if the file cannot be read.
+    """
+    return decode_text(path, ("utf-8", "cp1252"))
+
+
+def decode_text(path: Path, encodings: tuple[str, ...]) -> str:
+    """Read a text file of a corpus whose files have different encodings.
+
+    UTF-16 is known by its byte order mark or by the zero bytes of its spaces and digits. A byte that no encoding
+    explains becomes U+FFFD, so that it costs only its own line.
+
+    Args:
+        path (`Path`): the file.
+        encodings (`tuple[str, ...]`): tried in this order; the last one reads what none can.
+
+    Raises:
+        CorpusError: if the file cannot be read.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(
+            f"decode_text: file must be readable; got {error.strerror!r} in {path.name!r}. "
+            "Copy it again from the download."
+        ) from error
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace")
+    if b"\0" in raw[:1000]:
+        little = raw[1:1000:2].count(0) >= raw[0:1000:2].count(0)
+        return raw.decode("utf-16-le" if little else "utf-16-be", errors="replace")
+    for encoding in encodings:
+        try:
+            return raw.decode(encoding).removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            continue
+    return raw.decode(encodings[-1], errors="replace")

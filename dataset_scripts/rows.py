@@ -79,11 +79,11 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
     }
 
 
-def complete(row: dict, clip: Clip, split: str, flac: bytes) -> dict:
+def complete(row: dict, clip: Clip, split: str) -> dict:
     """Add audio, duration, phonemes and split to a described row."""
     return {
         **row,
-        "audio": {"bytes": flac, "path": row["id"].rpartition("/")[2] + ".flac"},
+        "audio": {"bytes": clip.flac, "path": row["id"].rpartition("/")[2] + ".flac"},
         "duration": clip.samples / SAMPLING_RATE,
         "phonemes": phonemes(row["text"], row["language"]),
         "split": split,

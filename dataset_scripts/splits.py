@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
+from speecheq.dataset_scripts.fingerprint import near_duplicates
+
 SPLITS = ("train", "validation", "test")
 SHARES = (0.60, 0.15, 0.25)
 EMPTY = (8.0, 8.0, 8.0)  # price of an empty train, validation and test split
@@ -50,25 +52,38 @@ def note(split: dict[str, str]) -> str | None:
     return None
 
 
-def audit(rows: list[dict]) -> dict[str, list[str]]:
+def audit(rows: list[dict]) -> dict:
     """Look for leaks between the splits.
 
     Args:
-        rows (`list[dict]`): `split`, `speaker_id`, `text` and, where known, `audio_sha256` of each utterance.
+        rows (`list[dict]`): `id`, `split`, `speaker_id`, `text`, `sha256` of the audio and `fingerprint` of each utterance.
 
     Returns:
-        `dict[str, list[str]]`: `speakers`, `texts` and `audio` that stand in more than one split. The speakers must be
-        none; a shared text is common (a corpus with a fixed list of sentences) and matters to phoneme scores.
+        `dict`: what stands in more than one split: `speakers` (their ids; must be none), `texts` (how many; common in a
+        corpus with a fixed list of sentences, and it matters to phoneme scores), `audio` (pairs of ids with the same
+        samples) and `near_duplicates` (pairs of ids that sound like one recording, see
+        [`~speecheq.dataset_scripts.fingerprint.near_duplicates`]).
     """
+    same = []
+    for ids in _shared(rows, "sha256").values():
+        first = ids[0]
+        same += [(first[0], name) for name, split in ids[1:] if split != first[1]]
+    near = near_duplicates((row["id"], row["split"], row["fingerprint"]) for row in rows)
+    return {
+        "speakers": sorted(_shared(rows, "speaker_id")),
+        "texts": len(_shared(rows, "text")),
+        "audio": sorted(same),
+        "near_duplicates": sorted(set(near) - set(same)),
+    }
 
-    def shared(field: str) -> list[str]:
-        seen = defaultdict(set)
-        for row in rows:
-            if row.get(field) is not None:
-                seen[row[field]].add(row["split"])
-        return sorted(value for value, splits in seen.items() if len(splits) > 1)
 
-    return {"speakers": shared("speaker_id"), "texts": shared("text"), "audio": shared("audio_sha256")}
+def _shared(rows: list[dict], field: str) -> dict[str, list[tuple[str, str]]]:
+    """Values of a field that stand in more than one split -> (id, split) of their rows, in the order of the ids."""
+    seen = defaultdict(list)
+    for row in rows:
+        if row[field] is not None:
+            seen[row[field]].append((row["id"], row["split"]))
+    return {value: sorted(found) for value, found in seen.items() if len({split for _, split in found}) > 1}
 
 
 def _in_order(rows: list[dict]) -> list[str]:

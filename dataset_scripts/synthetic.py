@@ -210,12 +210,12 @@ def main(arguments: list[str] | None = None):
     parser.add_argument("--out", type=Path, required=True, help="folder of the SEQD to build")
     parser.add_argument("--corpus", type=Path, help="folder to write the corpus to; a temporary one when not given")
     options = parser.parse_args(arguments)
-    from speecheq.dataset_scripts import build
+    from speecheq.dataset_scripts.build import BuildOptions, build
 
     with tempfile.TemporaryDirectory() as temporary:
         corpus = options.corpus or Path(temporary) / "synthetic"
         write_corpus(corpus)
-        build.build({"synthetic": corpus}, options.out, force=True)
+        build({"synthetic": corpus}, options.out, BuildOptions(force=True))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Fixtures of all tests: each encoder in turn, and the folder of real speech where there is one."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hub_endpoint import HubEndpoint
 from samples import SHARED, TINY_BACKBONES
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -34,3 +36,10 @@ def shared() -> Path:
 def corpora(shared) -> Path:
     """The folder that holds the real corpora, one folder each."""
     return shared / "corpora"
+
+
+@pytest.fixture(scope="session")
+def hub_endpoint() -> Iterator[HubEndpoint]:
+    """A Hub on this machine, for clients in processes of their own: `env=hub_endpoint.environment(tmp_path)`."""
+    with HubEndpoint() as endpoint:
+        yield endpoint

@@ -1,9 +1,12 @@
 """What the tests share: tiny backbones, waveforms, and where things lie."""
 
 import os
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+
+from speecheq.dataset_scripts.records import NativeRecord, Skipped
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI_SEQD = str(ROOT / "dataset_scripts" / "seqd_mini")
@@ -39,3 +42,18 @@ def waveform(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
     size = int(seconds * rate)
     noise = np.random.default_rng(seed).normal(size=size)
     return (0.1 * noise * np.linspace(0.2, 1, size)).astype(np.float32)
+
+
+def touch(folder: Path, *names: str) -> Path:
+    """Empty files in a folder, for adapters, which read names."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def split(found, key: str = "path.name") -> tuple[dict[str, NativeRecord], dict[str, str]]:
+    """What an adapter yields: records by one of their attributes, and the reasons of the skipped files by their names."""
+    found = list(found)
+    records = {attrgetter(key)(item): item for item in found if isinstance(item, NativeRecord)}
+    return records, {item.path.name: item.reason for item in found if isinstance(item, Skipped)}

@@ -1,6 +1,10 @@
+import hashlib
 import io
+import subprocess
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -108,22 +112,94 @@ def test_a_wav_written_into_a_pipe_is_read_to_its_end(tmp_path):
     assert len(audio.load(path)) == 1600
 
 
-def test_spool_gives_a_clip_or_a_reason(tmp_path):
+def test_convert_gives_a_clip_or_a_reason(tmp_path):
     path = write(tmp_path / "a.wav", np.full(1600, 0.5))
     (tmp_path / "bad.wav").write_bytes(b"x")
 
-    clip = audio.spool((str(path), str(tmp_path / "a.flac")))
+    clip = audio.convert((audio.Source(str(path)), audio.Preparation()))
 
     assert clip.samples == 1600
-    assert clip.flac == str(tmp_path / "a.flac")
-    assert len(clip.sha256) == 64
-    assert audio.spool((str(tmp_path / "bad.wav"), str(tmp_path / "bad.flac"))).startswith("unreadable: ")
-    assert sorted(found.name for found in tmp_path.iterdir()) == ["a.flac", "a.wav", "bad.wav"]
+    np.testing.assert_array_equal(decode(clip.flac)[0], np.full(1600, 16384))
+    assert clip.sha256 == hashlib.sha256(clip.flac).hexdigest()
+    assert len(clip.fingerprint) == 32
+    assert audio.convert((audio.Source(str(tmp_path / "bad.wav")), audio.Preparation())).startswith("unreadable: ")
 
 
-def test_spool_takes_a_finished_flac_without_decoding_again(tmp_path):
-    path = write(tmp_path / "a.wav", np.full(1600, 0.5))
-    first = audio.spool((str(path), str(tmp_path / "a.flac")))
-    path.unlink()
+def test_a_part_of_a_file_is_read_from_start_to_end(tmp_path):
+    path = str(write(tmp_path / "a.wav", np.arange(16_000) / 16_000))
 
-    assert audio.spool((str(path), str(tmp_path / "a.flac"))) == first
+    part = audio.load(audio.Source(path, start=0.25, end=0.5))
+
+    assert part.shape == (4000,)
+    np.testing.assert_allclose(part[[0, -1]], [0.25, 0.5], atol=1e-3)
+    assert audio.load(audio.Source(path, start=0.75)).shape == (4000,)
+    assert audio.load(audio.Source(path, end=9.0)).shape == (16_000,)
+    with pytest.raises(audio.AudioError, match=r"outside the file: from 2 to 3 s of 1\.000 s"):
+        audio.load(audio.Source(path, start=2, end=3))
+
+
+def test_what_is_longer_than_an_utterance_is_refused_but_its_parts_are_read(tmp_path):
+    path = str(write(tmp_path / "a.flac", np.full(601 * 8000, 0.5), rate=8000))
+
+    with pytest.raises(audio.AudioError, match="too long: 601 s, at most 600 s for one utterance"):
+        audio.load(audio.Source(path))
+    assert audio.load(audio.Source(path, start=300, end=301)).shape == (16_000,)
+
+
+def test_audio_inside_a_parquet_file_is_read_by_its_row(tmp_path):
+    rows = []
+    for place in range(5):
+        write(tmp_path / "a.wav", np.full(1600 + place, 0.5))
+        rows.append({"audio": {"bytes": (tmp_path / "a.wav").read_bytes(), "path": "a.wav"}, "text": "x"})
+    rows.append({"audio": {"bytes": None, "path": "b.wav"}, "text": "x"})
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=2)
+    path = str(tmp_path / "a.parquet")
+
+    assert [len(audio.load(audio.Source(path, place))) for place in range(5)] == [1600, 1601, 1602, 1603, 1604]
+    with pytest.raises(audio.AudioError, match="unreadable"):
+        audio.load(audio.Source(path, 5))
+    with pytest.raises(audio.AudioError, match="no row 6 in the Parquet file"):
+        audio.load(audio.Source(path, 6))
+
+
+@pytest.mark.skipif(audio.ffmpeg() is None, reason="no FFmpeg: pip install imageio-ffmpeg")
+@pytest.mark.parametrize("suffix", [".m4a", ".mp4"])
+def test_what_soundfile_cannot_read_goes_through_ffmpeg(tmp_path, suffix):
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)
+    write(tmp_path / "a.wav", np.stack([tone, tone], axis=1), 48_000)
+    path = tmp_path / f"a{suffix.upper()}"
+    subprocess.run([audio.ffmpeg(), "-v", "error", "-i", tmp_path / "a.wav", path], check=True)
+
+    found = audio.load(path)
+    part = audio.load(audio.Source(str(path), start=0.25, end=0.75))
+
+    assert abs(len(found) - 16_000) < 1600
+    assert np.abs(np.fft.rfft(found[:16_000], 16_000)).argmax() == 440
+    assert abs(len(part) - 8000) < 400
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(audio.AudioError, match="unreadable: FFmpeg says"):
+        audio.load(path)
+
+
+def test_trimming_cuts_silence_at_both_ends_and_nothing_between():
+    speech = np.sin(np.arange(3200) * 0.3)
+    samples = np.concatenate([np.zeros(1600), speech, np.zeros(1600), speech, 1e-4 * speech]).astype(np.float32)
+
+    trimmed = audio.prepare(samples, audio.Preparation(trim=True))
+
+    np.testing.assert_array_equal(trimmed, samples[1600:9600])
+    np.testing.assert_array_equal(audio.prepare(samples, audio.Preparation()), samples)
+
+
+def test_loudness_is_set_in_lufs_and_never_clips():
+    pyloudnorm = pytest.importorskip("pyloudnorm")
+    samples = (0.02 * np.random.default_rng(0).normal(size=32_000)).astype(np.float32)
+
+    quiet = audio.prepare(samples, audio.Preparation(loudness=-23.0))
+    loud = audio.prepare(samples, audio.Preparation(loudness=0.0))
+    short = audio.prepare(samples[:1600], audio.Preparation(loudness=-23.0))
+
+    assert pyloudnorm.Meter(16_000).integrated_loudness(quiet) == pytest.approx(-23.0, abs=0.01)
+    assert np.abs(loud).max() == pytest.approx(1.0)
+    assert short.shape == (1600,)
+    assert np.isfinite(short).all()

@@ -2,9 +2,14 @@ import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import os
+import random
+import shutil
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +20,8 @@ import yaml
 from datasets import Audio, Features, get_dataset_config_names, load_dataset
 
 from speecheq.dataset_scripts import audio
-from speecheq.dataset_scripts.build import build, main
-from speecheq.dataset_scripts.records import CorpusError
+from speecheq.dataset_scripts.build import BuildOptions, build, main
+from speecheq.dataset_scripts.records import CorpusError, UnknownLabelError
 from speecheq.dataset_scripts.rows import FEATURES
 
 
@@ -37,6 +42,21 @@ def load(out: Path, config: str, split: str, tmp_path: Path, streaming: bool = F
 def reasons(out: Path) -> dict[str, str]:
     with (out / "report.csv").open() as file:
         return {row["path"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def wait_until(holds, seconds: float = 30):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not Path(f"/proc/{pid}/stat").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
 @pytest.fixture
@@ -80,6 +100,7 @@ def test_a_row_holds_what_the_corpus_documents(seqd, nemo):
         "text": "Aby użyć.",
         "phonemes": ["a", "b", "ɨ", "u", "ʒ", "ɨ", "tɕ"],
         "native_label": "neutral",
+        "native_level": None,
         "esc": ["neutral"],
         "esc_votes": None,
         "eis_low": 0.0,
@@ -87,6 +108,7 @@ def test_a_row_holds_what_the_corpus_documents(seqd, nemo):
         "valence": None,
         "arousal": None,
         "dominance": None,
+        "official_split": None,
         "fold": None,
         "license": "CC-BY-NC-SA-4.0",
     }
@@ -121,7 +143,7 @@ def test_splits_share_no_speaker_and_hold_the_rows_they_name(seqd):
 def test_building_twice_gives_identical_bytes(seqd, nemo, urdu, tmp_path):
     """One after the other and in one go, with one process or two."""
     build({"urdu": urdu}, tmp_path / "again")
-    build({"nemo": nemo}, tmp_path / "again", num_proc=2)
+    build({"nemo": nemo}, tmp_path / "again", BuildOptions(num_proc=2))
 
     assert tree(tmp_path / "again") == tree(seqd)
 
@@ -173,8 +195,8 @@ def test_parquet_carries_the_features_of_datasets(seqd):
 
     assert Features.from_arrow_schema(schema) == FEATURES
     assert " ".join(FEATURES) == (
-        "id corpus language speaker_id gender age audio duration text phonemes native_label esc esc_votes eis_low "
-        "eis_high valence arousal dominance split fold license"
+        "id corpus language speaker_id gender age audio duration text phonemes native_label native_level esc esc_votes "
+        "eis_low eis_high valence arousal dominance split official_split fold license"
     )
 
 
@@ -221,13 +243,27 @@ def test_every_useless_file_is_skipped_with_its_reason_and_never_costs_the_other
     assert len(manifest["corpora"]["urdu"]["skipped"]) == 8
 
 
-def test_a_label_that_the_table_does_not_map_is_skipped(tmp_path, nemo):
+@pytest.fixture
+def envious(nemo) -> Path:
+    """nEMO with one label that nobody knows."""
     table = nemo / "data.tsv"
     text = table.read_text(encoding="utf-8").replace("KS0_anger_1.wav\tanger", "KS0_envy_1.wav\tenvy")
     table.write_text(text, encoding="utf-8")
     (nemo / "samples/KS0_anger_1.wav").rename(nemo / "samples/KS0_envy_1.wav")
+    return nemo
 
-    build({"nemo": nemo}, tmp_path / "seqd")
+
+def test_a_label_that_the_table_does_not_map_stops_the_build(tmp_path, envious):
+    message = (
+        r"label must be one of anger, fear, .*; got 'envy' in 'KS0_envy_1.wav'. .* metric_table.csv. .*--skip-unk"
+    )
+    with pytest.raises(UnknownLabelError, match=message):
+        build({"nemo": envious}, tmp_path / "seqd")
+    assert not (tmp_path / "seqd/nemo").exists()
+
+
+def test_a_label_that_the_table_does_not_map_is_skipped_on_demand(tmp_path, envious):
+    build({"nemo": envious}, tmp_path / "seqd", BuildOptions(skip_unknown=True))
 
     assert len(read(tmp_path / "seqd", "nemo")) == 5
     assert "label must be one of anger, fear" in reasons(tmp_path / "seqd")["samples/KS0_envy_1.wav"]
@@ -235,13 +271,13 @@ def test_a_label_that_the_table_does_not_map_is_skipped(tmp_path, nemo):
 
 def test_a_finished_corpus_is_not_built_again_unless_forced(seqd, nemo, monkeypatch):
     before, calls = tree(seqd), []
-    spool = audio.spool
-    monkeypatch.setattr(audio, "spool", lambda task: calls.append(task) or spool(task))
+    convert = audio.convert
+    monkeypatch.setattr(audio, "convert", lambda task: calls.append(task) or convert(task))
 
     build({"nemo": nemo}, seqd)
     assert calls == []
 
-    build({"nemo": nemo}, seqd, force=True)
+    build({"nemo": nemo}, seqd, BuildOptions(force=True))
     assert len(calls) == 6
     assert tree(seqd) == before
 
@@ -262,30 +298,172 @@ def test_a_damaged_or_changed_corpus_is_built_again(seqd, nemo, urdu, tone):
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path, urdu, monkeypatch):
-    spool, encode, encoded = audio.spool, audio.encode, []
+    convert, converted = audio.convert, []
+    monkeypatch.setattr("speecheq.dataset_scripts.spool.BATCH", 3)
 
-    def stop_after_five(task):
-        if len(encoded) == 5:
+    def stop_at_the_sixth(task):
+        if len(converted) == 5:
             raise KeyboardInterrupt
-        return spool(task)
+        converted.append(task)
+        return convert(task)
 
-    monkeypatch.setattr(audio, "encode", lambda samples: encoded.append(1) or encode(samples))
-    monkeypatch.setattr(audio, "spool", stop_after_five)
+    monkeypatch.setattr(audio, "convert", stop_at_the_sixth)
     with pytest.raises(KeyboardInterrupt):
         build({"urdu": urdu}, tmp_path / "seqd")
     assert not (tmp_path / "seqd/urdu").exists()
 
-    monkeypatch.setattr(audio, "spool", spool)
+    monkeypatch.setattr(audio, "convert", lambda task: converted.append(task) or convert(task))
     build({"urdu": urdu}, tmp_path / "seqd")
 
-    assert len(encoded) == 8
+    assert len(converted) == 5 + 5  # three of the first five were stored
     assert len(read(tmp_path / "seqd", "urdu")) == 8
     assert not list((tmp_path / "seqd").glob(".*"))
 
 
+def test_a_build_killed_at_any_moment_ends_with_the_same_bytes(tmp_path, tone, nemo):
+    urdu = tmp_path / "urdu"
+    for place in range(120):
+        folder, letter = (("Angry", "A"), ("Sad", "S"))[place % 2]
+        tone(urdu / folder / f"SM{place % 6}_F{place}_{letter}{place}.wav", seconds=1.0, frequency=100 + 3 * place)
+    (urdu / "Sad/SM1_F9_S999.wav").write_bytes(b"broken")
+    corpora, options = {"urdu": urdu, "nemo": nemo}, BuildOptions(num_proc=2)
+    start = time.monotonic()
+    build(corpora, tmp_path / "whole", options)
+    seconds = time.monotonic() - start
+
+    killed = 0
+    for attempt in range(10):
+        child = multiprocessing.get_context("fork").Process(target=build, args=(corpora, tmp_path / "killed", options))
+        child.start()
+        child.join(seconds * random.Random(attempt).uniform(0.05, 0.6))
+        killed += child.is_alive()
+        child.kill()
+        child.join()
+    build(corpora, tmp_path / "killed", options)
+
+    assert killed >= 3
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+def test_no_process_outlives_a_killed_build(tmp_path, urdu, monkeypatch):
+    (tmp_path / "pids").mkdir()
+    monkeypatch.setattr(audio, "load", lambda source: (tmp_path / f"pids/{os.getpid()}").touch() or time.sleep(60))
+    monkeypatch.setattr("speecheq.dataset_scripts.build.CHUNK", 1)
+    arguments = ({"urdu": urdu}, tmp_path / "seqd", BuildOptions(num_proc=2))
+    child = multiprocessing.get_context("fork").Process(target=build, args=arguments)
+    child.start()
+    wait_until(lambda: len(list((tmp_path / "pids").iterdir())) == 2)
+    child.kill()
+    child.join()
+
+    wait_until(lambda: not any(is_running(int(path.name)) for path in (tmp_path / "pids").iterdir()))
+
+
+def test_fifty_broken_files_of_ten_kinds_cost_no_good_one(tmp_path, urdu, tone):
+    good = len(list(urdu.rglob("*.wav")))
+    whole = tone(tmp_path / "whole.wav").read_bytes()
+    flac = audio.encode(audio.load(tmp_path / "whole.wav"))
+    kinds = {
+        "no bytes": lambda path: path.write_bytes(b""),
+        "text": lambda path: path.write_text("not audio"),
+        "cut": lambda path: path.write_bytes(whole[:3000]),
+        "no samples": lambda path: soundfile.write(path, np.zeros(0), 16_000),
+        "one sample": lambda path: soundfile.write(path, np.full(1, 0.5), 16_000),
+        "silent": lambda path: soundfile.write(path, np.zeros(1600), 16_000),
+        "NaN": lambda path: soundfile.write(path, np.full(1600, np.nan), 16_000, subtype="FLOAT"),
+        "infinite": lambda path: soundfile.write(path, np.full(1600, np.inf), 16_000, subtype="DOUBLE"),
+        "an hour": lambda path: soundfile.write(path, np.full(3600 * 500, 0.5), 500, subtype="PCM_U8"),
+        "cut FLAC": lambda path: path.with_suffix(".flac").write_bytes(flac[: len(flac) // 2]),
+    }
+    for number, write in enumerate(kinds.values()):
+        for copy in range(5):
+            write(urdu / "Angry" / f"SM{copy}_F{number}_A{100 + 10 * number + copy}.wav")
+
+    manifest = build({"urdu": urdu}, tmp_path / "seqd", BuildOptions(num_proc=2))
+
+    assert len(read(tmp_path / "seqd", "urdu")) == good == 8
+    found = Counter(reason.split(":")[0] for reason in reasons(tmp_path / "seqd").values())
+    assert found == {"unreadable": 15, "truncated": 5, "empty": 10, "silent": 5, "not finite": 10, "too long": 5}
+    assert len(manifest["corpora"]["urdu"]["skipped"]) == 50
+
+
+def test_the_audit_finds_one_recording_under_two_speakers(tmp_path, urdu):
+    angry = urdu / "Angry"
+    original, rate = soundfile.read(angry / "SM1_F1_A00.wav")
+    for speaker in ("SM2", "SF1", "SF2"):
+        shutil.copy(angry / "SM1_F1_A00.wav", angry / f"{speaker}_F8_A8.wav")
+        soundfile.write(angry / f"{speaker}_F9_A9.wav", 0.5 * original, rate)
+
+    audit = build({"urdu": urdu}, tmp_path / "seqd")["corpora"]["urdu"]["audit"]
+
+    split = {row["id"]: row["split"] for row in read(tmp_path / "seqd", "urdu")}
+    assert audit["speakers"] == []
+    assert audit["audio"]
+    assert audit["near_duplicates"]
+    assert all(split[first] != split[second] for first, second in audit["audio"] + audit["near_duplicates"])
+    assert "SM1_F1_A00" in str(audit["audio"]) or "F8_A8" in str(audit["audio"])
+
+
+def test_folds_of_emobox_reach_the_column(tmp_path, urdu):
+    (tmp_path / "emobox").mkdir()
+    lines = ["path,label,fold,part,seconds", "Angry/SM1_F1_A00.wav,A,1,test,0.2", "Sad/SM1_F2_S00.wav,S,1,train,0.2"]
+    (tmp_path / "emobox/urdu.csv").write_text("\n".join(lines))
+
+    build({"urdu": urdu}, tmp_path / "seqd", BuildOptions(emobox=tmp_path / "emobox"))
+
+    folds = {row["id"]: row["fold"] for row in read(tmp_path / "seqd", "urdu")}
+    assert (folds["urdu/SM1_F1_A00"], folds["urdu/SM1_F2_S00"], folds["urdu/SF1_F1_A02"]) == (1, 0, None)
+
+
+def test_preparation_is_asked_for_and_said(tmp_path, urdu):
+    padded = urdu / "Angry/SM1_F1_A00.wav"
+    samples, rate = soundfile.read(padded)
+    soundfile.write(padded, np.concatenate([np.zeros(8000), samples]), rate)
+
+    build({"urdu": urdu}, tmp_path / "kept")
+    build({"urdu": urdu}, tmp_path / "trimmed", BuildOptions(preparation=audio.Preparation(trim=True)))
+
+    duration = {
+        name: next(row["duration"] for row in read(tmp_path / name, "urdu") if row["id"] == "urdu/SM1_F1_A00")
+        for name in ("kept", "trimmed")
+    }
+    assert duration == {"kept": pytest.approx(0.7), "trimmed": pytest.approx(0.2)}
+    assert "Silence at both ends was cut." in (tmp_path / "trimmed/README.md").read_text()
+    assert "Silence at both ends" not in (tmp_path / "kept/README.md").read_text()
+
+
+def test_without_ffmpeg_a_file_that_needs_it_stops_the_build_and_names_it(tmp_path, urdu, monkeypatch):
+    (urdu / "Angry/SM1_F7_A77.m4a").write_bytes(b"x")
+    monkeypatch.setattr(audio, "ffmpeg", lambda: None)
+
+    with pytest.raises(
+        CorpusError, match=r"FFmpeg must be installed to read .m4a files; .*pip install imageio-ffmpeg"
+    ):
+        build({"urdu": urdu}, tmp_path / "seqd")
+
+
+def test_a_corpus_of_ones_own_is_built_from_its_yaml(tmp_path, tone):
+    for place in range(3):
+        tone(tmp_path / f"mine/{place}.wav", frequency=200 + 50 * place)
+    (tmp_path / "mine/metadata.csv").write_text("file_name,label,speaker\n0.wav,wut,a\n1.wav,freude,b\n2.wav,wut,c\n")
+    (tmp_path / "mine.yaml").write_text(
+        "audio: mine\ntable: mine/metadata.csv\nlanguage: de\nlabels: {wut: angry, freude: happy}\nlicense: CC0-1.0\n"
+    )
+
+    manifest = build({"mine": tmp_path / "mine.yaml"}, tmp_path / "seqd")
+
+    assert {row["id"]: row["esc"] for row in read(tmp_path / "seqd", "mine")} == {
+        "mine/0": ["angry"],
+        "mine/1": ["happy"],
+        "mine/2": ["angry"],
+    }
+    assert manifest["corpora"]["mine"]["classes"] == {"wut": ["angry"], "freude": ["happy"]}
+
+
 def test_wrong_requests_say_what_to_do(tmp_path, urdu, nemo):
-    with pytest.raises(CorpusError, match=r"corpus must be one of ased, .*; got 'casia'"):
-        build({"casia": urdu}, tmp_path / "seqd")
+    with pytest.raises(CorpusError, match=r"corpus must be one of ased, .*; got 'nobody'"):
+        build({"nobody": urdu}, tmp_path / "seqd")
     with pytest.raises(CorpusError, match=r"folder of urdu must exist; got .*nowhere"):
         build({"urdu": tmp_path / "nowhere"}, tmp_path / "seqd")
     for path in urdu.rglob("*.wav"):
@@ -311,7 +489,7 @@ def test_the_card_describes_every_config(seqd):
     assert sum(split["num_examples"] for split in infos["urdu"]["splits"]) == 8
     assert all(split["num_bytes"] > 1000 for split in infos["nemo"]["splits"])
     assert infos["nemo"]["download_size"] == sum(path.stat().st_size for path in (seqd / "nemo").iterdir())
-    assert "| nemo | pl | https://github.com/amu-cai/nEMO | CC-BY-NC-SA-4.0 |" in text
+    assert "| nemo | pl | https://github.com/amu-cai/nEMO | CC-BY-NC-SA-4.0 | yes |" in text
     assert "| urdu | H | happy |" in text
     assert "SYNTHETIC" not in text
     assert "Some forbid redistribution" in text
@@ -349,12 +527,15 @@ def test_the_command_line_prints_counts_and_the_audit(tmp_path, urdu, capsys):
     printed = capsys.readouterr().out
     assert "urdu       train           4 utterances    2 speakers" in printed
     assert "A=2 S=2" in printed
-    assert "skipped 0 (report.csv); in more than one split: 0 speakers, 0 texts, 0 recordings" in printed
+    assert (
+        "skipped 0 (report.csv); in more than one split: 0 speakers, 0 texts, 0 recordings, 0 near duplicates"
+        in printed
+    )
 
 
 def test_the_command_line_ends_with_one_line_on_a_wrong_corpus(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["--out", str(tmp_path / "seqd"), "--corpus", f"casia={tmp_path}"])
+        main(["--out", str(tmp_path / "seqd"), "--corpus", f"nobody={tmp_path}"])
     assert "corpus must be one of" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["--out", str(tmp_path / "seqd"), "--corpus", "nemo"])

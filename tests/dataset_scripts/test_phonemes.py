@@ -114,3 +114,88 @@ def test_every_sentence_of_nemo_has_clean_phonemes(corpora):
     assert len(texts) == 90
     assert all(found)
     assert len({symbol for symbols in found for symbol in symbols}) <= 50
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("花儿", ["x", "w", "a", "ɚ", "˥"]),
+        ("玩儿", ["w", "a", "ɚ", "˧˥"]),
+        ("小孩儿", ["ɕ", "j", "au", "˨˩˦", "x", "a", "ɚ", "˧˥"]),
+        ("一点儿", ["i", "˥˩", "t", "j", "a", "ɚ", "˨˩˦"]),
+        ("一会儿", ["i", "˥", "x", "w", "ɚ", "˥˩"]),
+        ("事儿", ["ʂ", "ɚ", "˥˩"]),
+        ("今儿", ["tɕ", "i", "ɚ", "˥"]),
+        ("这儿，儿", ["ʈʂ", "ɤ", "ɚ", "˥˩", "ɚ", "˧˥"]),
+        ("空儿", ["kʰ", "ʊ", "ŋ", "ɚ", "˥˩"]),
+    ],
+)
+def test_the_suffix_er_is_the_end_of_the_syllable_before_it(text, symbols):
+    assert phonemes.phonemes(text, "zh") == symbols
+
+
+@pytest.mark.parametrize("text", ["女儿", "婴儿", "儿子", "这儿子", "有儿童", "儿"])
+def test_er_that_means_a_child_is_a_syllable(text):
+    found = phonemes.phonemes(text, "zh")
+
+    assert found[found.index("ɚ") + 1] == "˧˥"
+    assert found.index("ɚ") == 0 or found[found.index("ɚ") - 1] in {"˥", "˧˥", "˨˩˦", "˥˩"}
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("妈妈", ["m", "a", "˥", "m", "a"]),
+        ("谢谢", ["ɕ", "j", "ɛ", "˥˩", "ɕ", "j", "ɛ"]),
+        ("朋友", ["pʰ", "ə", "ŋ", "˧˥", "j", "ou"]),
+        ("告诉", ["k", "au", "˥˩", "s", "u"]),
+        ("要看看", ["j", "au", "˥˩", "kʰ", "a", "n", "˥˩", "kʰ", "a", "n"]),
+        ("天天", ["tʰ", "j", "ɛ", "n", "˥", "tʰ", "j", "ɛ", "n", "˥"]),
+        ("友朋", ["j", "ou", "˨˩˦", "pʰ", "ə", "ŋ", "˧˥"]),
+    ],
+)
+def test_the_second_syllable_of_some_mandarin_words_has_no_tone(text, symbols):
+    assert phonemes.phonemes(text, "zh") == symbols
+
+
+def test_two_words_that_meet_are_not_a_word_with_a_neutral_tone():
+    assert phonemes.phonemes("学生", "zh") == ["ɕ", "ɥ", "ɛ", "˧˥", "ʂ", "ə", "ŋ"]
+    assert phonemes.phonemes("同学生气", "zh")[-7:] == ["ʂ", "ə", "ŋ", "˥", "tɕʰ", "i", "˥˩"]
+
+
+@pytest.mark.parametrize(
+    ("text", "particle"),
+    [
+        ("慢慢地走", ["t", "ɤ", "ts"]),
+        ("高兴地说", ["t", "ɤ", "ʂ"]),
+        ("跑得快", ["t", "ɤ", "kʰ"]),
+        ("随地吐痰", ["t", "i", "˥˩"]),
+        ("坐在地上", ["t", "i", "˥˩"]),
+        ("中国地里", ["t", "i", "˥˩"]),
+        ("静静地，走", ["t", "ɤ", "ts"]),
+        ("中国地，走", ["t", "i", "˥˩"]),
+        ("！！地走", ["t", "i", "˥˩"]),
+        ("地走", ["t", "i", "˥˩"]),
+        ("他们得走", ["t", "ɤ", "˧˥"]),
+        ("终于得走", ["t", "ɤ", "˧˥"]),
+        ("今天得到", ["t", "ɤ", "˧˥"]),
+        ("跑得，", ["t", "ɤ", "˧˥"]),
+        ("，得快", ["t", "ɤ", "˧˥"]),
+        ("获得快", ["t", "ɤ", "˧˥"]),
+        ("得快", ["t", "ɤ", "˧˥"]),
+    ],
+)
+def test_the_particles_de_are_neutral_and_the_ground_and_the_verb_are_not(text, particle):
+    found = phonemes.phonemes(text, "zh")
+
+    assert any(found[place : place + 3] == particle for place in range(len(found)))
+
+
+def test_the_glide_of_yo_is_kept():
+    assert phonemes.phonemes("哎哟", "zh") == ["ai", "˥", "j", "o", "˥"]
+
+
+def test_full_width_punctuation_is_no_phoneme_and_full_width_letters_and_digits_leave_none():
+    assert phonemes.phonemes("“你，好……”——！？：；（）《》、～　·", "zh") == phonemes.phonemes("你好", "zh")
+    assert phonemes.phonemes("你好ＯＫ", "zh") is None
+    assert phonemes.phonemes("３天", "zh") is None

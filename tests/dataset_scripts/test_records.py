@@ -74,3 +74,59 @@ def test_a_file_that_cannot_be_parsed_never_costs_the_others(tmp_path):
     found = list(records.parse_each([tmp_path / "a.wav", tmp_path / "bad.wav", tmp_path / "c.wav"], parse))
 
     assert found == ["a.wav", Skipped(tmp_path / "bad.wav", "bad name"), "c.wav"]
+
+
+def test_find_entry_ignores_case_prefers_the_first_name_and_looks_below_extra_parents(tmp_path):
+    (tmp_path / "mirror" / "LABELS").mkdir(parents=True)
+    (tmp_path / "mirror" / "label").mkdir()
+    (tmp_path / "note.txt").touch()
+
+    assert records.find_entry(tmp_path, "Labels", "Label") is None
+    assert records.find_entry(tmp_path, "Labels", "Label", depth=1) == tmp_path / "mirror/LABELS"
+    assert records.find_entry(tmp_path, "Label", "Labels", depth=1) == tmp_path / "mirror/label"
+    assert records.find_entry(tmp_path / "missing", "Labels", depth=1) is None
+
+
+def test_read_text_takes_utf8_with_a_byte_order_mark_and_windows_1252(tmp_path):
+    (tmp_path / "utf8.txt").write_bytes("\ufeffIt’s".encode())
+    (tmp_path / "windows.txt").write_bytes(b"It\x92s")
+
+    assert records.read_text(tmp_path / "utf8.txt") == "It’s"
+    assert records.read_text(tmp_path / "windows.txt") == "It’s"
+    with pytest.raises(CorpusError, match=r"file must be readable; got 'No such file or directory' in 'no.txt'"):
+        records.read_text(tmp_path / "no.txt")
+
+
+ZH = ("utf-8", "gb18030")
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_decode_text_reads_chinese_in_every_encoding_it_comes_in(tmp_path, encoding):
+    (tmp_path / "t.txt").write_bytes("0001 你好，\n".encode(encoding))
+
+    assert records.decode_text(tmp_path / "t.txt", ZH) == "0001 你好，\n"
+
+
+def test_decode_text_reads_western_bytes_by_the_first_encoding_that_fits(tmp_path):
+    (tmp_path / "t.txt").write_bytes(b"don\x92t caf\xe9")
+    (tmp_path / "u.txt").write_bytes(b"caf\xe9 \x81")
+
+    assert records.decode_text(tmp_path / "t.txt", ("utf-8", "cp1252", "latin-1")) == "don’t café"
+    assert records.decode_text(tmp_path / "u.txt", ("utf-8", "cp1252", "latin-1")) == "café \x81"
+
+
+def test_decode_text_marks_a_broken_byte_and_keeps_the_other_lines(tmp_path):
+    (tmp_path / "t.txt").write_bytes("你好\n".encode("gb2312") + b"\xff\n" + "再见\n".encode("gb2312"))
+
+    assert records.decode_text(tmp_path / "t.txt", ZH).split("\n") == ["你好", "\ufffd", "再见", ""]
+
+
+def test_decode_text_names_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(CorpusError, match=r"file must be readable; got 'No such file or directory' in 't.txt'"):
+        records.decode_text(tmp_path / "t.txt", ZH)
+
+
+def test_a_table_in_another_encoding_is_read(tmp_path):
+    (tmp_path / "t.csv").write_bytes("file,who\na.wav,Zo\xeb\n".encode("cp1252"))
+
+    assert records.read_table(tmp_path / "t.csv", ("file", "who")) == [{"file": "a.wav", "who": "Zo\xeb"}]

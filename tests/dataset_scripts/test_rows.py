@@ -35,9 +35,19 @@ def test_the_terms_of_a_record_win_over_those_of_its_corpus():
 
 
 def test_a_complete_row_has_every_feature_and_no_other():
-    row = rows.complete(rows.describe("urdu", record(label="A"), "free"), Clip("x.flac", 8000, "00"), "test", b"fLaC")
+    clip = Clip(b"fLaC", 8000, "00", b"")
+    row = rows.complete({**rows.describe("urdu", record(label="A"), "free"), "fold": None}, clip, "test")
 
     assert set(row) == set(rows.FEATURES)
     assert row["duration"] == 0.5
     assert row["audio"] == {"bytes": b"fLaC", "path": "x.flac"}
     assert (row["split"], row["phonemes"], row["speaker_id"], row["id"]) == ("test", None, "urdu/s1", "urdu/x")
+
+
+def test_a_record_may_name_itself_and_say_its_level_and_published_part():
+    given = record(label="happy", level="low", name="s1_x", official_split="dev")
+
+    row = rows.describe("synthetic", given, "free")
+
+    assert (row["id"], row["native_level"], row["official_split"]) == ("synthetic/s1_x", "low", "dev")
+    assert (row["eis_low"], row["eis_high"]) == (0.125, 0.375)

@@ -125,14 +125,27 @@ def test_three_speakers_fill_three_splits():
     assert sorted(splits.default_split(rows(3)).values()) == ["test", "train", "validation"]
 
 
+def utterance(name: str, split: str, speaker: str, text: str | None, sha256: str, fingerprint: bytes) -> dict:
+    return {
+        "id": name, "split": split, "speaker_id": speaker, "text": text, "sha256": sha256, "fingerprint": fingerprint,
+    }  # fmt: skip
+
+
 def test_audit_names_what_stands_in_two_splits():
+    first, second = bytes(range(32)), bytes(range(100, 132))
+    nearly_first = bytes([7, *range(1, 32)])
     found = [
-        {"split": "train", "speaker_id": "c/1", "text": "yes", "audio_sha256": "00"},
-        {"split": "train", "speaker_id": "c/1", "text": "no", "audio_sha256": "11"},
-        {"split": "test", "speaker_id": "c/2", "text": "yes", "audio_sha256": "00"},
-        {"split": "test", "speaker_id": "c/1", "text": None},
-        {"split": "validation", "speaker_id": "c/3", "text": None},
+        utterance("c/b", "train", "c/1", "yes", "00", first),
+        utterance("c/a", "train", "c/1", "no", "11", second),
+        utterance("c/c", "test", "c/2", "yes", "00", first),
+        utterance("c/d", "test", "c/1", None, "22", nearly_first),
+        utterance("c/e", "validation", "c/3", None, "33", bytes(reversed(second))),
     ]
 
-    assert splits.audit(found) == {"speakers": ["c/1"], "texts": ["yes"], "audio": ["00"]}
-    assert splits.audit(found[:2]) == {"speakers": [], "texts": [], "audio": []}
+    assert splits.audit(found) == {
+        "speakers": ["c/1"],
+        "texts": 1,
+        "audio": [("c/b", "c/c")],
+        "near_duplicates": [("c/b", "c/d")],
+    }
+    assert splits.audit(found[:2]) == {"speakers": [], "texts": 0, "audio": [], "near_duplicates": []}

@@ -1,0 +1,58 @@
+"""SEQD rows as Parquet shards with embedded audio."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from speecheq.dataset_scripts import rows
+from speecheq.dataset_scripts.spool import Spool
+
+ROWS_PER_GROUP = 100  # small, so that a stream starts at once
+SHARD_BYTES = 500_000_000
+
+
+def write_split(folder: Path, split: str, spool: Spool, shard_bytes: int = SHARD_BYTES) -> dict | None:
+    """Write `<split>-00000-of-0000N.parquet` into a folder.
+
+    Args:
+        folder (`Path`): where the shards go.
+        split (`str`): `"train"`, `"validation"` or `"test"`.
+        spool ([`Spool`]): holds the rows and clips.
+        shard_bytes (`int`, *optional*, defaults to 500 MB): FLAC bytes of a shard, about.
+
+    Returns:
+        `dict`: `arrow_bytes`, `with_text`, `phonemised`, `with_intensity`, `languages` and the counts of the IPA
+        `symbols`; `None` where the split is empty.
+    """
+    number, flac_bytes = spool.sizes(split)
+    if not number:
+        return None
+    shards = -(-flac_bytes // shard_bytes)
+    counts = Counter()
+    symbols: Counter = Counter()
+    languages = set()
+    found = spool.rows(split)
+    for shard in range(shards):
+        end, start = number * (shard + 1) // shards, number * shard // shards
+        name = f"{split}-{shard:05}-of-{shards:05}.parquet"
+        with pq.ParquetWriter(folder / name, rows.FEATURES.arrow_schema, compression="zstd") as writer:
+            for place in range(start, end, ROWS_PER_GROUP):
+                size = min(ROWS_PER_GROUP, end - place)
+                group = [rows.complete(row, clip, split) for row, clip in (next(found) for _ in range(size))]
+                counts["arrow_bytes"] += write_rows(writer, group)
+                for row in group:
+                    counts["with_text"] += row["text"] is not None
+                    counts["phonemised"] += row["phonemes"] is not None
+                    counts["with_intensity"] += row["eis_low"] is not None
+                    symbols.update(row["phonemes"] or ())
+                    languages.add(row["language"])
+    return {**counts, "languages": sorted(languages), "symbols": symbols}
+
+
+def write_rows(writer: pq.ParquetWriter, group: list[dict]) -> int:
+    """Write one row group; its bytes in Arrow's format."""
+    table = pa.Table.from_pylist(group, schema=rows.FEATURES.arrow_schema)
+    writer.write_table(table)
+    return table.nbytes
