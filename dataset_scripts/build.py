@@ -169,7 +169,7 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
         UnknownLabelError: if a label is not in the metric table, unless `skip_unknown`.
     """
     corpus = adapter.CORPUS
-    folds = emobox.read_folds(options.emobox, corpus) if options.emobox else emobox.Folds()
+    folds = emobox.read_folds(options.emobox, corpus) if options.emobox else ()
     for record in adapter.records(folder):
         path = record.path.relative_to(folder).as_posix()
         if isinstance(record, Skipped):
@@ -185,7 +185,8 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
         except CorpusError as error:
             spool.skip(path, str(error))
             continue
-        row["fold"] = folds.of(path, record.name)
+        if folds:
+            row["fold"] = folds.of(path, record.name)
         source = Source(str(record.path), record.parquet_row, record.start, record.end)
         if first := spool.add(row, source):
             first = Path(first).relative_to(folder).as_posix()

@@ -219,10 +219,10 @@ class _Cells:
             name = self.description.path.name
             raise CorpusError(f"{field} {error} in {self.where}. Correct it, or set `decimal` in {name}.") from error
 
-    def everything(self) -> dict[str, list[str]]:
+    def everything(self) -> dict[str, list[str] | str | None]:
         """What the row says, but for the name of its file: two ways to write one path say the same."""
         said = {field: self.texts(field) for field in self.description.columns if field != "file"}
-        return said | {"part": [self.part or ""]}
+        return said | {"part": self.part}
 
 
 def _key(path: str) -> str:
@@ -272,7 +272,7 @@ def _record(cells: _Cells, path: Path, name: str, people: dict[str, dict[str, st
     if description.speakers and speaker not in people:
         table = description.speakers.path.name
         raise CorpusError(f"speaker must have a row in {table}; got none for {speaker!r} in {cells.where}.")
-    person = {key: cells.text(key) or "" for key in PER_SPEAKER} | people.get(speaker, {})
+    person = {key: cells.text(key) for key in PER_SPEAKER} | people.get(speaker, {})
     start, end = _span(cells)
     part = "" if start is None and end is None else f"_{_milliseconds(start or 0.0)}-{_milliseconds(end)}"
     return NativeRecord(
@@ -329,7 +329,7 @@ def _intensity(cells: _Cells) -> float | None:
     return None if value is None else (value - low) / (high - low)
 
 
-def _gender(cells: _Cells, text: str) -> str | None:
+def _gender(cells: _Cells, text: str | None) -> str | None:
     genders, name = cells.description.genders, cells.description.path.name
     if text and text not in genders:
         step = f"Map it in `genders` of {name}."

@@ -42,6 +42,8 @@ class NativeRecord:
             scale; a missing value is `None`.
         rating_scale (`tuple[float, float]`, *optional*, defaults to `(1.0, 5.0)`): ends of the native scale.
         license (`str`, *optional*): where it differs from the adapter's `LICENSE`.
+        fold (`int`, *optional*): the fold that tests it, from 1, where the corpus itself falls into folds: a session of
+            IEMOCAP. A list of EmoBox, if given, wins.
         official_split (`str`, *optional*): the part that the corpus itself publishes, in its own word: `"dev"`.
     """
 
@@ -62,6 +64,7 @@ class NativeRecord:
     ratings: tuple[dict, ...] | list[dict] | None = None
     rating_scale: tuple[float, float] = (1.0, 5.0)
     license: str | None = None
+    fold: int | None = None
     official_split: str | None = None
 
 

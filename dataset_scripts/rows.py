@@ -46,7 +46,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         default_license (`str`): the adapter's, for records without their own.
 
     Returns:
-        `dict`: the row without `audio`, `duration`, `phonemes`, `split` and `fold`.
+        `dict`: the row without `audio`, `duration`, `phonemes` and `split`.
 
     Raises:
         CorpusError: if the record has no label, or a value that the metric table or SEQD does not know.
@@ -75,6 +75,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         "eis_high": eis[1] if eis else None,
         **metric.dimensions(record),
         "official_split": record.official_split,
+        "fold": record.fold,
         "license": record.license or default_license,
     }
 

@@ -1,6 +1,7 @@
 """IEMOCAP: English, five dyadic sessions of ten actors, improvised and scripted (Busso et al. 2008).
 
 Had from: https://sail.usc.edu/iemocap, after a signed release form. Terms: that form, for research; not passed on.
+The fold is the session, so that a session can be left out.
 Layout, below `IEMOCAP_full_release/`: `Session{1..5}/sentences/wav/<dialog>/<turn>.wav`,
 `Session*/dialog/EmoEvaluation/<dialog>.txt`, `Session*/dialog/transcriptions/<dialog>.txt`; 151 dialogs, 10,039 turns.
 Turns: `Ses01F_impro01_M003`, `Ses05M_script01_1b_F000`: session, actor with the motion-capture markers, dialog, and
@@ -102,6 +103,7 @@ def record(path: Path, evaluations: Mapping[str, Evaluation], texts: Mapping[str
         language="en",
         label=evaluation.label,
         gender=GENDER[letter],
+        fold=int(session[-1]),
         text=texts.get(path.stem) or None,
         votes=tuple(evaluation.votes),
         ratings=tuple(evaluation.ratings or [evaluation.mean]),

@@ -170,6 +170,30 @@ def test_one_column_may_hold_all_votes(corpus):
     assert record.votes == ("wut", "freude")
 
 
+def test_votes_in_columns_of_their_own_may_have_spaces(corpus):
+    (record,), _ = read(corpus("path,mood,who,r1\na.wav,wut,anna,sehr froh\n", with_columns("votes: [r1]")))
+
+    assert record.votes == ("sehr froh",)
+
+
+@pytest.mark.parametrize(("written", "intensity"), [("0", 0.0), ("25", 0.25), ("100", 1.0)])
+def test_a_rated_intensity_is_rescaled_from_the_ends_of_its_scale(corpus, written, intensity):
+    yaml = with_columns("intensity: felt", "intensity: rated\nintensity_scale: [0, 100]")
+
+    (record,), _ = read(corpus(f"path,mood,who,felt\na.wav,wut,anna,{written}\n", yaml))
+
+    assert record.intensity == intensity
+
+
+def test_the_audio_may_lie_in_a_folder_that_the_caller_names(corpus, tmp_path):
+    found = corpus("path,mood,who\na.wav,wut,anna\n")
+    (tmp_path / "wav").rename(tmp_path / "moved")
+
+    (record,) = found.records(tmp_path / "moved")
+
+    assert record.path == tmp_path / "moved" / "a.wav"
+
+
 def test_a_semicolon_table_with_decimal_commas_is_read_as_its_file_says(corpus):
     yaml = with_columns("age: jahre", 'delimiter: ";"\ndecimal: ","')
 
@@ -207,6 +231,7 @@ def test_a_hub_folder_joins_with_labels_and_a_language(tmp_path):
         ("wav/x/a.wav", "x/a.wav"),
         ("x/a", "x/a.wav"),
         ("x/a.flac", "x/a.wav"),
+        ("x/a.WAV", "x/a.wav"),
         ("only.wav", "y/only.wav"),
         ("only", "y/only.wav"),
         ("y/../x/a.wav", "x/a.wav"),
@@ -427,6 +452,16 @@ def test_a_damaged_table_of_speakers_stops(corpus, tmp_path, users, message):
     assert found.sources[-1] == tmp_path / "users.csv"
     with pytest.raises(CorpusError, match=message):
         list(found.records())
+
+
+def test_a_list_in_the_table_of_speakers_stops(corpus, tmp_path):
+    (tmp_path / "users.jsonl").write_text('{"id": "anna", "years": [20, 21]}\n')
+    yaml = YAML + "speakers: {table: users.jsonl, speaker: id, age: years}\n"
+
+    with pytest.raises(
+        CorpusError, match=r"speakers must have one value per column; got a list in users.jsonl, line 1"
+    ):
+        list(corpus("path,mood,who\na.wav,wut,anna\n", yaml).records())
 
 
 def test_a_folder_without_audio_stops(corpus):

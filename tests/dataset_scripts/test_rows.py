@@ -36,7 +36,7 @@ def test_the_terms_of_a_record_win_over_those_of_its_corpus():
 
 def test_a_complete_row_has_every_feature_and_no_other():
     clip = Clip(b"fLaC", 8000, "00", b"")
-    row = rows.complete({**rows.describe("urdu", record(label="A"), "free"), "fold": None}, clip, "test")
+    row = rows.complete(rows.describe("urdu", record(label="A"), "free"), clip, "test")
 
     assert set(row) == set(rows.FEATURES)
     assert row["duration"] == 0.5
@@ -45,9 +45,9 @@ def test_a_complete_row_has_every_feature_and_no_other():
 
 
 def test_a_record_may_name_itself_and_say_its_level_and_published_part():
-    given = record(label="happy", level="low", name="s1_x", official_split="dev")
+    given = record(label="happy", level="low", name="s1_x", official_split="dev", fold=3)
 
     row = rows.describe("synthetic", given, "free")
 
-    assert (row["id"], row["native_level"], row["official_split"]) == ("synthetic/s1_x", "low", "dev")
+    assert (row["id"], row["native_level"], row["official_split"], row["fold"]) == ("synthetic/s1_x", "low", "dev", 3)
     assert (row["eis_low"], row["eis_high"]) == (0.125, 0.375)

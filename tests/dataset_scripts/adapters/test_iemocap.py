@@ -76,6 +76,7 @@ def test_a_turn_has_its_label_speaker_text_votes_and_ratings(corpus):
         language="en",
         label="ang",
         gender="male",
+        fold=1,
         text="What do you want?",
         votes=("Anger", "Frustration", "Anger", "Anger"),
         ratings=(
