@@ -52,9 +52,10 @@ class Preparation(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """One accepted utterance: FLAC, its length in samples at 16 kHz, the SHA-256 of the FLAC, and what it sounds like."""
+    """One accepted utterance: FLAC (`None` where the source file is that FLAC already), its length in samples at 16 kHz,
+    the SHA-256 of the FLAC, and what it sounds like."""
 
-    flac: bytes
+    flac: bytes | None
     samples: int
     sha256: str
     fingerprint: bytes
@@ -71,8 +72,10 @@ def convert(task: tuple[Source, Preparation]) -> Clip | str:
         samples = prepare(load(source), preparation)
     except AudioError as error:
         return str(error)
-    flac = encode(samples)
-    return Clip(flac, len(samples), hashlib.sha256(flac).hexdigest(), fingerprint(samples))
+    ready = preparation == Preparation() and _is_ready(source)
+    flac = Path(source.path).read_bytes() if ready else encode(samples)
+    sha256 = hashlib.sha256(flac).hexdigest()
+    return Clip(None if ready else flac, len(samples), sha256, fingerprint(samples))
 
 
 def load(source: Source | Path) -> np.ndarray:
@@ -97,7 +100,7 @@ def load(source: Source | Path) -> np.ndarray:
         raise AudioError(f"empty: {len(channels) / rate:.3f} s, at least {MIN_SECONDS} s needed")
     if not np.isfinite(channels).all():
         raise AudioError("not finite: NaN or infinite samples")
-    mono = channels.mean(axis=1)
+    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
     peak = float(np.abs(mono).max())
     if peak < SILENT_PEAK:
         raise AudioError(f"silent: peak {20 * np.log10(max(peak, 1e-12)):.0f} dBFS, at least -60 needed")
@@ -137,6 +140,14 @@ def ffmpeg() -> str | None:
         return get_ffmpeg_exe()
     except (ImportError, RuntimeError):
         return None
+
+
+def _is_ready(source: Source) -> bool:
+    """Whether a file is 16 kHz mono 16-bit FLAC and is used whole: then to encode it again would change nothing."""
+    if source[1:] != (None, None, None) or Path(source.path).suffix.lower() != ".flac":
+        return False
+    about = soundfile.info(source.path)
+    return (about.format, about.subtype, about.samplerate, about.channels) == ("FLAC", "PCM_16", SAMPLING_RATE, 1)
 
 
 def _decode(source: Source) -> tuple[np.ndarray, int]:

@@ -113,7 +113,7 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
         shutil.rmtree(work, ignore_errors=True)
     shutil.rmtree(work / corpus, ignore_errors=True)
     (work / corpus).mkdir(parents=True)
-    with Spool(work / "spool.sqlite", options.preparation) as spool:
+    with Spool(work, options.preparation) as spool:
         read_corpus(adapter, folder, spool, options)
         read_audio(corpus, folder, spool, options.num_proc)
         if not spool.number(converted=True):

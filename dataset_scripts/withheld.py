@@ -78,7 +78,7 @@ def withhold_file(source: Path, target: Path) -> int:
     schema = file.schema_arrow
     columns = [name for name in schema.names if name not in WITHHELD]
     arrow_bytes = 0
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+    with shards.open_writer(target) as writer:
         for place in range(file.num_row_groups):
             group = file.read_row_group(place, columns=columns)  # what is withheld is not even read
             values = [
@@ -116,7 +116,7 @@ def join_corpus(adapter, folder: Path, published: dict, source: Path, out: Path,
     work = out / f".{corpus}.partial"
     shutil.rmtree(work / corpus, ignore_errors=True)
     (work / corpus).mkdir(parents=True)
-    with PublishedSpool(work / "spool.sqlite", Preparation(**published["preparation"])) as spool:
+    with PublishedSpool(work, Preparation(**published["preparation"])) as spool:
         for name in published["files"]:
             spool.publish(source / name)
         read_corpus(adapter, folder, spool, BuildOptions(skip_unknown=True))  # the labels are the publisher's
@@ -153,8 +153,8 @@ def join_corpus(adapter, folder: Path, published: dict, source: Path, out: Path,
 class PublishedSpool(Spool):
     """A spool whose rows are a publisher's: a record of the download gives its audio and its text, and nothing else."""
 
-    def __init__(self, path: Path, preparation: Preparation):
-        super().__init__(path, preparation)
+    def __init__(self, folder: Path, preparation: Preparation):
+        super().__init__(folder, preparation)
         self._connection.executescript(
             "DROP TABLE IF EXISTS published; CREATE TABLE published (id TEXT PRIMARY KEY, row TEXT) WITHOUT ROWID;"
         )

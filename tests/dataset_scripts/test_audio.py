@@ -125,6 +125,38 @@ def test_convert_gives_a_clip_or_a_reason(tmp_path):
     assert audio.convert((audio.Source(str(tmp_path / "bad.wav")), audio.Preparation())).startswith("unreadable: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "rate", "subtype", "kept"),
+    [
+        ("a.flac", 16_000, "PCM_16", True),
+        ("a.FLAC", 16_000, "PCM_16", True),
+        ("a.flac", 8_000, "PCM_16", False),
+        ("a.flac", 16_000, "PCM_24", False),
+        ("a.wav", 16_000, "PCM_16", False),
+    ],
+)
+def test_what_is_16_khz_mono_16_bit_flac_already_stays_where_it_is(tmp_path, name, rate, subtype, kept):
+    samples = 0.1 * np.random.default_rng(0).normal(size=4000)
+    path = tmp_path / name
+    soundfile.write(path, samples, rate, subtype=subtype, format=path.suffix[1:].upper())
+    source = audio.Source(str(path))
+
+    clip = audio.convert((source, audio.Preparation()))
+
+    assert (clip.flac is None) is kept
+    assert (clip.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()) is kept
+    assert audio.convert((source._replace(end=0.1), audio.Preparation())).flac[:4] == b"fLaC"
+    assert audio.convert((source, audio.Preparation(trim=True))).flac[:4] == b"fLaC"
+
+
+def test_stereo_flac_becomes_mono(tmp_path):
+    soundfile.write(tmp_path / "a.flac", np.full((4000, 2), 0.5), 16_000)
+
+    clip = audio.convert((audio.Source(str(tmp_path / "a.flac")), audio.Preparation()))
+
+    assert soundfile.info(io.BytesIO(clip.flac)).channels == 1
+
+
 def test_a_part_of_a_file_is_read_from_start_to_end(tmp_path):
     path = str(write(tmp_path / "a.wav", np.arange(16_000) / 16_000))
 

@@ -1,3 +1,5 @@
+import hashlib
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -9,14 +11,14 @@ from speecheq.dataset_scripts.spool import Spool
 
 def spool_of(tmp_path, number: int) -> Spool:
     empty = dict.fromkeys(set(FEATURES) - {"audio", "duration", "phonemes", "split"})
-    spool = Spool(tmp_path / "spool", Preparation())
+    spool = Spool(tmp_path, Preparation())
     for place in range(number):
         path = tmp_path / f"{place}.wav"
         path.touch()
         row = {**empty, "id": f"c/{place}", "corpus": "c", "language": "en", "speaker_id": "c/1", "text": "Yes."}
         spool.add({**row, "eis_low": 0.5 if place % 2 else None}, Source(str(path)))
     clips = [identity for batch in spool.unconverted() for _, identity in batch]
-    spool.keep({identity: Clip(bytes(1000), 1600, "00", b"") for identity in clips})
+    spool.keep({identity: Clip(bytes(1000), 1600, hashlib.sha256(bytes(1000)).hexdigest(), b"") for identity in clips})
     spool.assign({"c/1": "train"})
     return spool
 
@@ -24,7 +26,7 @@ def spool_of(tmp_path, number: int) -> Spool:
 def test_a_large_split_becomes_shards_of_even_size(tmp_path):
     (tmp_path / "out").mkdir()
     with spool_of(tmp_path, 25) as spool:
-        counts = shards.write_split(tmp_path / "out", "train", spool, shard_bytes=10_000)
+        counts = shards.write_split(tmp_path / "out", "train", spool, shard_samples=16_000)
         order = [row["id"] for row, _ in spool.rows("train")]
 
     paths = sorted((tmp_path / "out").iterdir())
