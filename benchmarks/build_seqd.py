@@ -5,8 +5,9 @@
 The input: 16 kHz mono 16-bit FLAC of speech-like noise, each file another, in the layout of URDU-Dataset. What is
 timed is a whole command in a fresh process, imports included, the contestants in turn, the median of the repeats:
 
-- `speecheq`: `python -m speecheq.dataset_scripts.build`: checks every file (truncated, silent, empty), decodes,
-  resamples where needed, encodes 16-bit FLAC, maps labels, makes the splits, audits them and writes checksums.
+- `speecheq`: `python -m speecheq.dataset_scripts.build`: decodes and checks every file (truncated, silent, empty),
+  maps labels, makes the splits, audits them and writes checksums. This input is ready 16-bit FLAC, which it keeps as
+  it is; any other would be resampled and encoded as well.
 - `datasets`, four ways from the same paths, speakers and labels, each with one process and with `--num-proc`, the
   faster one counts (datasets 5.2; `Dataset.to_parquet` in arrow_dataset.py, `Audio` in features/audio.py):
     - `chain`: `cast_column("audio", Audio(16000))` and `to_parquet`, no more. It writes the paths: no audio at all.
@@ -14,7 +15,7 @@ timed is a whole command in a fresh process, imports included, the contestants i
       is decoded, resampled or checked.
     - `wav`: with a `map` that reads `row["audio"]`, which decodes by torchcodec at 16 kHz, and gives the samples back,
       which `Audio` encodes as 16-bit WAV. The nearest to the same work with what `datasets` itself has.
-    - `flac`: the same, but encoded as 16-bit FLAC by soundfile: the same bytes of audio as `speecheq` writes.
+    - `flac`: the same, but encoded as 16-bit FLAC by soundfile: the format that `speecheq` writes.
 
 Memory is measured in a run of its own, at 1x and at `--scale` times the utterances, every 0.2 s: the largest process
 (`VmHWM`, the kernel's own peak; `ru_maxrss` would count the parent as well) and the whole tree of processes (sum of

@@ -10,11 +10,13 @@ import os
 import shutil
 import struct
 import subprocess
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import soundfile
 import soxr
 
@@ -179,37 +181,33 @@ def _read(file: str | io.BytesIO, source: Source) -> tuple[np.ndarray, int]:
 
 
 def _parquet_bytes(source: Source) -> bytes:
-    import pyarrow.parquet as pq
-
     file = pq.ParquetFile(source.path)
     row = source.parquet_row
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if row < rows:
-            column = file.read_row_group(group, columns=["audio.bytes"]).column("audio")
-            return column[row].as_py()["bytes"] or b""
+            return _row_group(source.path, os.stat(source.path).st_mtime_ns, group)[row].as_py()["bytes"] or b""
         row -= rows
     raise AudioError(f"unreadable: no row {source.parquet_row} in the Parquet file")
+
+
+@lru_cache(maxsize=1)
+def _row_group(path: str, changed: int, group: int) -> pa.ChunkedArray:
+    """The audio of one row group, kept for the next row: a group is read as a whole, and rows come in order."""
+    return pq.ParquetFile(path).read_row_group(group, columns=["audio.bytes"]).column("audio")
 
 
 def _decode_ffmpeg(source: Source) -> tuple[np.ndarray, int]:
     seek = [] if source.start is None else ["-ss", f"{source.start:.6f}"]
     length = MAX_SECONDS + 1 if source.end is None else source.end - (source.start or 0)
+    taken = [*seek, "-i", source.path, "-t", f"{length:.6f}", "-map", "0:a:0"]
     command = [
         ffmpeg() or "ffmpeg",
-        "-nostdin",
-        "-v",
-        "error",
-        "-xerror",
-        *seek,
-        "-i",
-        source.path,
-        "-t",
-        f"{length:.6f}",
+        *["-nostdin", "-v", "error", "-xerror"],
+        *taken,
+        *["-f", "wav", "-c:a", "pcm_f32le", "pipe:1"],
     ]
-    done = subprocess.run(
-        [*command, "-map", "0:a:0", "-f", "wav", "-c:a", "pcm_f32le", "pipe:1"], capture_output=True, check=False
-    )
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
         raise AudioError(f"unreadable: FFmpeg says {lines[-1].replace(source.path, Path(source.path).name)!r}")

@@ -30,7 +30,7 @@ from speecheq.dataset_scripts import audio, custom, emobox, metric, rows, shards
 from speecheq.dataset_scripts.adapters import ADAPTERS, get_adapter
 from speecheq.dataset_scripts.audio import Preparation, Source
 from speecheq.dataset_scripts.card import card_text
-from speecheq.dataset_scripts.manifest import file_sha256, is_finished, read_manifest, versions, write_files
+from speecheq.dataset_scripts.manifest import is_finished, list_files, read_manifest, versions, write_files
 from speecheq.dataset_scripts.records import CorpusError, Skipped, UnknownLabelError
 from speecheq.dataset_scripts.spool import Spool
 
@@ -111,8 +111,7 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
     work = out / f".{corpus}.partial"
     if options.force:
         shutil.rmtree(work, ignore_errors=True)
-    shutil.rmtree(work / corpus, ignore_errors=True)
-    (work / corpus).mkdir(parents=True)
+    work.mkdir(parents=True, exist_ok=True)
     with Spool(work, options.preparation) as spool:
         read_corpus(adapter, folder, spool, options)
         read_audio(corpus, folder, spool, options.num_proc)
@@ -124,25 +123,8 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
         audit = splits.audit(spool.facts("id", "split", "speaker_id", "text", "sha256", "fingerprint"))
         if audit["speakers"]:
             raise CorpusError(f"build: splits must share no speaker; got {audit['speakers'][:10]} in {corpus!r}.")
-        counts, symbols = {}, Counter()
-        for split in splits.SPLITS:
-            written = shards.write_split(work / corpus, split, spool)
-            if written:
-                symbols += written.pop("symbols")
-                counts[split] = written
+        written = write_corpus(corpus, spool, work, out)
         skipped = spool.skipped()
-        genders = spool.facts("speaker_id", "gender", "split", "native_label", "samples")
-    counts = {split: {**count_facts(genders, split), **counts[split]} for split in counts}
-    names = sorted(path.name for path in (work / corpus).iterdir())
-    files = {
-        f"{corpus}/{name}": {
-            "sha256": file_sha256(work / corpus / name),
-            "bytes": (work / corpus / name).stat().st_size,
-        }
-        for name in names
-    }
-    shutil.rmtree(out / corpus, ignore_errors=True)
-    os.replace(work / corpus, out / corpus)
     shutil.rmtree(work)
     return {
         "license": adapter.LICENSE,
@@ -151,11 +133,11 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
         "citation": adapter.CITATION,
         "preparation": options.preparation._asdict(),
         "versions": versions(),
-        "files": files,
-        "splits": counts,
-        "languages": sorted({language for count in counts.values() for language in count["languages"]}),
+        "files": written["files"],
+        "splits": written["splits"],
+        "languages": sorted({language for count in written["splits"].values() for language in count["languages"]}),
         "classes": metric.label_space(corpus),
-        "phonemes": dict(sorted(symbols.items())),
+        "phonemes": written["phonemes"],
         "skipped": skipped,
         "audit": audit,
         "note": splits.note(assigned),
@@ -220,6 +202,26 @@ def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
         progress.close()
         if pool:
             pool.shutdown(cancel_futures=True)
+
+
+def write_corpus(corpus: str, spool: Spool, work: Path, out: Path) -> dict:
+    """Write the Parquet files of a corpus whose splits are assigned, and give them their place.
+
+    Returns:
+        `dict`: `files`, `splits` and `phonemes` of its entry in the manifest.
+    """
+    shutil.rmtree(work / corpus, ignore_errors=True)
+    (work / corpus).mkdir()
+    facts = spool.facts("speaker_id", "gender", "split", "native_label", "samples")
+    counts, symbols = {}, Counter()
+    for split in splits.SPLITS:
+        if written := shards.write_split(work / corpus, split, spool):
+            symbols += written.pop("symbols")
+            counts[split] = {**count_facts(facts, split), **written}
+    files = list_files(work, corpus)
+    shutil.rmtree(out / corpus, ignore_errors=True)
+    os.replace(work / corpus, out / corpus)
+    return {"files": files, "splits": counts, "phonemes": dict(sorted(symbols.items()))}
 
 
 def check_decoder(source: Source):

@@ -61,6 +61,14 @@ def damaged(entry: dict, out: Path) -> list[str]:
     ]
 
 
+def list_files(folder: Path, corpus: str) -> dict[str, dict]:
+    """The Parquet files of a corpus as the manifest names them: path -> SHA-256 and bytes."""
+    return {
+        f"{corpus}/{path.name}": {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+        for path in sorted((folder / corpus).iterdir())
+    }
+
+
 def versions() -> dict[str, str]:
     """What a row depends on, and its version; packages that are not installed are left out."""
     found = {"libsndfile": soundfile.__libsndfile_version__}

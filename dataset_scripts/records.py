@@ -8,6 +8,7 @@ from pathlib import Path
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4")
 MAX_OPTIONS = 10
+UNREADABLE = "\ufffd"  # what `decode_text` gives for a byte that no encoding explains
 
 
 class CorpusError(ValueError):

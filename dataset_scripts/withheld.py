@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from speecheq.dataset_scripts import shards, splits
+from speecheq.dataset_scripts import shards
 from speecheq.dataset_scripts.audio import SAMPLING_RATE, Preparation, Source
-from speecheq.dataset_scripts.build import BuildOptions, count_facts, read_audio, read_corpus
+from speecheq.dataset_scripts.build import BuildOptions, read_audio, read_corpus, write_corpus
 from speecheq.dataset_scripts.card import card_text
-from speecheq.dataset_scripts.manifest import file_sha256, read_manifest, versions, write_files
+from speecheq.dataset_scripts.manifest import list_files, read_manifest, versions, write_files
 from speecheq.dataset_scripts.records import CorpusError
 from speecheq.dataset_scripts.spool import Spool
 
@@ -114,8 +114,7 @@ def join_corpus(adapter, folder: Path, published: dict, source: Path, out: Path,
     """Join one corpus and return its entry in the manifest. See [`join`]."""
     corpus = adapter.CORPUS
     work = out / f".{corpus}.partial"
-    shutil.rmtree(work / corpus, ignore_errors=True)
-    (work / corpus).mkdir(parents=True)
+    work.mkdir(parents=True, exist_ok=True)
     with PublishedSpool(work, Preparation(**published["preparation"])) as spool:
         for name in published["files"]:
             spool.publish(source / name)
@@ -127,26 +126,11 @@ def join_corpus(adapter, folder: Path, published: dict, source: Path, out: Path,
             reasons = "; ".join(reason for _, reason in spool.skipped()[:3])
             raise CorpusError(f"join: {corpus} must have a file of an id; got none in {str(folder)!r}. {reasons}")
         spool.assign_published()
-        counts, symbols = {}, Counter()
-        for split in splits.SPLITS:
-            written = shards.write_split(work / corpus, split, spool)
-            if written:
-                symbols += written.pop("symbols")
-                counts[split] = written
-        facts = spool.facts("speaker_id", "gender", "split", "native_label", "samples")
+        written = write_corpus(corpus, spool, work, out)
         skipped = spool.skipped()
-    entry = {
-        **published,
-        "versions": versions(),
-        "files": list_files(work, corpus),
-        "splits": {split: {**count_facts(facts, split), **counts[split]} for split in counts},
-        "phonemes": dict(sorted(symbols.items())),
-        "skipped": skipped,
-    }
-    del entry["metadata_only"]
-    shutil.rmtree(out / corpus, ignore_errors=True)
-    (work / corpus).rename(out / corpus)
     shutil.rmtree(work)
+    entry = {**published, "versions": versions(), **written, "skipped": skipped}
+    del entry["metadata_only"]
     return entry
 
 
@@ -201,11 +185,3 @@ def read_rows(path: Path) -> Iterator[dict]:
     file = pq.ParquetFile(path)
     for place in range(file.num_row_groups):
         yield from file.read_row_group(place).to_pylist()
-
-
-def list_files(folder: Path, corpus: str) -> dict[str, dict]:
-    """The Parquet files of a corpus as the manifest names them: path -> SHA-256 and bytes."""
-    return {
-        f"{corpus}/{path.name}": {"sha256": file_sha256(path), "bytes": path.stat().st_size}
-        for path in sorted((folder / corpus).iterdir())
-    }

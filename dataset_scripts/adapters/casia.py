@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from speecheq.dataset_scripts.records import (
+    UNREADABLE,
     CorpusError,
     NativeRecord,
     Skipped,
@@ -51,7 +52,6 @@ GENDER = {"liuchanhg": "female", "wangzhe": "male", "zhaoquanyin": "female", "zh
 EMOTION = {name: name for name in ("angry", "fear", "happy", "neutral", "sad", "surprise")} | {"normal": "neutral"}
 TEXT_LINE = re.compile(r"(\d{3})\s+(\S.*)")
 ENCODINGS = ("utf-8", "gb18030")
-UNREADABLE = "\ufffd"
 
 
 def record(path: Path, texts: Mapping[str, str]) -> NativeRecord:

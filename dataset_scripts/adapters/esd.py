@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from speecheq.dataset_scripts.records import (
+    UNREADABLE,
     CorpusError,
     NativeRecord,
     Skipped,
@@ -45,7 +46,6 @@ MALE = (4, 5, 6, 8, 10, 11, 12, 13, 14, 20)
 GENDER = {f"{number:04d}": "male" if number in MALE else "female" for number in range(1, 21)}
 MANDARIN = tuple(GENDER)[:10]
 ENCODINGS = {"zh": ("utf-8", "gb18030"), "en": ("utf-8", "cp1252", "latin-1")}
-UNREADABLE = "\ufffd"
 
 
 def record(path: Path, lines: Mapping[str, tuple[str, str | None]]) -> NativeRecord:
