@@ -201,12 +201,8 @@ def _decode_ffmpeg(source: Source) -> tuple[np.ndarray, int]:
     seek = [] if source.start is None else ["-ss", f"{source.start:.6f}"]
     length = MAX_SECONDS + 1 if source.end is None else source.end - (source.start or 0)
     taken = [*seek, "-i", source.path, "-t", f"{length:.6f}", "-map", "0:a:0"]
-    command = [
-        ffmpeg() or "ffmpeg",
-        *["-nostdin", "-v", "error", "-xerror"],
-        *taken,
-        *["-f", "wav", "-c:a", "pcm_f32le", "pipe:1"],
-    ]
+    program = [ffmpeg() or "ffmpeg", "-nostdin", "-v", "error", "-xerror"]
+    command = [*program, *taken, "-f", "wav", "-c:a", "pcm_f32le", "pipe:1"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]

@@ -194,6 +194,19 @@ def test_audio_inside_a_parquet_file_is_read_by_its_row(tmp_path):
         audio.load(audio.Source(path, 6))
 
 
+def test_a_row_group_of_a_parquet_file_is_read_once_for_its_rows(tmp_path, monkeypatch):
+    write(tmp_path / "a.wav", np.full(1600, 0.5))
+    rows = [{"audio": {"bytes": (tmp_path / "a.wav").read_bytes(), "path": "a.wav"}}] * 6
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=3)
+    read, groups = pq.ParquetFile.read_row_group, []
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda file, i, **k: groups.append(i) or read(file, i, **k))
+
+    for row in range(6):
+        audio.load(audio.Source(str(tmp_path / "a.parquet"), row))
+
+    assert groups == [0, 1]
+
+
 @pytest.mark.skipif(audio.ffmpeg() is None, reason="no FFmpeg: pip install imageio-ffmpeg")
 @pytest.mark.parametrize("suffix", [".m4a", ".mp4"])
 def test_what_soundfile_cannot_read_goes_through_ffmpeg(tmp_path, suffix):
