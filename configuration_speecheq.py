@@ -1,8 +1,4 @@
-"""Configuration of SpeechEQ and the label sets that every part of the project shares.
-
-The multi-scale emotion labels follow SpeechEQ (https://arxiv.org/abs/2206.13101), which defines the two emotion tasks,
-Emotion State Category (ESC) and Emotion Intensity Scale (EIS); the class list itself is this project's own.
-"""
+"""Configuration of SpeechEQ: the speech encoder, the four heads and the losses."""
 
 import difflib
 
@@ -10,28 +6,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-# The fine classes, grouped by basic class. The model predicts the fine scale; the coarser ones are sums of it.
-BASIC_CLASSES = {
-    "angry": ["angry", "frustrated"],
-    "disgust": ["disgust", "contempt"],
-    "fear": ["fear"],
-    "sad": ["sad", "bored"],
-    "neutral": ["neutral", "calm"],
-    "surprise": ["surprise"],
-    "happy": ["happy", "excited"],
-}
-VALENCE_CLASSES = {
-    "negative": ["angry", "frustrated", "disgust", "contempt", "fear", "sad", "bored"],
-    "neutral": ["neutral", "calm"],
-    "ambiguous": ["surprise"],
-    "positive": ["happy", "excited"],
-}
-ESC_LABELS = [fine for members in BASIC_CLASSES.values() for fine in members]
-ESC_SCALES = {"basic": BASIC_CLASSES, "valence": VALENCE_CLASSES}
-EIS_LABELS = ["none", "low", "moderate", "high", "extreme"]
-GENDER_LABELS = ["female", "male"]
-CTC_BLANK = "<blank>"
-TASKS = ("esc", "eis", "phoneme", "gender")
+from .labels_speecheq import CTC_BLANK, EIS_LABELS, ESC_LABELS, ESC_SCALES, GENDER_LABELS, TASKS
+
 BACKBONE_TYPES = (
     "whisper", "wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat", "wav2vec2-bert",
 )  # fmt: skip

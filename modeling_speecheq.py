@@ -17,7 +17,8 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask
-from .configuration_speecheq import TASKS, SpeechEQConfig
+from .configuration_speecheq import SpeechEQConfig
+from .labels_speecheq import TASKS
 from .losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
 
 

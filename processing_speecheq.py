@@ -15,7 +15,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from .configuration_speecheq import CTC_BLANK
+from .labels_speecheq import CTC_BLANK
 from .losses_speecheq import MISSING
 
 SAMPLING_RATE = 16_000

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import yaml
 
-from speecheq.configuration_speecheq import GENDER_LABELS
 from speecheq.dataset_scripts import metric
 from speecheq.dataset_scripts.records import CorpusError, options
 from speecheq.dataset_scripts.tables import ENCODING, Table, number
+from speecheq.labels_speecheq import GENDER_LABELS
 
 KEYS = {
     "table": (str, dict), "audio": (str,), "columns": (dict,), "labels": (dict,), "levels": (dict,),

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from speecheq.configuration_speecheq import ESC_LABELS
 from speecheq.dataset_scripts.records import CorpusError, NativeRecord, UnknownLabelError, options
+from speecheq.labels_speecheq import ESC_LABELS
 
 TABLE = Path(__file__).with_name("metric_table.csv")
 FIELDS = ("label", "level")

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from speecheq.configuration_speecheq import EIS_LABELS, ESC_LABELS, ESC_SCALES
 from speecheq.dataset_scripts.metric import TableRow
+from speecheq.labels_speecheq import EIS_LABELS, ESC_LABELS, ESC_SCALES
 
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "speecheq", "font.family": ["DejaVu Sans"], "font.size": 8}
 INK, PALE, STRIPE = "#1a1a1a", "#6b6b6b", "#f3f3f3"

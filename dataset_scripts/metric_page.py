@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from speecheq.configuration_speecheq import BASIC_CLASSES, EIS_LABELS
 from speecheq.dataset_scripts.metric import TABLE, TableRow, read_table
 from speecheq.dataset_scripts.records import CorpusError
+from speecheq.labels_speecheq import BASIC_CLASSES, EIS_LABELS
 
 try:
     from speecheq.dataset_scripts import metric_figures as figures

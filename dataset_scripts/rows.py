@@ -2,11 +2,11 @@
 
 from datasets import Audio, Features, List, Value
 
-from speecheq.configuration_speecheq import GENDER_LABELS
 from speecheq.dataset_scripts import metric
 from speecheq.dataset_scripts.audio import SAMPLING_RATE, Clip
 from speecheq.dataset_scripts.phonemes import phonemes
 from speecheq.dataset_scripts.records import CorpusError, NativeRecord
+from speecheq.labels_speecheq import GENDER_LABELS
 
 FEATURES = Features(
     {

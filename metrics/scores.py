@@ -12,7 +12,7 @@ from pathlib import Path
 import evaluate
 import numpy as np
 
-from speecheq.configuration_speecheq import ESC_LABELS, ESC_SCALES
+from speecheq.labels_speecheq import ESC_LABELS, ESC_SCALES
 
 METRICS = ("uar", "ccc", "per", "ece")
 # What the end of a score's name says: a rate is shown in percent, every other number as it is.

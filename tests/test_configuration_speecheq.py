@@ -2,7 +2,8 @@
 
 import pytest
 
-from speecheq.configuration_speecheq import ESC_LABELS, ESC_SCALES, SpeechEQConfig
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.labels_speecheq import ESC_LABELS, ESC_SCALES
 
 
 def test_there_are_twelve_fine_seven_basic_and_four_valence_classes():

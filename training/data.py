@@ -11,7 +11,8 @@ import soundfile
 import torch
 from datasets import Audio, get_dataset_config_names, get_dataset_split_names, load_dataset
 
-from speecheq.configuration_speecheq import CTC_BLANK, SpeechEQConfig
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.labels_speecheq import CTC_BLANK
 from speecheq.losses_speecheq import MISSING
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
 

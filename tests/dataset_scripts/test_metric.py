@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from speecheq.configuration_speecheq import ESC_LABELS
 from speecheq.dataset_scripts import metric
 from speecheq.dataset_scripts.adapters import ADAPTERS
 from speecheq.dataset_scripts.records import CorpusError, NativeRecord
+from speecheq.labels_speecheq import ESC_LABELS
 
 HEADER = "corpus,field,native,esc,eis,source\n"
 

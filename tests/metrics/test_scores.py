@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speecheq.configuration_speecheq import ESC_LABELS
+from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.metrics import scores as scores_module
 from speecheq.metrics.scores import (
     eis_scores,
