@@ -41,6 +41,28 @@ def backbone_from_pretrained(name_or_path: str, **kwargs) -> PreTrainedModel:
     return model.get_encoder() if config.model_type == "whisper" else model
 
 
+def encoder_layers(backbone: PreTrainedModel) -> nn.ModuleList:
+    """The transformer layers of a speech encoder, first to last."""
+    return backbone.layers if hasattr(backbone, "layers") else backbone.encoder.layers
+
+
+def keep_layers(backbone: PreTrainedModel, number: int):
+    """Cut a speech encoder, in place, after its first layers.
+
+    Args:
+        backbone (`PreTrainedModel`): as given by [`backbone_from_pretrained`].
+        number (`int`): layers that stay.
+
+    Raises:
+        ValueError: if the encoder has not so many layers, or none would stay.
+    """
+    layers = encoder_layers(backbone)
+    if not 1 <= number <= len(layers):
+        raise ValueError(f"keep_layers: number must lie in [1, {len(layers)}]; got {number}.")
+    del layers[number:]
+    backbone.config.num_hidden_layers = number
+
+
 def encode(
     backbone: PreTrainedModel, inputs: torch.Tensor, lengths: torch.Tensor, augment=None
 ) -> tuple[list[torch.Tensor], torch.Tensor]:

@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from .labels_speecheq import CTC_BLANK, EIS_LABELS, ESC_LABELS, ESC_SCALES, GENDER_LABELS, TASKS
+from .labels_speecheq import CTC_BLANK, EIS_LABELS, ESC_LABELS, ESC_SCALES, GENDER_LABELS, TASKS, UTTERANCE_TASKS
 
 BACKBONE_TYPES = (
     "whisper", "wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat", "wav2vec2-bert",
@@ -48,6 +48,11 @@ class SpeechEQConfig(PreTrainedConfig):
             Dropout probability before each head.
         loss_weights (`dict[str, float]`, *optional*, defaults to 1.0 for each of `esc`, `eis`, `phoneme`, `gender`):
             Weight of each task in the loss. 0 switches a task's training off.
+        speaker_prior (`float`, *optional*, defaults to 3.0):
+            How strongly what is known of a speaker is drawn to the training corpus, in pseudo-utterances.
+        temperatures (`dict[str, float]`, *optional*, defaults to 1.0 for each of `esc`, `eis`, `gender`):
+            What the logits are divided by in use, not in training, so that probabilities are calibrated; fitted on
+            validation (temperature scaling, https://arxiv.org/abs/1706.04599). Decisions do not change.
         uncertainty_weighting (`bool`, *optional*, defaults to `False`):
             Learn one further weight per task from its uncertainty (https://arxiv.org/abs/1705.07115).
         mask_time_prob (`float`, *optional*, defaults to 0.0):
@@ -87,6 +92,8 @@ class SpeechEQConfig(PreTrainedConfig):
     head_hidden_size: int = 0
     head_dropout: float | int = 0.1
     loss_weights: dict[str, float | int] | None = None
+    speaker_prior: float | int = 3.0
+    temperatures: dict[str, float | int] | None = None
     uncertainty_weighting: bool = False
     mask_time_prob: float | int = 0.0
     mask_time_length: int = 10
@@ -102,6 +109,7 @@ class SpeechEQConfig(PreTrainedConfig):
         self.gender_labels = list(self.gender_labels or GENDER_LABELS)
         self.phoneme_labels = list(self.phoneme_labels or [CTC_BLANK])
         self.loss_weights = dict.fromkeys(TASKS, 1.0) | (self.loss_weights or {})
+        self.temperatures = dict.fromkeys(UTTERANCE_TASKS, 1.0) | (self.temperatures or {})
         self.id2label = dict(enumerate(self.esc_labels))
         self.label2id = {label: index for index, label in enumerate(self.esc_labels)}
         super().__post_init__(**kwargs)
@@ -147,6 +155,13 @@ class SpeechEQConfig(PreTrainedConfig):
         check(self.phoneme_labels[0] == CTC_BLANK, "phoneme_labels", f"begin with {CTC_BLANK!r}")
         check(set(self.loss_weights) == set(TASKS), "loss_weights", f"have keys among {', '.join(TASKS)}")
         check(min(self.loss_weights.values()) >= 0, "loss_weights", "be 0 or more")
+        check(self.speaker_prior > 0, "speaker_prior", "be positive")
+        check(
+            set(self.temperatures) == set(UTTERANCE_TASKS),
+            "temperatures",
+            f"have keys among {', '.join(UTTERANCE_TASKS)}",
+        )
+        check(min(self.temperatures.values()) > 0, "temperatures", "be positive")
         for field in ("esc_labels", "eis_labels", "gender_labels", "phoneme_labels"):
             check(len(set(getattr(self, field))) == len(getattr(self, field)), field, "have no label twice")
         for scale, classes in self.esc_scales.items():

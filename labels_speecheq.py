@@ -26,3 +26,4 @@ EIS_LABELS = ["none", "low", "moderate", "high", "extreme"]
 GENDER_LABELS = ["female", "male"]
 CTC_BLANK = "<blank>"
 TASKS = ("esc", "eis", "phoneme", "gender")
+UTTERANCE_TASKS = ("esc", "eis", "gender")  # one answer per utterance; phonemes have one per frame

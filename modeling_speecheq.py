@@ -16,10 +16,11 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask
+from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask, keep_layers
 from .configuration_speecheq import SpeechEQConfig
 from .labels_speecheq import TASKS
 from .losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
+from .pooling_speecheq import RunningStandardizer, StatisticsPooling
 
 
 @dataclass
@@ -36,6 +37,8 @@ class SpeechEQOutput(ModelOutput):
         phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
         gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
         frame_lengths (`torch.LongTensor` of shape `(batch,)`): real frames of each utterance; the rest is padding.
+        statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): mean and deviation over time of every
+            hidden state, as they are; for [`SpeakerStatistics`].
     """
 
     loss: torch.Tensor | None = None
@@ -49,82 +52,7 @@ class SpeechEQOutput(ModelOutput):
     phoneme_logits: torch.Tensor | None = None
     gender_logits: torch.Tensor | None = None
     frame_lengths: torch.Tensor | None = None
-
-
-class RunningStandardizer(nn.Module):
-    """Standardise features by the mean and deviation of the training corpus, kept as running estimates.
-
-    Unlike batch normalisation it uses the estimates in training too, so that a small batch, or one of a single speaker,
-    is treated as it will be in use. The estimates are plain averages at first, then forget slowly.
-
-    Args:
-        shape (`tuple[int, ...]`): of the features of one utterance.
-        momentum (`float`, *optional*, defaults to 0.02): least weight of a new batch.
-    """
-
-    def __init__(self, *shape: int, momentum: float = 0.02):
-        super().__init__()
-        self.momentum = momentum
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("variance", torch.ones(shape))
-        self.register_buffer("num_batches", torch.zeros(()))
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """`torch.FloatTensor` of shape `(batch, *shape)` in and out."""
-        if self.training:
-            self._update(features.detach().float())
-        scaled = (features - self.mean) * torch.rsqrt(self.variance + 1e-5)
-        return scaled.clamp(-10, 10).to(features.dtype)
-
-    @torch.no_grad()
-    def _update(self, features: torch.Tensor):
-        self.num_batches += 1
-        momentum = (1 / self.num_batches).clamp(min=self.momentum)
-        shift = features.mean(dim=0) - self.mean
-        # E[(x - mean)^2] around the old mean, less the move of the mean: right for a batch of one as well.
-        spread = (features - self.mean).square().mean(dim=0)
-        self.variance.copy_((1 - momentum) * self.variance + momentum * spread - (momentum * shift).square())
-        self.variance.clamp_(min=1e-8)
-        self.mean += momentum * shift
-
-
-class StatisticsPooling(nn.Module):
-    """Mean and standard deviation of every layer over the speech frames, equally weighted or by a learned attention.
-
-    Args:
-        hidden_size (`int`): channels of the encoder.
-        attentive (`bool`): weigh frames by attention (attentive statistics pooling, https://arxiv.org/abs/1803.10963).
-    """
-
-    def __init__(self, hidden_size: int, attentive: bool):
-        super().__init__()
-        width = max(hidden_size // 4, 1)
-        self.attention = (
-            nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width), nn.Tanh(), nn.Linear(width, 1))
-            if attentive
-            else None
-        )
-
-    def forward(self, states: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): hidden states of the encoder.
-            mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
-
-        Returns:
-            `torch.FloatTensor` of shape `(batch, states, 2 * hidden)`, in float32: half-precision squares would cancel.
-        """
-        scores = torch.zeros_like(mask, dtype=torch.float32)
-        if self.attention is not None:
-            scores = self.attention(sum(states) / len(states))[..., 0].float()
-        weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)[..., None]
-        return torch.stack([self._statistics(state.float(), weights) for state in states], dim=1)
-
-    @staticmethod
-    def _statistics(frames: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        mean = (weights * frames).sum(dim=1)
-        variance = (weights * (frames - mean[:, None]).square()).sum(dim=1)
-        return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
+    statistics: torch.Tensor | None = None
 
 
 class LayerMix(nn.Module):
@@ -304,18 +232,23 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_backbone(cls, name_or_path: str, backbone_kwargs: dict | None = None, **kwargs) -> "SpeechEQModel":
+    def from_backbone(
+        cls, name_or_path: str, num_layers: int | None = None, backbone_kwargs: dict | None = None, **kwargs
+    ) -> "SpeechEQModel":
         """Take a pretrained speech encoder and give it new heads.
 
         Args:
             name_or_path (`str`): Hub repository or folder of the encoder, `openai/whisper-base` for instance.
+            num_layers (`int`, *optional*): keep the encoder's first layers only; all by default.
             backbone_kwargs (`dict`, *optional*): for the encoder's `from_pretrained`, `revision` for instance.
             kwargs: fields of [`SpeechEQConfig`].
 
         Raises:
-            ValueError: if the encoder's type is not supported, or a field is unknown.
+            ValueError: if the encoder's type is not supported, a field is unknown, or there are not so many layers.
         """
         backbone = backbone_from_pretrained(name_or_path, **(backbone_kwargs or {}))
+        if num_layers is not None:
+            keep_layers(backbone, num_layers)
         model = cls(SpeechEQConfig(backbone_config=backbone.config, **kwargs))
         model.backbone = backbone
         return model
@@ -329,6 +262,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         eis_labels: torch.Tensor | None = None,
         phoneme_labels: torch.Tensor | None = None,
         gender_labels: torch.Tensor | None = None,
+        speaker_mean: torch.Tensor | None = None,
+        speaker_std: torch.Tensor | None = None,
         return_dict: bool | None = None,
     ) -> SpeechEQOutput | tuple:
         """
@@ -344,6 +279,9 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 Missing: -100.
             phoneme_labels (`torch.LongTensor` of shape `(batch, length)`, *optional*): symbol ids, then -100.
             gender_labels (`torch.LongTensor` of shape `(batch,)`, *optional*): class ids. Missing: -100.
+            speaker_mean, speaker_std (`torch.FloatTensor` of shape `(states, 2 * hidden)` or with `batch` before,
+                *optional*): what is known of the speaker, from [`SpeakerStatistics`]; ESC and EIS are then read from how
+                the utterance differs from the speaker's others. By default from how it differs from the training corpus.
             return_dict (`bool`, *optional*, defaults to the configuration's): `False` for a tuple.
 
         Raises:
@@ -356,17 +294,37 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 "backbone; got None. Make the inputs with the processor saved beside the model."
             )
         states, lengths = encode(self.backbone, inputs, self._lengths(inputs, attention_mask), self._spec_augment)
-        statistics = self.standardizer(self.pooling(states, frame_mask(lengths, states[0].shape[1])))
-        output = SpeechEQOutput(
-            esc_logits=self.esc_head(statistics),
-            eis_logits=self.eis_head(statistics),
-            phoneme_logits=self.phoneme_head(states),
-            gender_logits=self.gender_head(statistics),
-            frame_lengths=lengths,
+        output = self.score_statistics(
+            self.pooling(states, frame_mask(lengths, states[0].shape[1])), speaker_mean, speaker_std
         )
-        output.eis = self._expected_intensity(output.eis_logits)
+        output.phoneme_logits, output.frame_lengths = self.phoneme_head(states), lengths
         self._add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
         return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
+
+    def score_statistics(
+        self,
+        statistics: torch.Tensor,
+        speaker_mean: torch.Tensor | None = None,
+        speaker_std: torch.Tensor | None = None,
+    ) -> SpeechEQOutput:
+        """The three utterance heads on statistics that are known already: what follows the encoder in `forward`.
+
+        Args:
+            statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): as `forward` gives them.
+            speaker_mean, speaker_std (*optional*): as in `forward`.
+        """
+        known = self.standardizer(statistics)  # of a voice; the speaker's own mean would take its gender away
+        emotion = known if speaker_mean is None else self.standardizer(statistics, speaker_mean, speaker_std)
+        logits = {"esc": self.esc_head(emotion), "eis": self.eis_head(emotion), "gender": self.gender_head(known)}
+        if not self.training:
+            logits = {task: scores / self.config.temperatures[task] for task, scores in logits.items()}
+        return SpeechEQOutput(
+            esc_logits=logits["esc"],
+            eis_logits=logits["eis"],
+            eis=self._expected_intensity(logits["eis"]),
+            gender_logits=logits["gender"],
+            statistics=statistics,
+        )
 
     def _lengths(self, inputs: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         if attention_mask is not None:

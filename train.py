@@ -32,6 +32,7 @@ class ModelArguments:
     backbone_config: dict | str | None = field(
         default=None, metadata={"help": "Instead: configuration of an encoder with random weights."}
     )
+    backbone_layers: int | None = field(default=None, metadata={"help": "Keep the encoder's first layers only."})
     tuning: str = field(default="full", metadata={"help": "What of the encoder learns: frozen, lora or full."})
     lora_rank: int = field(default=8, metadata={"help": "Rank of the LoRA adapters."})
     frozen_layers: int = field(default=0, metadata={"help": "First encoder layers that do not learn."})
@@ -167,7 +168,7 @@ def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechE
     """A model with new heads on a pretrained or a random encoder."""
     fields = arguments.config_fields() | {"phoneme_labels": phoneme_labels}
     if arguments.backbone is not None:
-        return SpeechEQModel.from_backbone(arguments.backbone, **fields)
+        return SpeechEQModel.from_backbone(arguments.backbone, num_layers=arguments.backbone_layers, **fields)
     return SpeechEQModel(SpeechEQConfig(backbone_config=arguments.backbone_config, **fields))
 
 

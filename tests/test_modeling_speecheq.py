@@ -6,11 +6,12 @@ import time
 import pytest
 import torch
 from samples import TINY_BACKBONES, waveform
-from transformers import WhisperConfig, WhisperForAudioClassification
+from transformers import WhisperConfig, WhisperForAudioClassification, WhisperModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.modeling_speecheq import OrdinalHead, RunningStandardizer, SpeechEQModel, StatisticsPooling
+from speecheq.modeling_speecheq import OrdinalHead, SpeechEQModel
+from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 from speecheq.processing_speecheq import SpeechEQProcessor
 
 PHONEMES = ["<blank>", "a", "b", "t͡ʃ"]
@@ -225,34 +226,6 @@ def test_from_backbone_keeps_the_pretrained_weights(backbone_config, tmp_path):
     assert model.config.pooling == "attentive"
 
 
-def test_attentive_pooling_looks_at_speech_only():
-    torch.manual_seed(0)
-    pooling = StatisticsPooling(4, attentive=True)
-    frames = torch.randn(1, 6, 4)
-    mask = torch.tensor([[True, True, True, False, False, False]])
-    torch.testing.assert_close(pooling([frames], mask), pooling([frames[:, :3]], mask[:, :3]))
-
-
-def test_statistics_pooling_gives_mean_and_deviation_of_each_layer():
-    frames = torch.tensor([[[1.0], [3.0], [99.0]]])
-    mask = torch.tensor([[True, True, False]])
-    pooled = StatisticsPooling(1, attentive=False)([frames, 10 * frames], mask)
-    torch.testing.assert_close(pooled, torch.tensor([[[2.0, 1.0], [20.0, 10.0]]]), atol=1e-4, rtol=0)
-
-
-def test_the_standardizer_estimates_the_corpus():
-    torch.manual_seed(0)
-    standardizer = RunningStandardizer(2, momentum=0.001).train()
-    data = torch.randn(4000, 2) * torch.tensor([2.0, 0.5]) + torch.tensor([3.0, -1.0])
-    for batch in data.split(4):
-        standardizer(batch)
-    torch.testing.assert_close(standardizer.mean, data.mean(0), atol=0.05, rtol=0.05)
-    torch.testing.assert_close(standardizer.variance, data.var(0), atol=0.02, rtol=0.05)
-    before = standardizer.mean.clone()
-    standardizer.eval()(data[:4] + 100)
-    assert standardizer.mean.equal(before)
-
-
 def test_ordinal_levels_start_equal_and_shift_with_the_location(whisper_config):
     head = OrdinalHead(SpeechEQConfig(backbone_config=whisper_config))
     first, steps = head.initial_thresholds()
@@ -275,3 +248,52 @@ def test_spec_augment_masks_in_training_only(whisper_config):
     masked = model.train()._spec_augment(features, lengths)
     assert 0.3 < (masked == 0).float().mean() < 0.65
     assert model.eval()._spec_augment(features, lengths).equal(features)
+
+
+def test_an_encoder_can_be_cut_after_its_first_layers(whisper_config, tmp_path):
+    config = dict(whisper_config)
+    WhisperModel(WhisperConfig(**config)).save_pretrained(tmp_path)
+    whole, first = (SpeechEQModel.from_backbone(str(tmp_path), num_layers=number).eval() for number in (None, 1))
+    assert (first.config.num_encoder_states, len(first.backbone.layers)) == (2, 1)
+    inputs = SpeechEQProcessor.for_config(first.config)([waveform(0.5)], sampling_rate=16_000)
+    torch.testing.assert_close(first(**inputs).statistics[:, 0], whole(**inputs).statistics[:, 0])
+    with pytest.raises(ValueError, match=r"keep_layers: number must lie in \[1, 2\]; got 3"):
+        SpeechEQModel.from_backbone(str(tmp_path), num_layers=3)
+
+
+def test_statistics_known_already_give_the_same_answers(whisper_config):
+    model, processor = build(whisper_config)
+    output = model(**processor([waveform(0.5), waveform(1.0, seed=1)], sampling_rate=16_000))
+    again = model.score_statistics(output.statistics)
+    for name in ("esc_logits", "eis_logits", "eis", "gender_logits"):
+        torch.testing.assert_close(again[name], output[name])
+
+
+def test_a_known_speaker_changes_emotion_and_not_gender(whisper_config):
+    model, processor = build(whisper_config)
+    inputs = processor([waveform(0.5)], sampling_rate=16_000)
+    unknown = model(**inputs)
+    speaker = SpeakerStatistics(model.standardizer, model.config.speaker_prior).update(unknown.statistics)
+    known = model(**inputs, speaker_mean=speaker.mean, speaker_std=speaker.std)
+    assert not torch.allclose(known.esc_logits, unknown.esc_logits)
+    assert not torch.allclose(known.eis, unknown.eis)
+    torch.testing.assert_close(known.gender_logits, unknown.gender_logits)
+    nobody = SpeakerStatistics(model.standardizer, model.config.speaker_prior)
+    same = model(**inputs, speaker_mean=nobody.mean, speaker_std=nobody.std)
+    torch.testing.assert_close(same.esc_logits, unknown.esc_logits)
+
+
+def test_temperatures_divide_the_logits_in_use_and_not_in_training(whisper_config):
+    model, processor = build(whisper_config, head_dropout=0.0)
+    inputs = processor([waveform(0.5)], sampling_rate=16_000)
+    plain = model(**inputs)
+    model.config.temperatures = {"esc": 2.0, "eis": 4.0, "gender": 0.5}
+    cooled = model(**inputs)
+    torch.testing.assert_close(cooled.esc_logits, plain.esc_logits / 2)
+    torch.testing.assert_close(cooled.eis_logits, plain.eis_logits / 4)
+    torch.testing.assert_close(cooled.gender_logits, plain.gender_logits / 0.5)
+    statistics = plain.statistics
+    model.esc_head.train()
+    model.training = True
+    model.standardizer.eval()
+    torch.testing.assert_close(model.score_statistics(statistics).esc_logits, plain.esc_logits)

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from speecheq.backbones_speecheq import backbone_from_pretrained, encode, frame_mask
-from speecheq.modeling_speecheq import StatisticsPooling
+from speecheq.pooling_speecheq import StatisticsPooling
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQFeatureExtractor
 from speecheq.training.data import SpeechDataset
 

@@ -8,6 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import Trainer
 
+from speecheq.backbones_speecheq import encoder_layers
 from speecheq.labels_speecheq import TASKS
 from speecheq.losses_speecheq import MISSING
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
@@ -37,7 +38,7 @@ def prepare_tuning(
     """
     if tuning not in TUNINGS:
         raise ValueError(f"prepare_tuning: tuning must be one of {', '.join(TUNINGS)}; got {tuning!r}.")
-    layers = encoder_layers(model)
+    layers = encoder_layers(model.backbone)
     if not 0 <= frozen_layers <= len(layers):
         raise ValueError(f"prepare_tuning: frozen_layers must lie in [0, {len(layers)}]; got {frozen_layers}.")
     if tuning == "lora":
@@ -60,12 +61,6 @@ def prepare_tuning(
     return model
 
 
-def encoder_layers(model: SpeechEQModel) -> nn.ModuleList:
-    """The transformer layers of the model's encoder, first to last."""
-    backbone = model.backbone
-    return backbone.layers if hasattr(backbone, "layers") else backbone.encoder.layers
-
-
 def lora_targets(model: SpeechEQModel, frozen_layers: int = 0) -> list[str]:
     """Names of the linear layers that LoRA adapts, relative to the model.
 
@@ -73,7 +68,7 @@ def lora_targets(model: SpeechEQModel, frozen_layers: int = 0) -> list[str]:
     adapter there would be silently inert.
     """
     inert = ("q_proj", "k_proj", "v_proj", "out_proj") if model.config.backbone_config.model_type == "wavlm" else ()
-    adapted = {id(module) for layer in encoder_layers(model)[frozen_layers:] for module in layer.modules()}
+    adapted = {id(module) for layer in encoder_layers(model.backbone)[frozen_layers:] for module in layer.modules()}
     return [
         name
         for name, module in model.named_modules()

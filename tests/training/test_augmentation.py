@@ -43,3 +43,28 @@ def test_noise_keeps_the_signal_to_noise_ratio(seed):
     noisy = WaveformAugmentation(1.0, snr_db=(20.0, 20.0))._add_noise(audio, np.random.default_rng(seed))
     ratio = np.mean(audio**2) / np.mean((noisy - audio) ** 2)
     assert 10 * np.log10(ratio) == pytest.approx(20, abs=0.01)
+
+
+def test_a_room_adds_a_tail_after_the_sound_and_keeps_the_length():
+    audio = np.zeros(16_000, np.float32)
+    audio[4000] = 0.5
+    result = WaveformAugmentation(1.0)._add_room(audio, np.random.default_rng(0))
+    assert len(result) == 16_000
+    assert np.abs(result[:3999]).max() < 1e-6
+    tail = np.square(result[4001:]).sum() / 0.5**2
+    assert 10 ** (-12 / 10) <= tail <= 1
+
+
+def test_the_telephone_band_keeps_1_khz_and_drops_6_khz():
+    at = np.arange(16_000) / 16_000
+    low, high = np.sin(2 * np.pi * 1000 * at), np.sin(2 * np.pi * 6000 * at)
+    cut = WaveformAugmentation(1.0)._cut_band
+    assert np.abs(cut(low, None)[1000:-1000]).max() == pytest.approx(1, abs=0.01)
+    assert np.abs(cut(high, None)[1000:-1000]).max() < 0.001
+    assert len(cut(low[:-1], None)) == 15_999
+
+
+def test_its_name_says_all_that_the_result_follows_from():
+    assert repr(WaveformAugmentation(0.3)) == (
+        "WaveformAugmentation(probability=0.3, speed=0.1, reverberation=(0.1, 0.6), gain_db=6.0, snr_db=(10.0, 35.0))"
+    )

@@ -8,11 +8,12 @@ from peft import PeftModel
 from samples import MINI_SEQD, TINY_BACKBONES, waveform
 from transformers import TrainingArguments
 
+from speecheq.backbones_speecheq import encoder_layers
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.data import load_seqd, phoneme_inventory
-from speecheq.training.trainer import SpeechEQTrainer, encoder_layers, prepare_tuning, score
+from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning, score
 
 
 def build(backbone_config: dict, **fields) -> SpeechEQModel:
@@ -31,7 +32,7 @@ def test_frozen_leaves_the_encoder_alone(backbone_config):
 
 def test_full_with_frozen_layers_trains_the_last_ones(backbone_config):
     model = prepare_tuning(build(backbone_config), "full", frozen_layers=1)
-    first, last = encoder_layers(model)
+    first, last = encoder_layers(model.backbone)
     assert not any(parameter.requires_grad for parameter in first.parameters())
     assert all(parameter.requires_grad for parameter in last.parameters())
 

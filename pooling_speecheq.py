@@ -1,0 +1,144 @@
+"""From the frames of every encoder layer to the standardised statistics of an utterance, and of a speaker.
+
+The speaker is the largest nuisance in emotion recognition: the mean and deviation of a speaker's own utterances, which need
+no labels, take much of it away (Busso et al. 2013, https://doi.org/10.1109/T-AFFC.2013.26).
+"""
+
+import torch
+from torch import nn
+
+
+class RunningStandardizer(nn.Module):
+    """Standardise features by the mean and deviation of the training corpus, kept as running estimates.
+
+    Unlike batch normalisation it uses the estimates in training too, so that a small batch, or one of a single speaker,
+    is treated as it will be in use. The estimates are plain averages at first, then forget slowly.
+
+    Args:
+        shape (`tuple[int, ...]`): of the features of one utterance.
+        momentum (`float`, *optional*, defaults to 0.02): least weight of a new batch.
+    """
+
+    def __init__(self, *shape: int, momentum: float = 0.02):
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("variance", torch.ones(shape))
+        self.register_buffer("num_batches", torch.zeros(()))
+
+    def forward(
+        self, features: torch.Tensor, mean: torch.Tensor | None = None, std: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """
+        Args:
+            features (`torch.FloatTensor` of shape `(batch, *shape)`): to standardise.
+            mean, std (`torch.FloatTensor` of shape `(*shape,)` or `(batch, *shape)`, *optional*): of the speaker, instead
+                of the training corpus's own; see [`SpeakerStatistics`].
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch, *shape)`: within 10 deviations.
+        """
+        if self.training and mean is None:
+            self._update(features.detach().float())
+        mean = self.mean if mean is None else mean
+        scale = torch.rsqrt(self.variance + 1e-5) if std is None else 1 / std
+        return ((features - mean) * scale).clamp(-10, 10).to(features.dtype)
+
+    @torch.no_grad()
+    def _update(self, features: torch.Tensor):
+        self.num_batches += 1
+        momentum = (1 / self.num_batches).clamp(min=self.momentum)
+        shift = features.mean(dim=0) - self.mean
+        # E[(x - mean)^2] around the old mean, less the move of the mean: right for a batch of one as well.
+        spread = (features - self.mean).square().mean(dim=0)
+        self.variance.copy_((1 - momentum) * self.variance + momentum * spread - (momentum * shift).square())
+        self.variance.clamp_(min=1e-8)
+        self.mean += momentum * shift
+
+
+class SpeakerStatistics:
+    """Mean and deviation of one speaker's utterances, unlabelled, kept up to date as speech arrives.
+
+    A few utterances say little: the estimates are drawn to the training corpus as if `prior` utterances of it had been
+    heard as well (the posterior mean under a conjugate normal prior).
+
+    Args:
+        standardizer ([`RunningStandardizer`]): of the model; gives the training corpus's mean and variance.
+        prior (`float`): pseudo-utterances, see `SpeechEQConfig.speaker_prior`.
+    """
+
+    def __init__(self, standardizer: RunningStandardizer, prior: float):
+        self.corpus_mean = standardizer.mean.clone()
+        self.corpus_variance = standardizer.variance.clone()
+        self.prior = prior
+        self.num_utterances = 0
+        self.total = torch.zeros_like(
+            self.corpus_mean
+        )  # of the deviations from the corpus's mean, and of their squares:
+        self.total_square = torch.zeros_like(
+            self.corpus_mean
+        )  # small numbers, where sums of the features would cancel
+
+    def update(self, statistics: torch.Tensor) -> "SpeakerStatistics":
+        """Hear more of the speaker.
+
+        Args:
+            statistics (`torch.FloatTensor` of shape `(utterances, states, 2 * hidden)`): `statistics` of the model's output.
+        """
+        deviations = statistics.detach().float() - self.corpus_mean
+        self.num_utterances += len(deviations)
+        self.total += deviations.sum(dim=0)
+        self.total_square += deviations.square().sum(dim=0)
+        return self
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """`torch.FloatTensor` of shape `(states, 2 * hidden)`, to give to the model as `speaker_mean`."""
+        return self.corpus_mean + self.total / (self.num_utterances + self.prior)
+
+    @property
+    def std(self) -> torch.Tensor:
+        """`torch.FloatTensor` of shape `(states, 2 * hidden)`, to give to the model as `speaker_std`."""
+        shift = self.mean - self.corpus_mean
+        spread = self.total_square - 2 * shift * self.total + self.num_utterances * shift.square()
+        variance = (spread + self.prior * self.corpus_variance) / (self.num_utterances + self.prior)
+        return (variance + 1e-5).sqrt()
+
+
+class StatisticsPooling(nn.Module):
+    """Mean and standard deviation of every layer over the speech frames, equally weighted or by a learned attention.
+
+    Args:
+        hidden_size (`int`): channels of the encoder.
+        attentive (`bool`): weigh frames by attention (attentive statistics pooling, https://arxiv.org/abs/1803.10963).
+    """
+
+    def __init__(self, hidden_size: int, attentive: bool):
+        super().__init__()
+        width = max(hidden_size // 4, 1)
+        self.attention = (
+            nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width), nn.Tanh(), nn.Linear(width, 1))
+            if attentive
+            else None
+        )
+
+    def forward(self, states: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): hidden states of the encoder.
+            mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch, states, 2 * hidden)`, in float32: half-precision squares would cancel.
+        """
+        scores = torch.zeros_like(mask, dtype=torch.float32)
+        if self.attention is not None:
+            scores = self.attention(sum(states) / len(states))[..., 0].float()
+        weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)[..., None]
+        return torch.stack([self._statistics(state.float(), weights) for state in states], dim=1)
+
+    @staticmethod
+    def _statistics(frames: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        mean = (weights * frames).sum(dim=1)
+        variance = (weights * (frames - mean[:, None]).square()).sum(dim=1)
+        return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)

@@ -1,0 +1,82 @@
+"""Claims about pooling, standardising and what is known of a speaker."""
+
+import torch
+
+from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics, StatisticsPooling
+
+
+def test_attentive_pooling_looks_at_speech_only():
+    torch.manual_seed(0)
+    pooling = StatisticsPooling(4, attentive=True)
+    frames = torch.randn(1, 6, 4)
+    mask = torch.tensor([[True, True, True, False, False, False]])
+    torch.testing.assert_close(pooling([frames], mask), pooling([frames[:, :3]], mask[:, :3]))
+
+
+def test_statistics_pooling_gives_mean_and_deviation_of_each_layer():
+    frames = torch.tensor([[[1.0], [3.0], [99.0]]])
+    mask = torch.tensor([[True, True, False]])
+    pooled = StatisticsPooling(1, attentive=False)([frames, 10 * frames], mask)
+    torch.testing.assert_close(pooled, torch.tensor([[[2.0, 1.0], [20.0, 10.0]]]), atol=1e-4, rtol=0)
+
+
+def test_the_standardizer_estimates_the_corpus():
+    torch.manual_seed(0)
+    standardizer = RunningStandardizer(2, momentum=0.001).train()
+    data = torch.randn(4000, 2) * torch.tensor([2.0, 0.5]) + torch.tensor([3.0, -1.0])
+    for batch in data.split(4):
+        standardizer(batch)
+    torch.testing.assert_close(standardizer.mean, data.mean(0), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(standardizer.variance, data.var(0), atol=0.02, rtol=0.05)
+    before = standardizer.mean.clone()
+    standardizer.eval()(data[:4] + 100)
+    assert standardizer.mean.equal(before)
+
+
+def corpus(mean: float, variance: float) -> RunningStandardizer:
+    standardizer = RunningStandardizer(1, 1)
+    standardizer.mean.fill_(mean)
+    standardizer.variance.fill_(variance)
+    return standardizer.eval()
+
+
+def test_of_an_unknown_speaker_the_training_corpus_is_assumed():
+    speaker = SpeakerStatistics(corpus(mean=5.0, variance=4.0), prior=3.0)
+    torch.testing.assert_close(speaker.mean, torch.tensor([[5.0]]))
+    torch.testing.assert_close(speaker.std, torch.tensor([[2.0]]))
+
+
+def test_a_speaker_is_drawn_to_the_corpus_by_the_prior():
+    speaker = SpeakerStatistics(corpus(mean=0.0, variance=1.0), prior=2.0)
+    speaker.update(torch.tensor([[[3.0]], [[5.0]]]))
+    # mean (3 + 5 + 2 * 0) / 4; variance ((3 - 2)^2 + (5 - 2)^2 + 2 * 1) / 4
+    torch.testing.assert_close(speaker.mean, torch.tensor([[2.0]]))
+    torch.testing.assert_close(speaker.std, torch.tensor([[3.0**0.5]]))
+
+
+def test_a_speaker_heard_in_pieces_is_the_speaker_heard_at_once():
+    torch.manual_seed(0)
+    heard = 1000 + torch.randn(40, 1, 1)
+    at_once, in_pieces = (SpeakerStatistics(corpus(mean=990.0, variance=9.0), prior=1.0) for _ in range(2))
+    at_once.update(heard)
+    for piece in heard.split(7):
+        in_pieces.update(piece)
+    assert in_pieces.num_utterances == 40
+    torch.testing.assert_close(in_pieces.mean, at_once.mean)
+    torch.testing.assert_close(in_pieces.std, at_once.std)
+
+
+def test_a_well_known_speaker_is_standardised_by_the_own_mean_and_deviation():
+    torch.manual_seed(0)
+    heard = 7 + 3 * torch.randn(5000, 1, 1)
+    standardizer = corpus(mean=0.0, variance=1.0)
+    speaker = SpeakerStatistics(standardizer, prior=3.0).update(heard)
+    scaled = standardizer(heard, speaker.mean, speaker.std)
+    torch.testing.assert_close(scaled.mean(), torch.tensor(0.0), atol=0.01, rtol=0)
+    torch.testing.assert_close(scaled.std(), torch.tensor(1.0), atol=0.02, rtol=0)
+
+
+def test_the_estimates_of_the_corpus_do_not_move_while_a_speaker_is_standardised():
+    standardizer = RunningStandardizer(1, 1).train()
+    standardizer(torch.ones(4, 1, 1), mean=torch.zeros(1, 1), std=torch.ones(1, 1))
+    assert standardizer.num_batches == 0
