@@ -298,7 +298,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             self.pooling(states, frame_mask(lengths, states[0].shape[1])), speaker_mean, speaker_std
         )
         output.phoneme_logits, output.frame_lengths = self.phoneme_head(states), lengths
-        self._add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
+        self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
         return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
 
     def score_statistics(
@@ -337,7 +337,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         levels = torch.linspace(0, 1, eis_logits.shape[-1], device=eis_logits.device)
         return eis_logits.softmax(dim=-1) @ levels
 
-    def _add_losses(self, output, esc_labels, eis_labels, phoneme_labels, gender_labels):
+    def add_losses(self, output: SpeechEQOutput, esc_labels, eis_labels, phoneme_labels, gender_labels):
+        """Fill in the losses of an output, where there are labels; arguments as in `forward`."""
         if esc_labels is not None:
             output.esc_loss = set_loss(output.esc_logits, esc_labels)
         if eis_labels is not None:

@@ -45,6 +45,12 @@ class RunningStandardizer(nn.Module):
         return ((features - mean) * scale).clamp(-10, 10).to(features.dtype)
 
     @torch.no_grad()
+    def fit(self, features: torch.Tensor):
+        """Take the estimates from all features of the training corpus at once, `(n, *shape)`."""
+        self.mean.copy_(features.mean(dim=0))
+        self.variance.copy_(features.var(dim=0, correction=0).clamp(min=1e-8))
+
+    @torch.no_grad()
     def _update(self, features: torch.Tensor):
         self.num_batches += 1
         momentum = (1 / self.num_batches).clamp(min=self.momentum)

@@ -4,15 +4,13 @@ A recipe is a YAML file of the arguments below; the command line overrides it. A
 complete checkpoint when the same command is given again. What it leaves in `output_dir` is ready for the Hub.
 """
 
-import difflib
 import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-import yaml
-from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.metrics.scores import table
@@ -21,6 +19,7 @@ from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.augmentation import WaveformAugmentation
 from speecheq.training.data import describe_labels, label_spaces, load_seqd, phoneme_inventory, shared_speakers
 from speecheq.training.hub import save_for_hub, write_card
+from speecheq.training.recipes import check_same_recipe, read_recipe
 from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
 
 
@@ -76,6 +75,9 @@ class DataArguments:
     use_votes: bool = field(default=True, metadata={"help": "Learn the raters' votes where they are known."})
     corpus_balance: float = field(default=0.5, metadata={"help": "0: as the data are; 1: corpora equally often."})
     class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
+    enrolment_probability: float = field(
+        default=0.0, metadata={"help": "How often something is known of a training speaker; 0: never."}
+    )
     augment_probability: float = field(default=0.5, metadata={"help": "Of each waveform augmentation; 0: none."})
 
     def __post_init__(self):
@@ -110,58 +112,14 @@ class SpeechEQTrainingArguments(TrainingArguments):
 
 
 def parse(arguments: list[str]) -> tuple[ModelArguments, DataArguments, SpeechEQTrainingArguments, dict]:
-    """Read a recipe and what overrides it.
-
-    Returns:
-        the three groups of arguments, and what was given, by name, apart from `output_dir`.
-
-    Raises:
-        FileNotFoundError, ValueError: if there is no such recipe, or it names an unknown argument.
-    """
-    parser = HfArgumentParser((ModelArguments, DataArguments, SpeechEQTrainingArguments))
-    recipe = {}
-    if arguments and arguments[0].endswith((".yaml", ".yml")):
-        path = Path(arguments.pop(0))
-        if not path.is_file():
-            raise FileNotFoundError(f"train.py: the recipe must be a YAML file; there is no {str(path)!r}.")
-        recipe = yaml.safe_load(path.read_text()) or {}
-    known = {action.dest for action in parser._actions}
-    for name in recipe:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            raise ValueError(f"train.py: unknown argument {name!r} in the recipe. Nearest: {nearest or 'none'}.")
-    parser.set_defaults(**recipe)
-    groups = parser.parse_args_into_dataclasses(arguments)
-    overrides = {argument[2:].split("=")[0] for argument in arguments if argument.startswith("--")}
-    values = {name: value for group in groups for name, value in vars(group).items()}
-    given = {name: values[name] for name in sorted(set(recipe) | overrides) if name in values}
-    given.pop("output_dir", None)
-    return *groups, json.loads(json.dumps(given, default=str))
+    """Read a recipe and what overrides it; see `read_recipe`."""
+    return read_recipe("train.py", (ModelArguments, DataArguments, SpeechEQTrainingArguments), arguments)
 
 
 def find_checkpoint(folder: Path) -> str | None:
     """The last complete checkpoint: the Trainer writes `trainer_state.json` last."""
     complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
     return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
-
-
-def check_same_run(folder: Path, given: dict):
-    """Refuse to go on with another run's checkpoints.
-
-    Raises:
-        ValueError: if the run in `folder` was started with other arguments; the message names them.
-    """
-    path = folder / "recipe.json"
-    if path.is_file() and find_checkpoint(folder / "checkpoints"):
-        before = json.loads(path.read_text())
-        changed = sorted(name for name in before.keys() | given.keys() if before.get(name) != given.get(name))
-        if changed:
-            raise ValueError(
-                f"train.py: output_dir {str(folder)!r} holds a run with another {', '.join(changed)}. "
-                "Choose another output_dir, or delete that one."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(given, indent=2) + "\n")
 
 
 def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechEQModel:
@@ -207,7 +165,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Train, evaluate on the test split, and save; returns the test scores."""
     model_arguments, data_arguments, training_arguments, given = parse(list(arguments or sys.argv[1:]))
     folder = Path(training_arguments.output_dir)
-    check_same_run(folder, given)
+    check_same_recipe("train.py", folder, given, begun=find_checkpoint(folder / "checkpoints") is not None)
     training_arguments.output_dir = str(folder / "checkpoints")
     set_seed(training_arguments.seed)
 
@@ -236,6 +194,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         corpus_balance=data_arguments.corpus_balance,
         class_balance=data_arguments.class_balance,
         backbone_learning_rate=model_arguments.backbone_learning_rate,
+        enrolment_probability=data_arguments.enrolment_probability,
         callbacks=[EarlyStoppingCallback(training_arguments.patience)] if training_arguments.patience else None,
     )
     trainer.train(resume_from_checkpoint=find_checkpoint(folder / "checkpoints"))

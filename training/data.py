@@ -160,7 +160,7 @@ class SpeechDataset(torch.utils.data.Dataset):
 
 
 class Collator:
-    """Items of [`SpeechDataset`] to a batch with the inputs and all four kinds of labels, present or missing.
+    """Items of [`SpeechDataset`] to a batch: the inputs, all four kinds of labels, present or missing, and who speaks.
 
     Args:
         processor ([`SpeechEQProcessor`]): of the model.
@@ -178,15 +178,21 @@ class Collator:
 
     def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
         batch = self.processor([item["waveform"] for item in items], sampling_rate=SAMPLING_RATE)
+        phonemes = pad_labels([self.phoneme_target(item) for item in items])
+        speakers = [item["speaker_id"] for item in items]
+        return {**batch, **self.utterance_labels(items), "phoneme_labels": phonemes, "speakers": speakers}
+
+    def utterance_labels(self, items: list[dict]) -> dict[str, torch.Tensor]:
+        """`esc_labels`, `eis_labels` and `gender_labels` of [`SpeechEQModel`]; no audio is needed."""
         targets = [self.esc_target(item) for item in items]
         esc = torch.zeros(len(items), max(len(target) for target in targets), len(self.esc_labels))
         for row, target in zip(esc, targets, strict=True):
             row[: len(target)] = target
-        batch["esc_labels"] = esc
-        batch["eis_labels"] = torch.tensor([self.eis_target(item) for item in items])
-        batch["phoneme_labels"] = pad_labels([self.phoneme_target(item) for item in items])
-        batch["gender_labels"] = torch.tensor([self.gender_target(item) for item in items])
-        return dict(batch)
+        return {
+            "esc_labels": esc,
+            "eis_labels": torch.tensor([self.eis_target(item) for item in items]),
+            "gender_labels": torch.tensor([self.gender_target(item) for item in items]),
+        }
 
     def esc_target(self, item: dict) -> torch.Tensor:
         """`(sets, classes)`: the weight of each set on its members; all 1 where there is no label."""

@@ -9,9 +9,11 @@ import tempfile
 import torch
 from transformers import TrainingArguments
 
+from speecheq import (  # from the package, which registers them: a saved model names them
+    SpeechEQModel,
+    SpeechEQProcessor,
+)
 from speecheq.metrics.scores import table
-from speecheq.modeling_speecheq import SpeechEQModel
-from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.data import SPLITS, label_spaces, load_seqd, shared_speakers
 from speecheq.training.probe import probe_scores
 from speecheq.training.trainer import SpeechEQTrainer
@@ -33,8 +35,19 @@ def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16
     splits = load_seqd(dataset, config, max_seconds=30)
     shared = shared_speakers(splits, split)
     print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
-    with tempfile.TemporaryDirectory() as folder:
-        on_cpu = not torch.accelerator.is_available()
+    return build_scorer(model, label_spaces(splits), bf16).score_rows(splits[split])
+
+
+def build_scorer(model: str, spaces: dict[str, dict[str, list[str]]], bf16: bool = False) -> SpeechEQTrainer:
+    """A trainer of a saved model for `score_rows` alone.
+
+    Args:
+        model (`str`): a saved model's folder or Hub repository.
+        spaces (`dict[str, dict[str, list[str]]]`): as [`~speecheq.training.data.label_spaces`] gives them.
+        bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
+    """
+    on_cpu = not torch.accelerator.is_available()
+    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one; scoring writes nothing into it
         arguments = TrainingArguments(
             folder,
             per_device_eval_batch_size=32,
@@ -43,13 +56,12 @@ def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16
             use_cpu=on_cpu,
             dataloader_pin_memory=not on_cpu,
         )
-        trainer = SpeechEQTrainer(
+        return SpeechEQTrainer(
             SpeechEQModel.from_pretrained(model),
             arguments,
             SpeechEQProcessor.from_pretrained(model),
-            label_spaces=label_spaces(splits),
+            label_spaces=spaces,
         )
-        return trainer.score_rows(splits[split])
 
 
 def main():

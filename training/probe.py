@@ -4,45 +4,18 @@ For each corpus by itself: mean and standard deviation over the frames of one en
 regression on the corpus's own labels; the layer is the best on the validation split.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, recall_score
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tqdm import tqdm
 
-from speecheq.backbones_speecheq import backbone_from_pretrained, encode, frame_mask
+from speecheq.backbones_speecheq import backbone_from_pretrained
 from speecheq.pooling_speecheq import StatisticsPooling
-from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQFeatureExtractor
-from speecheq.training.data import SpeechDataset
-
-
-@torch.inference_mode()
-def pooled_states(backbone, rows, batch_size: int = 16) -> np.ndarray:
-    """Mean and deviation of every hidden state of a frozen encoder.
-
-    Args:
-        backbone (`PreTrainedModel`): a speech encoder.
-        rows (`datasets.Dataset`): of SEQD.
-        batch_size (`int`, *optional*, defaults to 16): utterances at once.
-
-    Returns:
-        `np.ndarray` of shape `(len(rows), states, 2 * hidden)`, float32, in the order of the rows.
-    """
-    extractor = SpeechEQFeatureExtractor.for_backbone(backbone.config)
-    pooling = StatisticsPooling(backbone.config.hidden_size, attentive=False)
-    order = np.argsort(rows["duration"])
-    items, parts = SpeechDataset(rows), []
-    for start in tqdm(range(0, len(order), batch_size), desc="frozen encoder"):
-        waveforms = [items[index]["waveform"] for index in order[start : start + batch_size]]
-        batch = extractor(waveforms, sampling_rate=SAMPLING_RATE)
-        inputs = batch[extractor.model_input_names[0]]
-        states, lengths = encode(backbone, inputs, batch["attention_mask"].sum(dim=-1))
-        mask = frame_mask(lengths, states[0].shape[1])
-        parts.append(pooling(states, mask).numpy())
-    features = np.concatenate(parts)
-    return features[np.argsort(order)]
+from speecheq.training.features import utterance_statistics
 
 
 def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
@@ -57,7 +30,8 @@ def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
     """
     backbone = backbone_from_pretrained(backbone_name).eval()
     splits = {name: rows.filter(lambda row: bool(row["esc"])) for name, rows in splits.items()}
-    features = {name: pooled_states(backbone, rows) for name, rows in splits.items()}
+    pooling = StatisticsPooling(backbone.config.hidden_size, attentive=False)
+    features = {name: utterance_statistics(backbone, pooling, rows).numpy() for name, rows in splits.items()}
     labels = {name: np.array(rows["native_label"]) for name, rows in splits.items()}
     corpora = {name: np.array(rows["corpus"]) for name, rows in splits.items()}
     scores = {}
@@ -68,9 +42,7 @@ def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
         if len(set(part["train"][1])) < 2 or not len(part["validation"][1]) or not len(part["test"][1]):
             continue
         probes = [
-            make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
-                part["train"][0][:, layer], part["train"][1]
-            )
+            _logistic().fit(part["train"][0][:, layer], part["train"][1])
             for layer in range(features["train"].shape[1])
         ]
 
@@ -84,3 +56,47 @@ def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
         scores[f"{corpus}/esc_wa"] = accuracy_score(references, probes[best].predict(inputs[:, best]))
         scores[f"{corpus}/layer"] = float(best)
     return scores
+
+
+class Probe(NamedTuple):
+    """A linear probe of one layer.
+
+    Args:
+        layer (`int`): the hidden state that it reads, 0 for the input of the first layer.
+        classifier (`sklearn.pipeline.Pipeline`): fitted.
+    """
+
+    layer: int
+    classifier: Pipeline
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Class ids `(n,)` of features `(n, states, 2 * hidden)`."""
+        return self.classifier.predict(features[:, self.layer])
+
+
+def fit_probe(features: np.ndarray, classes: list[int | None], speakers: np.ndarray, number: int = 3) -> Probe:
+    """Fit a probe on its best layer, chosen by cross-validation among the training speakers alone.
+
+    Args:
+        features (`np.ndarray` of shape `(n, states, 2 * hidden)`): of the training utterances.
+        classes (`list[int | None]`): of each; `None` takes no part.
+        speakers (`np.ndarray` of shape `(n,)`): who speaks.
+        number (`int`, *optional*, defaults to 3): folds of the cross-validation, speakers disjoint.
+    """
+    known = np.array([index for index, name in enumerate(classes) if name is not None])
+    features, speakers = features[known], speakers[known]
+    references = np.array([classes[index] for index in known])
+    parts = list(StratifiedGroupKFold(number).split(features, references, speakers))
+
+    def rate(layer: int) -> float:
+        predicted = np.empty_like(references)
+        for train, test in parts:
+            predicted[test] = _logistic().fit(features[train, layer], references[train]).predict(features[test, layer])
+        return recall_score(references, predicted, average="macro", zero_division=0)
+
+    best = max(range(features.shape[1]), key=rate)
+    return Probe(best, _logistic().fit(features[:, best], references))
+
+
+def _logistic() -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))

@@ -1,6 +1,7 @@
 """The Trainer of SpeechEQ: balanced batches of like lengths, each task's loss logged, all four tasks scored."""
 
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from speecheq.losses_speecheq import MISSING
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.training.data import BalancedLengthSampler, Collator, SpeechDataset, column, sampling_weights
+from speecheq.training.speakers import SpeakerMemory, speakers_to_know
 
 LABEL_NAMES = [f"{task}_labels" for task in TASKS]
 TUNINGS = ("frozen", "lora", "full")
@@ -122,6 +124,8 @@ class SpeechEQTrainer(Trainer):
         use_votes (`bool`, *optional*, defaults to `True`): learn the raters' votes where they are known.
         corpus_balance, class_balance (`float`, *optional*, default to 0): see `sampling_weights`.
         backbone_learning_rate (`float`, *optional*, defaults to `args.learning_rate`): of what lies in the encoder.
+        enrolment_probability (`float`, *optional*, defaults to 0): how often something is known of a training speaker, see
+            [`SpeakerMemory`].
         kwargs: passed on to `Trainer`.
     """
 
@@ -138,6 +142,7 @@ class SpeechEQTrainer(Trainer):
         corpus_balance: float = 0.0,
         class_balance: float = 0.0,
         backbone_learning_rate: float | None = None,
+        enrolment_probability: float = 0.0,
         **kwargs,
     ):
         args.label_names = LABEL_NAMES
@@ -150,6 +155,13 @@ class SpeechEQTrainer(Trainer):
         self._balance = (corpus_balance, class_balance)
         self._backbone_learning_rate = backbone_learning_rate
         self._task_losses = defaultdict(list)
+        self._speakers = (
+            SpeakerMemory(
+                speakers_to_know(train_rows), model.standardizer, config.speaker_prior, enrolment_probability
+            )
+            if enrolment_probability
+            else None
+        )
         super().__init__(
             model,
             args,
@@ -160,22 +172,40 @@ class SpeechEQTrainer(Trainer):
             **kwargs,
         )
 
-    def score_rows(self, rows) -> dict[str, float]:
-        """Predict rows of SEQD and score them; see [`score`]."""
+    def score_rows(self, rows, augment=None) -> dict[str, float]:
+        """Predict rows of SEQD, their waveforms changed by `augment` if given, and score them; see [`score`]."""
         kept, self.eval_rows = self.eval_rows, rows.sort("duration", reverse=True)
         try:
-            metrics = self.predict(SpeechDataset(self.eval_rows), metric_key_prefix="test").metrics
+            metrics = self.predict(SpeechDataset(self.eval_rows, augment), metric_key_prefix="test").metrics
         finally:
             self.eval_rows = kept
         scores = {name.removeprefix("test_"): value for name, value in metrics.items()}
         return {name: value for name, value in scores.items() if name.split("/")[-1].startswith(TASKS)}
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        speakers = inputs.pop("speakers", None)
+        if model.training and self._speakers:
+            mean, std = self._speakers.draw(speakers)
+            inputs |= {"speaker_mean": mean, "speaker_std": std}
         loss, output = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         if model.training:
+            if self._speakers:
+                self._speakers.update(speakers, output.statistics)
             for task in TASKS:
                 self._task_losses[f"{task}_loss"].append(output[f"{task}_loss"].detach())
         return (loss, output) if return_outputs else loss
+
+    def _save_checkpoint(self, model, trial):
+        if self._speakers:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            folder.mkdir(parents=True, exist_ok=True)
+            self._speakers.save(folder)
+        super()._save_checkpoint(model, trial)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        if self._speakers:
+            self._speakers.load(Path(resume_from_checkpoint))
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def log(self, logs: dict[str, float], start_time: float | None = None):
         if "loss" in logs:
@@ -185,6 +215,7 @@ class SpeechEQTrainer(Trainer):
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         inputs = self._prepare_inputs(inputs)
+        inputs.pop("speakers", None)
         with torch.no_grad(), self.compute_loss_context_manager():
             output = model(**inputs)
         frames = torch.arange(output.phoneme_logits.shape[1], device=output.frame_lengths.device)

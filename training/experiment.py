@@ -1,0 +1,191 @@
+"""Evaluate heads on a frozen encoder by a protocol, fold by fold: `python -m speecheq.training.experiment recipe.yaml`.
+
+Each fold and seed is a file in `output_dir`, with the answer to every test utterance: a run that was killed goes on behind
+the last of them, and two runs are compared utterance by utterance: `python -m speecheq.training.experiment --compare A B`.
+Nothing is chosen in a fold, neither a layer by its test speakers nor an epoch: the recipe fixes all, and the linear probe
+chooses its layer by speakers of its training part. Every result names the test speakers that training has heard.
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset, concatenate_datasets
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.labels_speecheq import ESC_LABELS, GENDER_LABELS
+from speecheq.metrics.scores import fold as fold_probabilities
+from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.training.data import Collator, load_seqd, sampling_weights
+from speecheq.training.features import utterance_statistics
+from speecheq.training.heads import HeadArguments, KnownUtterances, score_heads, train_heads
+from speecheq.training.probe import fit_probe
+from speecheq.training.protocols import Fold, audit, class_of, folds
+from speecheq.training.recipes import check_same_recipe, read_recipe
+from speecheq.training.results import compare, comparison_table, read_results, summarise, summary_table
+from speecheq.training.speakers import speakers_to_know
+
+
+@dataclass
+class ExperimentArguments:
+    """What is asked: a protocol, over corpora, from what training data, how often."""
+
+    dataset: str | None = field(default=None, metadata={"help": "Folder of a built SEQD, or its Hub repository."})
+    output_dir: str = field(default="runs/experiment", metadata={"help": "Where the folds' results go."})
+    cache: str = field(default="runs/features", metadata={"help": "Where the encoder's statistics are kept."})
+    protocol: str = field(default="loso", metadata={"help": "See speecheq/training/protocols.py."})
+    corpora: list[str] = field(default_factory=list, metadata={"help": "The tested corpora, each by itself."})
+    train_corpora: list[str] | None = field(
+        default=None, metadata={"help": "Corpora that train; all for all; by default the tested one."}
+    )
+    folds: int = field(default=5, metadata={"help": "Folds of speaker-kfold."})
+    only_folds: list[str] | None = field(default=None, metadata={"help": "Run these folds only, by name."})
+    seeds: list[int] = field(default_factory=lambda: [0], metadata={"help": "Of the heads' training."})
+    known_utterances: list[int] = field(
+        default_factory=lambda: [0],
+        metadata={"help": "Unlabelled utterances known of each test speaker; -1: all others."},
+    )
+
+    def __post_init__(self):
+        for name in ("dataset", "corpora"):
+            if not getattr(self, name):
+                raise ValueError(f"experiment: {name} must be given. See recipes/ for examples.")
+
+
+@dataclass
+class MethodArguments:
+    """What is trained on the frozen encoder."""
+
+    backbone: str | None = field(default=None, metadata={"help": "Pretrained encoder: Hub repository or folder."})
+    method: str = field(default="heads", metadata={"help": "heads, or probe: logistic regression on the best layer."})
+    head_hidden_size: int = field(default=512, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
+    head_dropout: float = field(default=0.3, metadata={"help": "Dropout before each layer of a head."})
+    loss_weights: dict | str | None = field(default=None, metadata={"help": "Weights of esc, eis and gender."})
+    speaker_prior: float = field(default=3.0, metadata={"help": "See SpeechEQConfig."})
+    use_votes: bool = field(default=True, metadata={"help": "Learn the raters' votes where they are known."})
+    corpus_balance: float = field(default=0.5, metadata={"help": "0: as the data are; 1: corpora equally often."})
+    class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
+
+    def __post_init__(self):
+        if isinstance(self.loss_weights, str):
+            self.loss_weights = json.loads(self.loss_weights)
+        if self.method not in ("heads", "probe"):
+            raise ValueError(f"experiment: method must be heads or probe; got {self.method!r}.")
+        if self.backbone is None:
+            raise ValueError("experiment: backbone must be given: a pretrained encoder's Hub repository or folder.")
+
+
+def main(arguments: list[str] | None = None) -> dict:
+    """Run what is missing of an experiment, and print its table; returns the summary."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["--compare"]:
+        first, second = (read_results(Path(folder)) for folder in arguments[1:])
+        print(comparison_table(differences := compare(first, second)))
+        return differences
+    groups = (ExperimentArguments, MethodArguments, HeadArguments)
+    experiment, method, heads, given = read_recipe("experiment", groups, arguments)
+    folder = Path(experiment.output_dir)
+    check_same_recipe("experiment", folder, given, begun=any(folder.glob("*-seed*.json")))
+    rows, facts = load_rows(experiment.dataset)
+    wanted = [
+        (corpus, part)
+        for corpus in experiment.corpora
+        for part in folds(experiment.protocol, facts, corpus, experiment.train_corpora, experiment.folds)
+        if experiment.only_folds is None or part.name in experiment.only_folds
+    ]
+    statistics = None
+    for corpus, part in wanted:
+        for seed in experiment.seeds:
+            file = folder / f"{part.name}-seed{seed}.json"
+            if file.is_file():
+                continue
+            if statistics is None:
+                statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
+            result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
+            result |= {"audit": audit(part, facts), "label_space": part.label_space}
+            result |= run_fold(part, corpus, facts, statistics, experiment.known_utterances, method, heads, seed)
+            file.with_suffix(".partial").write_text(json.dumps(result) + "\n")
+            os.replace(file.with_suffix(".partial"), file)
+    summary = summarise(read_results(folder))
+    (folder / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
+    print(summary_table(summary))
+    return summary
+
+
+def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:
+    """All splits of a SEQD as one, with audio and without."""
+    rows = concatenate_datasets(list(load_seqd(dataset, max_seconds=30).values()))
+    return rows, rows.remove_columns("audio").to_pandas()
+
+
+def load_statistics(backbone: str, rows: Dataset, cache: Path):
+    """The frozen encoder's statistics of all rows, and its configuration."""
+    model = SpeechEQModel.from_backbone(backbone).eval()
+    return utterance_statistics(model.backbone, model.pooling, rows, cache), model.config.backbone_config
+
+
+def run_fold(part: Fold, corpus, facts: pd.DataFrame, statistics, known_utterances, method, heads, seed: int) -> dict:
+    """Train on one side of a fold and answer the other."""
+    features, backbone_config = statistics
+    tested = facts.iloc[part.test]
+    classes = {frozenset(fine): label for label, fine in part.label_space.items()}  # equal sets are one class
+    names = list(classes.values())
+    pairs = zip(tested["esc"], tested["native_label"], strict=True)
+    references = [class_of(esc, label, part.label_space) for esc, label in pairs]
+    references = [names.index(classes[frozenset(part.label_space[label])]) for label in references]
+    result = {
+        "classes": names,
+        "ids": tested["id"].tolist(),
+        "speakers": tested["speaker_id"].tolist(),
+        "references": references,
+        "eis_low": [None if pd.isna(value) else value for value in tested["eis_low"]],
+        "eis_high": [None if pd.isna(value) else value for value in tested["eis_high"]],
+        "gender": [GENDER_LABELS.index(name) if name in GENDER_LABELS else None for name in tested["gender"]],
+        "answers": {},
+    }
+    sets = [part.label_space[name] for name in names]
+    if method.method == "probe":
+        trained = [_class_index(esc, sets) for esc in facts["esc"].iloc[part.train]]
+        probe = fit_probe(features[part.train].numpy(), trained, facts["speaker_id"].to_numpy()[part.train])
+        result["answers"]["0"] = {"esc": probe.predict(features[part.test].numpy()).tolist(), "layer": probe.layer}
+        return result
+    model = _train(part, facts, features, backbone_config, method, heads, seed)
+    for number in known_utterances:
+        output = score_heads(model, features[part.test], tested["speaker_id"].to_numpy(), number, seed)
+        probabilities = fold_probabilities(output.esc_logits.softmax(dim=-1).numpy(), sets, ESC_LABELS)
+        result["answers"][str(number)] = {
+            "esc": probabilities.argmax(axis=1).tolist(),
+            "eis": output.eis.numpy().round(4).tolist(),
+            "gender": output.gender_logits.argmax(dim=-1).tolist(),
+        }
+    return result
+
+
+def _train(part: Fold, facts, features, backbone_config, method, heads, seed) -> SpeechEQModel:
+    names = ("head_hidden_size", "head_dropout", "loss_weights", "speaker_prior")
+    config = SpeechEQConfig(backbone_config=backbone_config, **{name: getattr(method, name) for name in names})
+    model = SpeechEQModel(config)
+    train = Dataset.from_pandas(facts.iloc[part.train], preserve_index=False)
+    known = KnownUtterances(
+        features[part.train],
+        Collator(None, config, method.use_votes).utterance_labels(train.to_list()),
+        np.array(train["speaker_id"]),
+        sampling_weights(train, method.corpus_balance, method.class_balance),
+        speakers_to_know(train),
+    )
+    return train_heads(model, known, heads, seed)
+
+
+def _class_index(esc, sets: list[list[str]]) -> int | None:
+    """The class whose fine classes hold all those of a row; `None` if it has none, or they lie across classes."""
+    if esc is None or not len(esc):
+        return None
+    return next((index for index, fine in enumerate(sets) if set(esc) <= set(fine)), None)
+
+
+if __name__ == "__main__":
+    main()

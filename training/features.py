@@ -1,0 +1,80 @@
+"""What a frozen encoder makes of every utterance, kept on disk: heads then train in seconds instead of hours."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from speecheq.backbones_speecheq import encode, frame_mask
+from speecheq.pooling_speecheq import StatisticsPooling
+from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQFeatureExtractor
+from speecheq.training.data import SpeechDataset
+
+ROWS_PER_PART = 512
+
+
+@torch.inference_mode()
+def utterance_statistics(
+    backbone, pooling: StatisticsPooling, rows, cache: Path | None = None, augment=None, batch_size: int = 16
+) -> torch.Tensor:
+    """Mean and deviation over time of every hidden state of a frozen encoder, as [`SpeechEQModel`] pools them.
+
+    Args:
+        backbone (`PreTrainedModel`): a speech encoder, in evaluation mode.
+        pooling ([`StatisticsPooling`]): of the model.
+        rows (`datasets.Dataset`): of SEQD, audio left encoded.
+        cache (`Path`, *optional*): folder where parts of 512 utterances are kept, so that a killed run goes on and another
+            run on the same encoder and the same audio starts at once.
+        augment (`Callable`, *optional*): as in [`SpeechDataset`]; its `repr` must name all that its result follows from.
+        batch_size (`int`, *optional*, defaults to 16): utterances at once.
+
+    Returns:
+        `torch.FloatTensor` of shape `(len(rows), states, 2 * hidden)`, in the order of the rows.
+    """
+    items = SpeechDataset(rows, augment)
+    extractor = SpeechEQFeatureExtractor.for_backbone(backbone.config)
+    order = np.argsort(rows["duration"], kind="stable")
+    folder = None
+    if cache is not None:
+        folder = Path(cache) / _identity(backbone, pooling, rows, augment)
+        folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for start in tqdm(range(0, len(order), ROWS_PER_PART), desc="frozen encoder", unit="part"):
+        file = folder and folder / f"{start:07}.npy"
+        if file and file.is_file():
+            parts.append(torch.from_numpy(np.load(file)))
+            continue
+        part = order[start : start + ROWS_PER_PART]
+        batches = [part[at : at + batch_size] for at in range(0, len(part), batch_size)]
+        parts.append(torch.cat([_encode(backbone, pooling, extractor, items, batch) for batch in batches]))
+        if file:
+            partial = file.with_suffix(".partial.npy")
+            np.save(partial, parts[-1].numpy())
+            os.replace(partial, file)
+    statistics = torch.cat(parts)
+    return statistics[torch.from_numpy(np.argsort(order, kind="stable"))]
+
+
+def _encode(backbone, pooling, extractor, items: SpeechDataset, batch: np.ndarray) -> torch.Tensor:
+    waveforms = [items[int(row)]["waveform"] for row in batch]
+    inputs = extractor(waveforms, sampling_rate=SAMPLING_RATE)
+    lengths = inputs["attention_mask"].sum(dim=-1)
+    states, lengths = encode(backbone, inputs[extractor.model_input_names[0]], lengths)
+    return pooling(states, frame_mask(lengths, states[0].shape[1]))
+
+
+def _identity(backbone, pooling, rows, augment) -> str:
+    """A name for an encoder with its weights, the audio and what is done to it."""
+    digest = hashlib.sha256(json.dumps(backbone.config.to_dict(), sort_keys=True, default=str).encode())
+    for module in (backbone, pooling):
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().float().contiguous().numpy())
+    digest.update(repr(augment).encode())
+    for audio in rows["audio"]:
+        digest.update(hashlib.sha256(audio["bytes"] or Path(audio["path"]).read_bytes()).digest())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,302 @@
+"""Which utterances train and which test: the protocols that a result names.
+
+All but `emobox` are speaker-disjoint: nobody who speaks in the test part speaks in the train part.
+
+| protocol | folds | trains | is tested |
+|---|---|---|---|
+| `default` | one | the split `train` | the split `test` |
+| `emobox` | the numbers in `fold` | listed utterances of another number | those of this number |
+| `loso` | one per speaker | everybody else | the speaker |
+| `speaker-kfold` | `number` | everybody else | a share of the speakers |
+| `session-kfold` | the sessions in `fold` | the other sessions, four classes | the session, four classes |
+| `cross-corpus` | one | the other corpora | the whole corpus |
+
+Where other corpora train beside the tested one, all their utterances do, save in `default`: there their split `train`.
+An utterance of the tested corpus that the row does not name takes no part. One without an ESC label trains the other
+tasks and is never tested; in `session-kfold` it takes no part, so that IEMOCAP keeps its 5,531 turns. The model is
+selected on a part of `train`, never on `test`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+# The classes of IEMOCAP that its published results are of, as sets of fine classes.
+FOUR_CLASSES = {"angry": ["angry"], "happy": ["happy", "excited"], "neutral": ["neutral"], "sad": ["sad"]}
+COLUMNS = ("id", "corpus", "speaker_id", "native_label", "esc", "split", "fold")
+
+
+class Fold(NamedTuple):
+    """One experiment of a protocol.
+
+    Args:
+        name (`str`): corpus, protocol and part, safe as a file's name: `nemo-loso-EB0`.
+        train, test (`np.ndarray` of shape `(rows,)`, int64): row numbers, ascending.
+        label_space (`dict[str, list[str]]`): the classes inside which the tested corpus is scored: native label -> fine
+            classes. [`class_of`] gives a row's class.
+    """
+
+    name: str
+    train: np.ndarray
+    test: np.ndarray
+    label_space: dict[str, list[str]]
+
+
+def folds(
+    protocol: str, facts: pd.DataFrame, corpus: str, train_corpora: Sequence[str] | None = None, number: int = 5
+) -> list[Fold]:
+    """The folds of a protocol, each one checked by [`check`].
+
+    Args:
+        protocol (`str`): one of [`PROTOCOLS`].
+        facts (`pd.DataFrame`): the rows of SEQD without audio, all splits together: `id`, `corpus`, `speaker_id`,
+            `native_label`, `esc`, `split` and `fold`. Rows are numbered by their place.
+        corpus (`str`): the tested corpus.
+        train_corpora (`Sequence[str]`, *optional*): the corpora that train, `["all"]` for all. By default the tested one,
+            which must be among them; for `cross-corpus` all others, and it must not be.
+        number (`int`, *optional*, defaults to 5): folds of `speaker-kfold`.
+
+    Returns:
+        `list[Fold]`: in the order of the parts' names or numbers.
+
+    Raises:
+        ValueError: if the protocol, a corpus or a column is unknown, the tested corpus has no fold numbers where the
+            protocol needs them, or fewer speakers than folds, or if a fold does not pass [`check`].
+    """
+    _choose("protocol", [protocol], list(PROTOCOLS))
+    absent = [f"no {column}" for column in COLUMNS if column not in facts.columns]
+    if absent or facts["speaker_id"].isna().any():
+        got = ", ".join(absent) or "a row without speaker_id"
+        raise ValueError(f"folds: facts must have the columns {', '.join(COLUMNS)}; got {got}. Load them from a SEQD.")
+    trains = _training_corpora(protocol, corpus, train_corpora, sorted(set(facts["corpus"])))
+    table = _Table.of(facts, protocol, corpus, trains)
+    found = []
+    for part, train, test in PROTOCOLS[protocol](table, number):
+        name = quote("-".join(filter(None, (corpus, protocol, part))), safe="")
+        space = {label: list(fine) for label, fine in table.label_space.items()}
+        found.append(Fold(name, np.flatnonzero(train), np.flatnonzero(test), space))
+        check(found[-1], facts, allow_shared=protocol == "emobox")
+    return found
+
+
+def class_of(esc: Sequence[str] | None, native_label: str | None, label_space: dict[str, list[str]]) -> str | None:
+    """The class of a row in the label space of a [`Fold`].
+
+    Args:
+        esc (`Sequence[str]`, *optional*): the row's fine classes.
+        native_label (`str`, *optional*): the row's label as its corpus names it.
+        label_space (`dict[str, list[str]]`): of the fold.
+
+    Returns:
+        `str`: the native label; in [`FOUR_CLASSES`] the class that holds the whole of `esc`. `None` if there is none such,
+        or `esc` is missing or empty.
+    """
+    if not _labelled(esc):
+        return None
+    if label_space == FOUR_CLASSES:
+        return next((name for name, fine in FOUR_CLASSES.items() if set(esc) <= set(fine)), None)
+    return native_label if native_label in label_space else None
+
+
+def audit(fold: Fold, facts: pd.DataFrame) -> dict:
+    """What the two sides of a fold share, and how large they are.
+
+    Returns:
+        `dict`: `shared_speakers` and `shared_ids` (`list[str]`, sorted), and the counts `train_speakers`,
+        `test_speakers`, `train_utterances` and `test_utterances`.
+    """
+    speakers, ids = facts["speaker_id"].to_numpy(), facts["id"].to_numpy()
+    train, test = set(speakers[fold.train]), set(speakers[fold.test])
+    return {
+        "shared_speakers": sorted(train & test),
+        "shared_ids": sorted(set(ids[fold.train]) & set(ids[fold.test])),
+        "train_speakers": len(train),
+        "test_speakers": len(test),
+        "train_utterances": len(fold.train),
+        "test_utterances": len(fold.test),
+    }
+
+
+def check(fold: Fold, facts: pd.DataFrame, allow_shared: bool = False) -> None:
+    """Refuse a fold whose result would mean nothing.
+
+    Args:
+        fold ([`Fold`]): to check.
+        facts (`pd.DataFrame`): the rows it numbers.
+        allow_shared (`bool`, *optional*, defaults to `False`): whether a speaker may be on both sides.
+
+    Raises:
+        ValueError: if an utterance, or a speaker where that is not allowed, is in train and in test, one of them is
+            empty, or the label space has fewer than two classes.
+    """
+    for side, rows in {"train": fold.train, "test": fold.test}.items():
+        if not len(rows):
+            raise ValueError(f"check: {side} must hold an utterance; got none in fold {fold.name!r}.")
+    if len({frozenset(fine) for fine in fold.label_space.values()}) < 2:
+        labels = _listed(list(fold.label_space))
+        raise ValueError(f"check: label_space must have two classes to decide; got {labels} in fold {fold.name!r}.")
+    found = audit(fold, facts)
+    if found["shared_ids"]:
+        shared = _listed(found["shared_ids"])
+        raise ValueError(f"check: an utterance must not be in train and test; got {shared} in fold {fold.name!r}.")
+    if found["shared_speakers"] and not allow_shared:
+        shared = _listed(found["shared_speakers"])
+        raise ValueError(
+            f"check: a speaker must not be in train and test; got {shared} in fold {fold.name!r}. "
+            "Correct the columns speaker_id, split or fold."
+        )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What the protocols read; each array holds one item a row."""
+
+    protocol: str
+    corpus: str
+    own: np.ndarray  # bool, of the tested corpus
+    others: np.ndarray  # bool, of the other corpora that train
+    tested: np.ndarray  # bool, of the tested corpus and with a class in the label space
+    ids: np.ndarray
+    speakers: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    numbers: np.ndarray  # float, of the column `fold`; NaN where it is missing
+    label_space: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, facts: pd.DataFrame, protocol: str, corpus: str, trains: list[str]) -> "_Table":
+        corpora = facts["corpus"].to_numpy(dtype=object)
+        own, others = corpora == corpus, np.isin(corpora, [name for name in trains if name != corpus])
+        rows = list(zip(facts["esc"], facts["native_label"].astype(object), strict=True))
+        of_corpus = [rows[row] for row in np.flatnonzero(own)]
+        space = FOUR_CLASSES if protocol == "session-kfold" else _label_space(of_corpus)
+        if protocol == "cross-corpus":
+            taught = {fine for row in np.flatnonzero(others) if _labelled(rows[row][0]) for fine in rows[row][0]}
+            space = {label: fine for label, fine in space.items() if set(fine) <= taught}
+        tested = [mine and class_of(*row, space) is not None for mine, row in zip(own, rows, strict=True)]
+        return cls(
+            protocol=protocol,
+            corpus=corpus,
+            own=own,
+            others=others,
+            tested=np.array(tested, dtype=bool),
+            ids=facts["id"].to_numpy(dtype=object),
+            speakers=facts["speaker_id"].to_numpy(dtype=object),
+            labels=facts["native_label"].to_numpy(dtype=object),
+            splits=facts["split"].to_numpy(dtype=object),
+            numbers=pd.to_numeric(facts["fold"]).to_numpy(dtype=np.float64, na_value=np.nan),
+            label_space=space,
+        )
+
+    def tested_numbers(self, least: int, hint: str) -> list[int]:
+        """The numbers from 1 in the column `fold` of tested rows, ascending."""
+        found = sorted({int(value) for value in self.numbers[self.tested & (self.numbers > 0)]})
+        if len(found) < least:
+            raise ValueError(
+                f"folds: protocol {self.protocol!r} must have {least} or more numbers from 1 in the column fold; got "
+                f"{len(found)} in corpus {self.corpus!r}. {hint}"
+            )
+        return found
+
+    def tested_speakers(self, least: int) -> list[str]:
+        """Who is tested, sorted."""
+        found = sorted(set(self.speakers[self.tested]))
+        if len(found) < least:
+            raise ValueError(
+                f"folds: protocol {self.protocol!r} must have {least} or more speakers with labels, for as many folds; "
+                f"got {len(found)} in corpus {self.corpus!r}."
+            )
+        return found
+
+
+_Parts = Iterator[tuple[str, np.ndarray, np.ndarray]]  # the part's name, and masks of train and test
+
+
+def _default(table: _Table, number: int) -> _Parts:
+    yield "", (table.own | table.others) & (table.splits == "train"), table.tested & (table.splits == "test")
+
+
+def _emobox(table: _Table, number: int) -> _Parts:
+    listed = table.own & ~np.isnan(table.numbers)
+    for fold in table.tested_numbers(1, "For its lists, build SEQD with --emobox."):
+        yield str(fold), listed & (table.numbers != fold) | table.others, table.tested & (table.numbers == fold)
+
+
+def _loso(table: _Table, number: int) -> _Parts:
+    for speaker in table.tested_speakers(least=2):
+        his = table.speakers == speaker
+        yield speaker.removeprefix(f"{table.corpus}/"), table.own & ~his | table.others, table.tested & his
+
+
+def _speaker_kfold(table: _Table, number: int) -> _Parts:
+    if number < 2:
+        raise ValueError(f"folds: number must be at least 2 for protocol {table.protocol!r}; got {number}.")
+    table.tested_speakers(least=number)
+    rows = np.flatnonzero(table.tested)
+    rows = rows[np.argsort(table.ids[rows], kind="stable")]  # so that the folds follow from the ids alone
+    labels = np.unique(table.labels[rows], return_inverse=True)[1]
+    splits = StratifiedGroupKFold(number).split(rows, labels, table.speakers[rows])
+    for fold, (_, test) in enumerate(splits, start=1):
+        theirs = np.isin(table.speakers, table.speakers[rows[test]])
+        yield str(fold), table.own & ~theirs | table.others, table.tested & theirs
+
+
+def _session_kfold(table: _Table, number: int) -> _Parts:
+    of_session = table.tested & (table.numbers > 0)
+    for session in table.tested_numbers(2, "They are sessions in IEMOCAP alone."):
+        here = table.numbers == session
+        yield str(session), of_session & ~here | table.others, of_session & here
+
+
+def _cross_corpus(table: _Table, number: int) -> _Parts:
+    yield "", table.others, table.tested
+
+
+PROTOCOLS = {
+    "default": _default,
+    "emobox": _emobox,
+    "loso": _loso,
+    "speaker-kfold": _speaker_kfold,
+    "session-kfold": _session_kfold,
+    "cross-corpus": _cross_corpus,
+}
+
+
+def _training_corpora(protocol: str, corpus: str, given: Sequence[str] | None, known: list[str]) -> list[str]:
+    _choose("corpus", [corpus], known)
+    across = protocol == "cross-corpus"
+    if given is None:
+        return [name for name in known if name != corpus] if across else [corpus]
+    trains = known if list(given) == ["all"] else list(given)
+    _choose("train_corpora", trains, known)
+    if (corpus in trains) == across:
+        rule = "not hold the tested corpus" if across else "hold the tested corpus (or take cross-corpus)"
+        raise ValueError(
+            f"folds: train_corpora must {rule} for protocol {protocol!r}; got {_listed(list(given))} for {corpus!r}."
+        )
+    return trains
+
+
+def _choose(field: str, given: Sequence[str], known: list[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValueError(f"folds: {field} must be among {_listed(known)}; got {', '.join(map(repr, unknown))}.")
+
+
+def _label_space(rows: list[tuple]) -> dict[str, list[str]]:
+    """The native labels of a corpus that have fine classes, sorted."""
+    space = {label: list(esc) for esc, label in rows if _labelled(esc) and pd.notna(label)}
+    return dict(sorted(space.items()))
+
+
+def _labelled(esc) -> bool:
+    return pd.api.types.is_list_like(esc) and len(esc) > 0
+
+
+def _listed(names: list[str]) -> str:
+    return (", ".join(names[:10]) + ", …" * (len(names) > 10)) or "none"

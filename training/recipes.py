@@ -1,0 +1,68 @@
+"""Recipes: YAML files of arguments, overridden on the command line, and kept beside what they made."""
+
+import difflib
+import json
+from pathlib import Path
+
+import yaml
+from transformers import HfArgumentParser
+
+
+def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) -> tuple:
+    """Read a recipe and what overrides it.
+
+    Args:
+        program (`str`): who asks, for messages.
+        groups (`tuple[type, ...]`): dataclasses of arguments.
+        arguments (`list[str]`): of the command line; the first may be a YAML file.
+
+    Returns:
+        the groups, and what was given, by name, apart from `output_dir`.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such recipe, or it names an unknown argument.
+    """
+    parser = HfArgumentParser(groups)
+    recipe, arguments = {}, list(arguments)
+    if arguments and arguments[0].endswith((".yaml", ".yml")):
+        path = Path(arguments.pop(0))
+        if not path.is_file():
+            raise FileNotFoundError(f"{program}: the recipe must be a YAML file; there is no {str(path)!r}.")
+        recipe = yaml.safe_load(path.read_text()) or {}
+    known = {action.dest for action in parser._actions}
+    for name in recipe:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            raise ValueError(f"{program}: unknown argument {name!r} in the recipe. Nearest: {nearest or 'none'}.")
+    parser.set_defaults(**recipe)
+    parsed = parser.parse_args_into_dataclasses(arguments)
+    overrides = {argument[2:].split("=")[0] for argument in arguments if argument.startswith("--")}
+    values = {name: value for group in parsed for name, value in vars(group).items()}
+    given = {name: values[name] for name in sorted(set(recipe) | overrides) if name in values}
+    given.pop("output_dir", None)
+    return *parsed, json.loads(json.dumps(given, default=str))
+
+
+def check_same_recipe(program: str, folder: Path, given: dict, begun: bool):
+    """Keep the recipe in a folder; refuse to go on there with another one.
+
+    Args:
+        program (`str`): who asks, for messages.
+        folder (`Path`): `output_dir`.
+        given (`dict`): as [`read_recipe`] gives it.
+        begun (`bool`): whether the folder holds results that another recipe would spoil.
+
+    Raises:
+        ValueError: if the work in `folder` was begun with other arguments; the message names them.
+    """
+    path = folder / "recipe.json"
+    if path.is_file() and begun:
+        before = json.loads(path.read_text())
+        changed = sorted(name for name in before.keys() | given.keys() if before.get(name) != given.get(name))
+        if changed:
+            raise ValueError(
+                f"{program}: output_dir {str(folder)!r} holds a run with another {', '.join(changed)}. "
+                "Choose another output_dir, or delete that one."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(given, indent=2) + "\n")
