@@ -103,6 +103,7 @@ class SpeechEQTrainingArguments(TrainingArguments):
     logging_steps: float = 50
     dataloader_pin_memory: bool = False
     report_to: str = "none"
+    half_precision: bool = field(default=False, metadata={"help": "Store the trained weights in float16."})
     patience: int = field(default=0, metadata={"help": "Stop after so many evaluations without gain; 0: never."})
 
     def __post_init__(self):
@@ -200,7 +201,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     trainer.train(resume_from_checkpoint=find_checkpoint(folder / "checkpoints"))
 
     scores = trainer.score_rows(splits["test"])
-    save_for_hub(trainer.accelerator.unwrap_model(trainer.model), processor, folder)
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    save_for_hub(trained, processor, folder, training_arguments.half_precision)
     write_card(folder, scores, facts_of(splits, model_arguments, data_arguments, folder))
     (folder / "results.json").write_text(json.dumps(scores, indent=2, sort_keys=True) + "\n")
     print(f"\nTest split, speakers never seen:\n\n{table(scores)}\n\nSaved in {folder}.")

@@ -13,13 +13,17 @@ from speecheq.processing_speecheq import SpeechEQFeatureExtractor, SpeechEQProce
 CARD_TEMPLATE = Path(__file__).with_name("model_card.md")
 
 
-def save_for_hub(model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor, folder: str | Path) -> Path:
+def save_for_hub(
+    model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor, folder: str | Path, half_precision: bool = False
+) -> Path:
     """Write weights (safetensors), configuration with `auto_map`, processor and the code that reads them.
 
     Args:
         model ([`SpeechEQModel`] or a `PeftModel` of one): adapters are merged into the weights.
         processor ([`SpeechEQProcessor`]): of the model.
         folder (`str` or `Path`): made if need be; must not be the folder of the code itself.
+        half_precision (`bool`, *optional*, defaults to `False`): store the weights in float16, half the size; they are
+            still loaded in float32, unless `dtype` is given.
     """
     SpeechEQConfig.register_for_auto_class()
     SpeechEQModel.register_for_auto_class("AutoModel")
@@ -28,7 +32,10 @@ def save_for_hub(model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor,
     if isinstance(model, PeftModel):
         model = model.merge_and_unload()
     model.config.backbone_config._name_or_path = ""  # a path of this machine means nothing elsewhere
-    model.save_pretrained(folder)
+    weights = model.state_dict()
+    if half_precision:  # not the standardizer's estimates, whose variances may lie beyond its range
+        weights |= {name: parameter.detach().half() for name, parameter in model.named_parameters()}
+    model.save_pretrained(folder, state_dict=weights)
     processor.save_pretrained(folder)
     return Path(folder)
 

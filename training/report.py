@@ -1,0 +1,238 @@
+"""Everything that a model card says, measured in one command: `python -m speecheq.training.report MODEL --dataset SEQD`.
+
+Temperatures are fitted on the validation split and written into the model's config.json with `--calibrate`. Test speakers
+are answered by the saved files, loaded afresh. `--write README.md` puts the tables between the marks of a page.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tqdm import tqdm
+
+from speecheq import SpeechEQModel, SpeechEQProcessor
+from speecheq.labels_speecheq import UTTERANCE_TASKS
+from speecheq.metrics.scores import eis_scores, esc_scores, table
+from speecheq.processing_speecheq import SAMPLING_RATE
+from speecheq.training import calibration, fairness, figures
+from speecheq.training.data import SpeechDataset, column, label_spaces, load_seqd, shared_speakers
+from speecheq.training.heads import ALL, score_heads
+from speecheq.training.trainer import score
+
+KNOWN = (1, 5, 20, ALL)
+RISK = 0.1  # of the abstention threshold: at most so many of the answers given are wrong on validation
+
+
+def report(model: str, dataset: str, out: Path, calibrate: bool = False) -> dict:
+    """Measure a saved model on the test split of a SEQD.
+
+    Args:
+        model (`str`): folder of a saved model.
+        dataset (`str`): folder or Hub repository of a SEQD.
+        out (`Path`): folder for `results.json` and the figures.
+        calibrate (`bool`, *optional*, defaults to `False`): fit the temperatures on validation and keep them in the model's
+            config.json first; by default those that it has are used.
+
+    Returns:
+        `dict`: what `results.json` holds: `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by the number
+        of unlabelled utterances known of a test speaker), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers`.
+    """
+    splits = load_seqd(dataset, max_seconds=30)
+    spaces = label_spaces(splits)
+    found = SpeechEQModel.from_pretrained(model).eval()
+    processor = SpeechEQProcessor.from_pretrained(model)
+    validation = answer_rows(found, processor, splits["validation"])
+    if calibrate:
+        found.config.temperatures = fit_temperatures(found, validation, splits["validation"], spaces)
+        _keep_temperatures(Path(model) / "config.json", found.config.temperatures)
+    test = answer_rows(found, processor, splits["test"])
+    rows = splits["test"]
+    natives, corpora = list(rows["native_label"]), list(rows["corpus"])
+    with torch.inference_mode():
+        output = found.score_statistics(test["statistics"])
+    probabilities = output.esc_logits.softmax(dim=-1).numpy()
+    uncalibrated = (output.esc_logits * found.config.temperatures["esc"]).softmax(dim=-1).numpy()
+    before = calibration.confidences(uncalibrated, natives, corpora, spaces)
+    after = calibration.confidences(probabilities, natives, corpora, spaces)
+    on_validation = calibration.confidences(
+        found.score_statistics(validation["statistics"]).esc_logits.softmax(dim=-1).detach().numpy(),
+        list(splits["validation"]["native_label"]), list(splits["validation"]["corpus"]), spaces,
+    )  # fmt: skip
+    predictions = (probabilities, output.eis.numpy(), test["phonemes"], output.gender_logits.argmax(dim=-1).numpy())
+    results = {
+        "dataset": Path(dataset).name,
+        "shared_speakers": shared_speakers(splits),
+        "scores": score(predictions, rows, found.config, lambda phonemes: phonemes, spaces),
+        "known": {str(number): known_scores(found, test, rows, spaces, number) for number in KNOWN},
+        "temperatures": found.config.temperatures,
+        "ece": {
+            "before": calibration_errors(uncalibrated, natives, corpora, spaces),
+            "after": calibration_errors(probabilities, natives, corpora, spaces),
+        },
+        "abstention": abstention(on_validation, after),
+        "fairness": fairness.group_scores(probabilities, rows, spaces),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    drawn = {
+        "confusion": figures.confusion_matrices(probabilities, natives, corpora, spaces),
+        "reliability": figures.reliability(before, after),
+        "risk_coverage": figures.risk_coverage_figure(*after),
+        "intensity": figures.intensity(output.eis.numpy(), rows["eis_low"], rows["eis_high"], corpora),
+    }
+    for name, svg in drawn.items():
+        (out / f"{name}.svg").write_bytes(svg)
+    return results
+
+
+@torch.inference_mode()
+def answer_rows(model: SpeechEQModel, processor: SpeechEQProcessor, rows: Dataset, batch_size: int = 16) -> dict:
+    """Run a model on rows of SEQD.
+
+    Returns:
+        `dict`: `statistics` (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`) and `phonemes` (`list[list[str]]`), in
+        the order of the rows. The utterance heads' answers follow from the statistics: `SpeechEQModel.score_statistics`.
+    """
+    items, order = SpeechDataset(rows), np.argsort(rows["duration"], kind="stable")
+    statistics, phonemes = [None] * len(rows), [None] * len(rows)
+    for start in tqdm(range(0, len(order), batch_size), desc="model", unit="batch"):
+        batch = order[start : start + batch_size]
+        inputs = processor([items[int(row)]["waveform"] for row in batch], sampling_rate=SAMPLING_RATE)
+        output = model(**inputs)
+        symbols = processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)
+        for row, values, spoken in zip(batch, output.statistics, symbols, strict=True):
+            statistics[row], phonemes[row] = values, spoken
+    return {"statistics": torch.stack(statistics), "phonemes": phonemes}
+
+
+def fit_temperatures(model: SpeechEQModel, answers: dict, rows: Dataset, spaces: dict) -> dict[str, float]:
+    """The temperature of each utterance head on validation rows; at least 1, for a few speakers make no head surer."""
+    model.config.temperatures = dict.fromkeys(UTTERANCE_TASKS, 1.0)
+    output = model.score_statistics(answers["statistics"])
+    genders = [None if name is None else model.config.gender_labels.index(name) for name in column(rows, "gender")]
+    fitted = {
+        "esc": calibration.fit_esc_temperature(
+            output.esc_logits.detach().numpy(), column(rows, "native_label"), column(rows, "corpus"), spaces
+        ),
+        "eis": calibration.fit_eis_temperature(
+            output.eis_logits.detach().numpy(), column(rows, "eis_low"), column(rows, "eis_high")
+        ),
+        "gender": calibration.fit_class_temperature(output.gender_logits.detach().numpy(), genders),
+    }
+    return {task: round(max(1.0, temperature), 4) for task, temperature in fitted.items()}
+
+
+def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int) -> dict[str, float]:
+    """ESC and EIS of each corpus where `number` other utterances of the speaker have been heard, unlabelled."""
+    output = score_heads(model, answers["statistics"], np.array(rows["speaker_id"]), number)
+    corpora = list(rows["corpus"])
+    scores = esc_scores(
+        output.esc_logits.softmax(dim=-1).numpy(), rows["esc"], rows["native_label"], corpora, label_spaces=spaces
+    ) | eis_scores(output.eis.numpy(), rows["eis_low"], rows["eis_high"], corpora)
+    return {name: value for name, value in scores.items() if name.endswith(("/esc_uar", "/esc_wa", "/eis_ccc"))}
+
+
+def abstention(validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> dict:
+    """The confidence below which no answer is given, from validation, and what it does on test."""
+    threshold = calibration.abstention_threshold(*validation, RISK)
+    if threshold is None:
+        return {"risk": RISK, "threshold": None}
+    confidence, correct = test
+    answered = confidence >= threshold
+    return {
+        "risk": RISK,
+        "threshold": float(threshold),
+        "test_coverage": float(answered.mean()),
+        "test_risk": float(1 - correct[answered].mean()) if answered.any() else None,
+        "test_aurc": calibration.area_under_risk_coverage(confidence, correct),
+    }
+
+
+def calibration_errors(probabilities: np.ndarray, natives: list, corpora: list[str], spaces: dict) -> dict[str, float]:
+    """Expected calibration error of ESC in the corpora's label spaces: of all rows, and of each corpus."""
+    names = np.array(corpora)
+    parts = {"all": np.arange(len(names))} | {name: np.flatnonzero(names == name) for name in sorted(set(corpora))}
+    errors = {}
+    for name, part in parts.items():
+        pair = calibration.confidences(probabilities[part], [natives[row] for row in part], list(names[part]), spaces)
+        if len(pair[0]):
+            errors[name] = calibration.expected_calibration_error(*pair)
+    return errors
+
+
+def _keep_temperatures(path: Path, temperatures: dict[str, float]):
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"temperatures": temperatures}, indent=2, sort_keys=True) + "\n")
+
+
+def page(results: dict) -> str:
+    """The tables of a card, as markdown."""
+    scores = results["scores"]
+    corpora = sorted({name.partition("/")[0] for name in scores if "/" in name})
+    names = {"0": "0", **{str(number): "all" if number == ALL else str(number) for number in KNOWN}}
+    known = {"0": scores, **results["known"]}
+    lines = [
+        "| corpus | " + " | ".join(f"{name} known" for name in names.values()) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    lines += [
+        f"| {corpus} | " + " | ".join(f"{100 * known[number][f'{corpus}/esc_uar']:.1f}" for number in names) + " |"
+        for corpus in corpora
+    ]
+    if any("emotale/eis_ccc" in found for found in known.values()):
+        values = " | ".join(f"{known[number]['emotale/eis_ccc']:.3f}" for number in names)
+        lines.append(f"| emotale, EIS CCC | {values} |")
+    ece = results["ece"]
+    gave_up = results["abstention"]
+    sentences = [
+        f"Expected calibration error {100 * ece['before']['all']:.1f} % before and {100 * ece['after']['all']:.1f} % after "
+        f"temperature scaling (ESC {results['temperatures']['esc']:.2f})."
+    ]
+    if gave_up["threshold"] is not None:
+        sentences.append(
+            f"Below a confidence of {gave_up['threshold']:.2f}, chosen for at most {100 * gave_up['risk']:.0f} % errors on "
+            f"validation, no answer is given: {100 * gave_up['test_coverage']:.0f} % of the test utterances are answered, "
+            f"{100 * gave_up['test_risk']:.1f} % of those wrongly."
+        )
+    return "\n\n".join([_short(scores), "\n".join(lines), " ".join(sentences), fairness.table(results["fairness"])])
+
+
+def _short(scores: dict[str, float]) -> str:
+    kept = ("esc_uar", "esc_wa", "eis_ccc", "eis_mae", "phoneme_per", "gender_uar")
+    return table({name: value for name, value in scores.items() if name.rpartition("/")[2] in kept})
+
+
+def write_between(path: Path, mark: str, text: str):
+    """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` of a page.
+
+    Raises:
+        ValueError: if the marks are not there.
+    """
+    page = path.read_text()
+    before, opening, rest = page.partition(f"<!-- {mark} -->\n")
+    _, closing, after = rest.partition(f"<!-- /{mark} -->")
+    if not (opening and closing):
+        raise ValueError(f"report: {path.name} must have the marks <!-- {mark} --> and <!-- /{mark} -->; got none.")
+    path.write_text(f"{before}{opening}{text}\n{closing}{after}")
+
+
+def main(arguments: list[str] | None = None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder of a trained model")
+    parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
+    parser.add_argument("--out", type=Path, help="folder for results.json and figures (default: MODEL/results)")
+    parser.add_argument("--calibrate", action="store_true", help="fit temperatures on validation, into config.json")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables between <!-- results --> of a page")
+    options = parser.parse_args(arguments)
+    out = options.out or Path(options.model) / "results"
+    text = page(report(options.model, options.dataset, out, options.calibrate))
+    print(text)
+    if options.write:
+        write_between(options.write, "results", text)
+
+
+if __name__ == "__main__":
+    main()
