@@ -1,4 +1,6 @@
-"""Evaluate heads on a frozen encoder by a protocol, fold by fold: `python -m speecheq.training.experiment recipe.yaml`.
+"""Evaluate a way of training by a protocol, fold by fold: `python -m speecheq.training.experiment recipe.yaml`.
+
+Heads on a frozen encoder, whose statistics are taken once; the linear probe of it; or, with `finetune`, a recipe of train.py.
 
 Each fold and seed is a file in `output_dir`, with the answer to every test utterance: a run that was killed goes on behind
 the last of them, and two runs are compared utterance by utterance: `python -m speecheq.training.experiment --compare A B`.
@@ -8,23 +10,28 @@ chooses its layer by speakers of its training part. Every result names the test 
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from datasets import Dataset, concatenate_datasets
+from peft import PeftModel
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.labels_speecheq import ESC_LABELS, GENDER_LABELS
 from speecheq.metrics.scores import fold as fold_probabilities
 from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
 from speecheq.training.data import Collator, load_seqd, sampling_weights
-from speecheq.training.features import utterance_statistics
+from speecheq.training.features import answer_rows, utterance_statistics
+from speecheq.training.fit import fit
 from speecheq.training.heads import HeadArguments, KnownUtterances, score_heads, train_heads
 from speecheq.training.probe import fit_probe
-from speecheq.training.protocols import Fold, audit, class_of, folds
+from speecheq.training.protocols import Fold, audit, class_of, folds, hold_out_texts
 from speecheq.training.recipes import check_same_recipe, read_recipe
 from speecheq.training.results import compare, comparison_table, read_results, summarise, summary_table
 from speecheq.training.speakers import speakers_to_know
@@ -44,6 +51,10 @@ class ExperimentArguments:
     )
     folds: int = field(default=5, metadata={"help": "Folds of speaker-kfold."})
     only_folds: list[str] | None = field(default=None, metadata={"help": "Run these folds only, by name."})
+    unseen_texts: float = field(
+        default=0.0,
+        metadata={"help": "Share of the texts that are tested and never trained on; 0: texts do not matter."},
+    )
     seeds: list[int] = field(default_factory=lambda: [0], metadata={"help": "Of the heads' training."})
     known_utterances: list[int] = field(
         default_factory=lambda: [0],
@@ -61,7 +72,11 @@ class MethodArguments:
     """What is trained on the frozen encoder."""
 
     backbone: str | None = field(default=None, metadata={"help": "Pretrained encoder: Hub repository or folder."})
-    method: str = field(default="heads", metadata={"help": "heads, or probe: logistic regression on the best layer."})
+    method: str = field(
+        default="heads",
+        metadata={"help": "heads; probe: logistic regression on the best layer; finetune: a recipe of train.py."},
+    )
+    finetune: str | None = field(default=None, metadata={"help": "With finetune: the recipe of train.py."})
     head_hidden_size: int = field(default=512, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
     head_dropout: float = field(default=0.3, metadata={"help": "Dropout before each layer of a head."})
     loss_weights: dict | str | None = field(default=None, metadata={"help": "Weights of esc, eis and gender."})
@@ -73,8 +88,10 @@ class MethodArguments:
     def __post_init__(self):
         if isinstance(self.loss_weights, str):
             self.loss_weights = json.loads(self.loss_weights)
-        if self.method not in ("heads", "probe"):
-            raise ValueError(f"experiment: method must be heads or probe; got {self.method!r}.")
+        if self.method not in ("heads", "probe", "finetune"):
+            raise ValueError(f"experiment: method must be heads, probe or finetune; got {self.method!r}.")
+        if (self.method == "finetune") != (self.finetune is not None):
+            raise ValueError(f"experiment: finetune must be given with that method alone; got {self.finetune!r}.")
         if self.backbone is None:
             raise ValueError("experiment: backbone must be given: a pretrained encoder's Hub repository or folder.")
 
@@ -95,6 +112,7 @@ def main(arguments: list[str] | None = None) -> dict:
         (corpus, part)
         for corpus in experiment.corpora
         for part in folds(experiment.protocol, facts, corpus, experiment.train_corpora, experiment.folds)
+        for part in [hold_out_texts(part, facts, experiment.unseen_texts)]
         if experiment.only_folds is None or part.name in experiment.only_folds
     ]
     statistics = None
@@ -103,11 +121,21 @@ def main(arguments: list[str] | None = None) -> dict:
             file = folder / f"{part.name}-seed{seed}.json"
             if file.is_file():
                 continue
-            if statistics is None:
+            if statistics is None and method.method != "finetune":
                 statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
             result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
             result |= {"audit": audit(part, facts), "label_space": part.label_space}
-            result |= run_fold(part, corpus, facts, statistics, experiment.known_utterances, method, heads, seed)
+            result |= describe_fold(part, facts)
+            if method.method == "probe":
+                result["answers"] = {"0": answer_by_probe(part, facts, statistics[0])}
+            else:
+                if method.method == "heads":
+                    model = train_on_statistics(part, facts, *statistics, method, heads, seed)
+                    answers = {"statistics": statistics[0][part.test]}
+                else:
+                    model, answers = finetune_fold(part, rows, method, folder / "checkpoints" / file.stem, seed)
+                    result["heard_phonemes"] = answers["phonemes"]
+                result["answers"] = answer_by_heads(model, part, facts, answers, experiment.known_utterances, seed)
             file.with_suffix(".partial").write_text(json.dumps(result) + "\n")
             os.replace(file.with_suffix(".partial"), file)
     summary = summarise(read_results(folder))
@@ -128,16 +156,14 @@ def load_statistics(backbone: str, rows: Dataset, cache: Path):
     return utterance_statistics(model.backbone, model.pooling, rows, cache), model.config.backbone_config
 
 
-def run_fold(part: Fold, corpus, facts: pd.DataFrame, statistics, known_utterances, method, heads, seed: int) -> dict:
-    """Train on one side of a fold and answer the other."""
-    features, backbone_config = statistics
+def describe_fold(part: Fold, facts: pd.DataFrame) -> dict:
+    """The test utterances of a fold and what is true of them."""
     tested = facts.iloc[part.test]
-    classes = {frozenset(fine): label for label, fine in part.label_space.items()}  # equal sets are one class
-    names = list(classes.values())
+    sets, names = _classes(part)
     pairs = zip(tested["esc"], tested["native_label"], strict=True)
-    references = [class_of(esc, label, part.label_space) for esc, label in pairs]
-    references = [names.index(classes[frozenset(part.label_space[label])]) for label in references]
-    result = {
+    found = [class_of(esc, label, part.label_space) for esc, label in pairs]
+    references = [sets.index(frozenset(part.label_space[label])) for label in found]
+    return {
         "classes": names,
         "ids": tested["id"].tolist(),
         "speakers": tested["speaker_id"].tolist(),
@@ -145,30 +171,22 @@ def run_fold(part: Fold, corpus, facts: pd.DataFrame, statistics, known_utteranc
         "eis_low": [None if pd.isna(value) else value for value in tested["eis_low"]],
         "eis_high": [None if pd.isna(value) else value for value in tested["eis_high"]],
         "gender": [GENDER_LABELS.index(name) if name in GENDER_LABELS else None for name in tested["gender"]],
-        "answers": {},
+        "phonemes": [None if symbols is None else list(symbols) for symbols in tested["phonemes"]],
     }
-    sets = [part.label_space[name] for name in names]
-    if method.method == "probe":
-        trained = [_class_index(esc, sets) for esc in facts["esc"].iloc[part.train]]
-        probe = fit_probe(features[part.train].numpy(), trained, facts["speaker_id"].to_numpy()[part.train])
-        result["answers"]["0"] = {"esc": probe.predict(features[part.test].numpy()).tolist(), "layer": probe.layer}
-        return result
-    model = _train(part, facts, features, backbone_config, method, heads, seed)
-    for number in known_utterances:
-        output = score_heads(model, features[part.test], tested["speaker_id"].to_numpy(), number, seed)
-        probabilities = fold_probabilities(output.esc_logits.softmax(dim=-1).numpy(), sets, ESC_LABELS)
-        result["answers"][str(number)] = {
-            "esc": probabilities.argmax(axis=1).tolist(),
-            "eis": output.eis.numpy().round(4).tolist(),
-            "gender": output.gender_logits.argmax(dim=-1).tolist(),
-        }
-    return result
 
 
-def _train(part: Fold, facts, features, backbone_config, method, heads, seed) -> SpeechEQModel:
+def answer_by_probe(part: Fold, facts: pd.DataFrame, features: torch.Tensor) -> dict:
+    """Fit a linear probe on one side of a fold and answer the other."""
+    sets, _ = _classes(part)
+    trained = [_class_index(esc, sets) for esc in facts["esc"].iloc[part.train]]
+    probe = fit_probe(features[part.train].numpy(), trained, facts["speaker_id"].to_numpy()[part.train])
+    return {"esc": probe.predict(features[part.test].numpy()).tolist(), "layer": probe.layer}
+
+
+def train_on_statistics(part: Fold, facts: pd.DataFrame, features, backbone_config, method, heads, seed):
+    """Train heads on one side of a fold."""
     names = ("head_hidden_size", "head_dropout", "loss_weights", "speaker_prior")
     config = SpeechEQConfig(backbone_config=backbone_config, **{name: getattr(method, name) for name in names})
-    model = SpeechEQModel(config)
     train = Dataset.from_pandas(facts.iloc[part.train], preserve_index=False)
     known = KnownUtterances(
         features[part.train],
@@ -177,14 +195,51 @@ def _train(part: Fold, facts, features, backbone_config, method, heads, seed) ->
         sampling_weights(train, method.corpus_balance, method.class_balance),
         speakers_to_know(train),
     )
-    return train_heads(model, known, heads, seed)
+    return train_heads(SpeechEQModel(config), known, heads, seed)
 
 
-def _class_index(esc, sets: list[list[str]]) -> int | None:
+def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) -> tuple[SpeechEQModel, dict]:
+    """Fine-tune by a recipe on one side of a fold; the model, and what it makes of the other side."""
+    groups = (ModelArguments, DataArguments, SpeechEQTrainingArguments)
+    options = ["--dataset", "given", "--backbone", method.backbone, "--output_dir", str(folder), "--seed", str(seed)]
+    model_arguments, data_arguments, arguments, _ = read_recipe("experiment", groups, [method.finetune, *options])
+    trainer = fit({"train": rows.select(part.train)}, model_arguments, data_arguments, arguments)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    model = (model.merge_and_unload() if isinstance(model, PeftModel) else model).cpu().eval()
+    answers = answer_rows(model, trainer.processor, rows.select(part.test))
+    shutil.rmtree(folder)
+    return model, answers
+
+
+def answer_by_heads(model: SpeechEQModel, part: Fold, facts, answers: dict, numbers: list[int], seed: int) -> dict:
+    """The utterance heads' answers, for each number of utterances known of a test speaker."""
+    sets, _ = _classes(part)
+    speakers = facts["speaker_id"].to_numpy()[part.test]
+    found = {}
+    for number in numbers:
+        output = score_heads(model, answers["statistics"], speakers, number, seed)
+        probabilities = output.esc_logits.softmax(dim=-1).numpy()
+        found[str(number)] = {
+            "esc": fold_probabilities(probabilities, [sorted(fine) for fine in sets], ESC_LABELS)
+            .argmax(axis=1)
+            .tolist(),
+            "eis": output.eis.numpy().round(4).tolist(),
+            "gender": output.gender_logits.argmax(dim=-1).tolist(),
+        }
+    return found
+
+
+def _classes(part: Fold) -> tuple[list[frozenset[str]], list[str]]:
+    """The classes to decide between: labels of equal sets are one, named by the last."""
+    classes = {frozenset(fine): label for label, fine in part.label_space.items()}
+    return list(classes), list(classes.values())
+
+
+def _class_index(esc, sets: list[frozenset[str]]) -> int | None:
     """The class whose fine classes hold all those of a row; `None` if it has none, or they lie across classes."""
     if esc is None or not len(esc):
         return None
-    return next((index for index, fine in enumerate(sets) if set(esc) <= set(fine)), None)
+    return next((index for index, fine in enumerate(sets) if fine.issuperset(esc)), None)
 
 
 if __name__ == "__main__":

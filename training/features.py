@@ -1,4 +1,4 @@
-"""What a frozen encoder makes of every utterance, kept on disk: heads then train in seconds instead of hours."""
+"""What an encoder makes of every utterance. That of a frozen one is kept on disk: heads then train in seconds, not hours."""
 
 import hashlib
 import json
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import Dataset
 from tqdm import tqdm
 
 from speecheq.backbones_speecheq import encode, frame_mask
+from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import StatisticsPooling
-from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQFeatureExtractor
+from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQFeatureExtractor, SpeechEQProcessor
 from speecheq.training.data import SpeechDataset
 
 ROWS_PER_PART = 512
@@ -57,6 +59,26 @@ def utterance_statistics(
             os.replace(partial, file)
     statistics = torch.cat(parts)
     return statistics[torch.from_numpy(np.argsort(order, kind="stable"))]
+
+
+@torch.inference_mode()
+def answer_rows(model: SpeechEQModel, processor: SpeechEQProcessor, rows: Dataset, batch_size: int = 16) -> dict:
+    """Run a model on rows of SEQD.
+
+    Returns:
+        `dict`: `statistics` (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`) and `phonemes` (`list[list[str]]`), in
+        the order of the rows. The utterance heads' answers follow from the statistics: `SpeechEQModel.score_statistics`.
+    """
+    items, order = SpeechDataset(rows), np.argsort(rows["duration"], kind="stable")
+    statistics, phonemes = [None] * len(rows), [None] * len(rows)
+    for start in tqdm(range(0, len(order), batch_size), desc="model", unit="batch"):
+        batch = order[start : start + batch_size]
+        inputs = processor([items[int(row)]["waveform"] for row in batch], sampling_rate=SAMPLING_RATE)
+        output = model(**inputs)
+        symbols = processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)
+        for row, values, spoken in zip(batch, output.statistics, symbols, strict=True):
+            statistics[row], phonemes[row] = values, spoken
+    return {"statistics": torch.stack(statistics), "phonemes": phonemes}
 
 
 def _encode(backbone, pooling, extractor, items: SpeechDataset, batch: np.ndarray) -> torch.Tensor:

@@ -17,6 +17,7 @@ tasks and is never tested; in `session-kfold` it takes no part, so that IEMOCAP 
 selected on a part of `train`, never on `test`.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -82,6 +83,26 @@ def folds(
         found.append(Fold(name, np.flatnonzero(train), np.flatnonzero(test), space))
         check(found[-1], facts, allow_shared=protocol == "emobox")
     return found
+
+
+def hold_out_texts(fold: Fold, facts: pd.DataFrame, share: float) -> Fold:
+    """A fold whose tested sentences are never trained on: corpora that let everybody say the same would teach them by heart.
+
+    Args:
+        fold ([`Fold`]): to reduce.
+        facts (`pd.DataFrame`): the rows it numbers, with the column `text`.
+        share (`float`): of the texts that are tested, chosen by their hashes: what says another text is no longer tested,
+            what says one of them no longer trains. 0 leaves the fold as it is.
+
+    Raises:
+        ValueError: if nothing is left of a side.
+    """
+    if not share:
+        return fold
+    held_out = facts["text"].map(lambda text: text is not None and _hash(text.casefold()) < share).to_numpy(dtype=bool)
+    reduced = fold._replace(train=fold.train[~held_out[fold.train]], test=fold.test[held_out[fold.test]])
+    check(reduced, facts, allow_shared=True)  # its speakers were checked before
+    return reduced
 
 
 def class_of(esc: Sequence[str] | None, native_label: str | None, label_space: dict[str, list[str]]) -> str | None:
@@ -300,3 +321,8 @@ def _labelled(esc) -> bool:
 
 def _listed(names: list[str]) -> str:
     return (", ".join(names[:10]) + ", …" * (len(names) > 10)) or "none"
+
+
+def _hash(text: str) -> float:
+    """A number in [0, 1) that a text always has."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

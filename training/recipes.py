@@ -22,7 +22,7 @@ def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) ->
     Raises:
         FileNotFoundError, ValueError: if there is no such recipe, or it names an unknown argument.
     """
-    parser = HfArgumentParser(groups)
+    parser = HfArgumentParser(groups, allow_abbrev=False)
     recipe, arguments = {}, list(arguments)
     if arguments and arguments[0].endswith((".yaml", ".yml")):
         path = Path(arguments.pop(0))
@@ -36,9 +36,10 @@ def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) ->
             raise ValueError(f"{program}: unknown argument {name!r} in the recipe. Nearest: {nearest or 'none'}.")
     parser.set_defaults(**recipe)
     parsed = parser.parse_args_into_dataclasses(arguments)
-    overrides = {argument[2:].split("=")[0] for argument in arguments if argument.startswith("--")}
+    spellings = {option: action.dest for action in parser._actions for option in action.option_strings}
+    overrides = {spellings.get(argument.split("=")[0]) for argument in arguments}
     values = {name: value for group in parsed for name, value in vars(group).items()}
-    given = {name: values[name] for name in sorted(set(recipe) | overrides) if name in values}
+    given = {name: values[name] for name in sorted(values) if name in overrides | set(recipe)}
     given.pop("output_dir", None)
     return *parsed, json.loads(json.dumps(given, default=str))
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from tqdm import tqdm
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, table
-from speecheq.processing_speecheq import SAMPLING_RATE
 from speecheq.training import calibration, fairness, figures
-from speecheq.training.data import SpeechDataset, column, label_spaces, load_seqd, shared_speakers
+from speecheq.training.data import column, label_spaces, load_seqd, shared_speakers
+from speecheq.training.features import answer_rows
 from speecheq.training.heads import ALL, score_heads
 from speecheq.training.trainer import score
 
@@ -86,26 +85,6 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False) -> dict
     for name, svg in drawn.items():
         (out / f"{name}.svg").write_bytes(svg)
     return results
-
-
-@torch.inference_mode()
-def answer_rows(model: SpeechEQModel, processor: SpeechEQProcessor, rows: Dataset, batch_size: int = 16) -> dict:
-    """Run a model on rows of SEQD.
-
-    Returns:
-        `dict`: `statistics` (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`) and `phonemes` (`list[list[str]]`), in
-        the order of the rows. The utterance heads' answers follow from the statistics: `SpeechEQModel.score_statistics`.
-    """
-    items, order = SpeechDataset(rows), np.argsort(rows["duration"], kind="stable")
-    statistics, phonemes = [None] * len(rows), [None] * len(rows)
-    for start in tqdm(range(0, len(order), batch_size), desc="model", unit="batch"):
-        batch = order[start : start + batch_size]
-        inputs = processor([items[int(row)]["waveform"] for row in batch], sampling_rate=SAMPLING_RATE)
-        output = model(**inputs)
-        symbols = processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)
-        for row, values, spoken in zip(batch, output.statistics, symbols, strict=True):
-            statistics[row], phonemes[row] = values, spoken
-    return {"statistics": torch.stack(statistics), "phonemes": phonemes}
 
 
 def fit_temperatures(model: SpeechEQModel, answers: dict, rows: Dataset, spaces: dict) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speecheq.metrics.scores import eis_scores, gender_scores, load_metric
+from speecheq.metrics.scores import eis_scores, gender_scores, load_metric, phoneme_scores
 from speecheq.training.comparison import mean_interval, paired_difference
 
 
@@ -34,7 +34,8 @@ def summarise(results: list[dict]) -> list[dict]:
 
     Returns:
         `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`, and
-        where there are labels `eis_ccc`, `eis_mae`, `gender_uar`; `shared_speakers`, test speakers that train has heard.
+        where there are labels `eis_ccc`, `eis_mae`, `phoneme_per` and `gender_uar`; `shared_speakers`, test speakers that
+        train has heard.
     """
     groups = defaultdict(list)
     for result in results:
@@ -83,6 +84,9 @@ def _scores(results: list[dict], known: int) -> dict[str, float]:
     eis = eis_scores(values, column("eis_low"), column("eis_high"), corpora)
     ids = np.array([value for part in answers for value in part["gender"]])
     gender = gender_scores(ids, column("gender"), corpora)
+    if "heard_phonemes" in results[0]:
+        per = phoneme_scores(column("heard_phonemes"), column("phonemes"), corpora)
+        scores |= {name: per[name] for name in ("phoneme_per",) if name in per}
     scores |= {name: eis[name] for name in ("eis_ccc", "eis_mae") if name in eis}
     return scores | {name: gender[name] for name in ("gender_uar",) if name in gender}
 
@@ -125,16 +129,18 @@ def compare(first: list[dict], second: list[dict]) -> list[dict]:
 def summary_table(summary: list[dict]) -> str:
     """A summary as a markdown table, rates in percent."""
     lines = [
-        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | WA (%) | EIS CCC | gender UAR (%) | shared |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | WA (%) | EIS CCC | PER (%) "
+        "| gender UAR (%) | shared |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in summary:
         interval = "" if np.isnan(row["uar_low"]) else f"{100 * row['uar_low']:.1f} to {100 * row['uar_high']:.1f}"
         ccc = f"{row['eis_ccc']:.3f}" if "eis_ccc" in row else ""
+        per = f"{100 * row['phoneme_per']:.1f}" if "phoneme_per" in row else ""
         gender = f"{100 * row['gender_uar']:.1f}" if "gender_uar" in row else ""
         lines.append(
             f"| {row['corpus']} | {row['protocol']} | {_known(row['known'])} | {row['folds']} × {row['seeds']} "
-            f"| {100 * row['uar']:.1f} | {interval} | {100 * row['wa']:.1f} | {ccc} | {gender} "
+            f"| {100 * row['uar']:.1f} | {interval} | {100 * row['wa']:.1f} | {ccc} | {per} | {gender} "
             f"| {len(row['shared_speakers'])} |"
         )
     notes = [

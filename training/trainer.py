@@ -150,7 +150,7 @@ class SpeechEQTrainer(Trainer):
         config = model.config
         # The longest first: evaluation then pads little, and its order is the order of the rows.
         self.eval_rows = eval_rows.sort("duration", reverse=True) if eval_rows is not None else None
-        self._processor = processor
+        self.processor = processor
         self._label_spaces = label_spaces
         self._balance = (corpus_balance, class_balance)
         self._backbone_learning_rate = backbone_learning_rate
@@ -232,7 +232,7 @@ class SpeechEQTrainer(Trainer):
     def _score(self, predictions):
         def decode(ids):
             ids = np.where(ids < 0, 0, ids)  # padding reads as blank, which decoding drops
-            return self._processor.decode_phonemes(ids)
+            return self.processor.decode_phonemes(ids)
 
         config = self.accelerator.unwrap_model(self.model).config
         return score(predictions, self.eval_rows, config, decode, self._label_spaces)

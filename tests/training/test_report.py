@@ -1,0 +1,89 @@
+"""Claims about the report of a model card."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from samples import MINI_SEQD
+
+from speecheq import SpeechEQModel, SpeechEQProcessor
+from speecheq.training.data import label_spaces, load_seqd
+from speecheq.training.heads import ALL
+from speecheq.training.hub import save_for_hub
+from speecheq.training.report import answer_rows, calibration_errors, known_scores, main, report, write_between
+
+
+@pytest.fixture(scope="module")
+def reported(trained_run, tmp_path_factory):
+    """A calibrated copy of the trained run, its report, and the run's own scores."""
+    folder = tmp_path_factory.mktemp("reported") / "run"
+    shutil.copytree(trained_run[0], folder, ignore=shutil.ignore_patterns("checkpoints"))
+    return folder, report(str(folder), MINI_SEQD, folder / "results", calibrate=True), trained_run[1]
+
+
+def test_the_scores_are_those_of_the_run(reported):
+    _, results, scores = reported
+    decided = {name: value for name, value in scores.items() if "eis" not in name}  # the temperature moves intensities
+    assert {name: results["scores"][name] for name in decided} == pytest.approx(decided, abs=1e-6)
+    assert results["shared_speakers"] == []
+
+
+def test_temperatures_are_kept_in_the_configuration(reported):
+    folder, results, _ = reported
+    assert json.loads((folder / "config.json").read_text())["temperatures"] == results["temperatures"]
+    assert min(results["temperatures"].values()) >= 1
+    again = report(str(folder), MINI_SEQD, folder / "again")
+    assert again == results
+
+
+def test_everything_that_it_says_is_a_file(reported):
+    folder, results, _ = reported
+    names = sorted(path.name for path in (folder / "results").iterdir())
+    assert names == ["confusion.svg", "intensity.svg", "reliability.svg", "results.json", "risk_coverage.svg"]
+    assert json.loads((folder / "results" / "results.json").read_text()) == results
+
+
+def test_what_is_known_of_a_speaker_changes_the_answers(reported):
+    folder, results, _ = reported
+    assert set(results["known"]) == {"1", "5", "20", str(ALL)}
+    splits = load_seqd(MINI_SEQD)
+    model, processor = SpeechEQModel.from_pretrained(folder).eval(), SpeechEQProcessor.from_pretrained(folder)
+    answers = answer_rows(model, processor, splits["test"])
+    unknown = known_scores(model, answers, splits["test"], label_spaces(splits), 0)
+    assert unknown["synthetic/esc_uar"] == pytest.approx(results["scores"]["synthetic/esc_uar"])
+    assert unknown != results["known"][str(ALL)]
+
+
+def test_calibration_errors_are_those_of_the_corpora():
+    probabilities = np.zeros((4, 12))
+    probabilities[:, 0], probabilities[:, 7] = 0.8, 0.2  # angry, neutral
+    spaces = {name: {"A": ["angry"], "N": ["neutral"]} for name in ("one", "two")}
+    errors = calibration_errors(probabilities, ["A", "A", "A", "N"], ["one", "one", "two", "two"], spaces)
+    assert errors == pytest.approx({"all": 0.05, "one": 0.2, "two": 0.3})
+
+
+def test_weights_in_half_precision_are_half_as_large_and_load_in_single(trained_run, tmp_path):
+    model, processor = SpeechEQModel.from_pretrained(trained_run[0]), SpeechEQProcessor.from_pretrained(trained_run[0])
+    whole, half = (
+        save_for_hub(model, processor, tmp_path / str(half), half_precision=half) / "model.safetensors"
+        for half in (False, True)
+    )
+    assert half.stat().st_size < 0.65 * whole.stat().st_size
+    loaded = SpeechEQModel.from_pretrained(half.parent)
+    assert {str(weight.dtype) for weight in loaded.state_dict().values()} == {"torch.float32"}
+    for name, weight in model.state_dict().items():
+        np.testing.assert_allclose(loaded.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_the_command_writes_the_tables_between_the_marks(reported, tmp_path, capsys):
+    folder, _, _ = reported
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    main([str(folder), "--dataset", MINI_SEQD, "--out", str(tmp_path / "out"), "--write", str(page)])
+    printed = capsys.readouterr().out
+    text = page.read_text()
+    assert text.startswith("before\n<!-- results -->\n| corpus |") and text.endswith("<!-- /results -->\nafter\n")
+    assert "old" not in text and text.split("-->\n", 1)[1].split("\n<!--")[0] in printed
+    with pytest.raises(ValueError, match=r"README.md must have the marks <!-- other --> and <!-- /other -->"):
+        write_between(page, "other", "")

@@ -1,0 +1,96 @@
+"""The arguments of a training run: the model, the data, the Trainer. A recipe is a YAML file of them."""
+
+import json
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+
+
+@dataclass
+class ModelArguments:
+    """The encoder, what of it learns, and the heads."""
+
+    backbone: str | None = field(default=None, metadata={"help": "Pretrained encoder: Hub repository or folder."})
+    backbone_config: dict | str | None = field(
+        default=None, metadata={"help": "Instead: configuration of an encoder with random weights."}
+    )
+    backbone_layers: int | None = field(default=None, metadata={"help": "Keep the encoder's first layers only."})
+    tuning: str = field(default="full", metadata={"help": "What of the encoder learns: frozen, lora or full."})
+    lora_rank: int = field(default=8, metadata={"help": "Rank of the LoRA adapters."})
+    frozen_layers: int = field(default=0, metadata={"help": "First encoder layers that do not learn."})
+    backbone_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of the encoder; by default that of the heads."}
+    )
+    pooling: str = field(default="statistics", metadata={"help": "statistics or attentive."})
+    head_hidden_size: int = field(default=0, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
+    head_dropout: float = field(default=0.1, metadata={"help": "Dropout before each head."})
+    loss_weights: dict | str | None = field(
+        default=None, metadata={"help": "Weights of esc, eis, phoneme and gender; 1 each by default."}
+    )
+    uncertainty_weighting: bool = field(default=False, metadata={"help": "Learn the tasks' weights."})
+    mask_time_prob: float = field(default=0.0, metadata={"help": "SpecAugment: share of masked frames."})
+    mask_time_length: int = field(default=10, metadata={"help": "SpecAugment: frames per mask."})
+    mask_feature_prob: float = field(default=0.0, metadata={"help": "SpecAugment: share of masked channels."})
+    mask_feature_length: int = field(default=8, metadata={"help": "SpecAugment: channels per mask."})
+
+    def __post_init__(self):
+        for name in ("backbone_config", "loss_weights"):
+            if isinstance(getattr(self, name), str):
+                setattr(self, name, json.loads(getattr(self, name)))
+        if (self.backbone is None) == (self.backbone_config is None):
+            raise ValueError("training: exactly one of backbone and backbone_config must be given.")
+
+    def config_fields(self) -> dict:
+        """The fields that go into [`SpeechEQConfig`] as they are."""
+        names = ("pooling", "head_hidden_size", "head_dropout", "loss_weights", "uncertainty_weighting",
+                 "mask_time_prob", "mask_time_length", "mask_feature_prob", "mask_feature_length")  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass
+class DataArguments:
+    """The SEQD, what of it is used, and how it is drawn and changed."""
+
+    dataset: str | None = field(default=None, metadata={"help": "Folder of a built SEQD, or its Hub repository."})
+    dataset_config: str = field(default="all", metadata={"help": "A corpus, or all."})
+    corpora: list[str] | None = field(default=None, metadata={"help": "Keep these corpora only."})
+    max_seconds: float = field(default=30.0, metadata={"help": "Leave out longer utterances."})
+    use_votes: bool = field(default=True, metadata={"help": "Learn the raters' votes where they are known."})
+    corpus_balance: float = field(default=0.5, metadata={"help": "0: as the data are; 1: corpora equally often."})
+    class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
+    enrolment_probability: float = field(
+        default=0.0, metadata={"help": "How often something is known of a training speaker; 0: never."}
+    )
+    augment_probability: float = field(default=0.5, metadata={"help": "Of each waveform augmentation; 0: none."})
+
+    def __post_init__(self):
+        if self.dataset is None:
+            raise ValueError("training: dataset must be given: a folder of a built SEQD, or its Hub repository.")
+
+
+@dataclass
+class SpeechEQTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with defaults for this task. Checkpoints go to `output_dir/checkpoints`."""
+
+    output_dir: str = "runs/speecheq"
+    learning_rate: float = 1e-3
+    per_device_train_batch_size: int = 16
+    per_device_eval_batch_size: int = 32
+    warmup_steps: float = 0.1
+    eval_strategy: str = "epoch"
+    save_strategy: str = "epoch"
+    save_total_limit: int = 2
+    load_best_model_at_end: bool = True
+    metric_for_best_model: str = "esc_uar"
+    greater_is_better: bool = True
+    logging_steps: float = 50
+    dataloader_pin_memory: bool = False
+    report_to: str = "none"
+    half_precision: bool = field(default=False, metadata={"help": "Store the trained weights in float16."})
+    patience: int = field(default=0, metadata={"help": "Stop after so many evaluations without gain; 0: never."})
+
+    def __post_init__(self):
+        # Without it, transformers refuses bf16 on a machine that has no GPU.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        super().__post_init__()

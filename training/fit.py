@@ -1,0 +1,69 @@
+"""One training run: a model with new heads, the Trainer over it, and the checkpoints it goes on from."""
+
+from pathlib import Path
+
+from transformers import EarlyStoppingCallback, set_seed
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.processing_speecheq import SpeechEQProcessor
+from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
+from speecheq.training.augmentation import WaveformAugmentation
+from speecheq.training.data import label_spaces, phoneme_inventory
+from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
+
+
+def fit(
+    splits: dict, model_arguments: ModelArguments, data_arguments: DataArguments, arguments: SpeechEQTrainingArguments
+) -> SpeechEQTrainer:
+    """Train a model; what was stopped goes on from the last complete checkpoint in `arguments.output_dir`.
+
+    Args:
+        splits (`dict[str, datasets.Dataset]`): `train`; and `validation`, on which the best epoch is chosen. Without it the
+            last one is taken.
+        model_arguments, data_arguments, arguments: of the run.
+
+    Returns:
+        [`SpeechEQTrainer`]: its model is trained.
+    """
+    if splits.get("validation") is None:
+        arguments.eval_strategy, arguments.load_best_model_at_end = "no", False
+    set_seed(arguments.seed)
+    model = build_model(model_arguments, phoneme_inventory(splits["train"]))
+    processor = SpeechEQProcessor.for_config(model.config)
+    model = prepare_tuning(model, model_arguments.tuning, model_arguments.lora_rank, model_arguments.frozen_layers)
+    learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    print(f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters learn.")
+    trainer = SpeechEQTrainer(
+        model,
+        arguments,
+        processor,
+        train_rows=splits["train"],
+        eval_rows=splits.get("validation"),
+        label_spaces=label_spaces(splits),
+        augment=WaveformAugmentation(data_arguments.augment_probability)
+        if data_arguments.augment_probability
+        else None,
+        use_votes=data_arguments.use_votes,
+        corpus_balance=data_arguments.corpus_balance,
+        class_balance=data_arguments.class_balance,
+        backbone_learning_rate=model_arguments.backbone_learning_rate,
+        enrolment_probability=data_arguments.enrolment_probability,
+        callbacks=[EarlyStoppingCallback(arguments.patience)] if arguments.patience else None,
+    )
+    trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
+    return trainer
+
+
+def find_checkpoint(folder: Path) -> str | None:
+    """The last complete checkpoint: the Trainer writes `trainer_state.json` last."""
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+
+
+def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechEQModel:
+    """A model with new heads on a pretrained or a random encoder."""
+    fields = arguments.config_fields() | {"phoneme_labels": phoneme_labels}
+    if arguments.backbone is not None:
+        return SpeechEQModel.from_backbone(arguments.backbone, num_layers=arguments.backbone_layers, **fields)
+    return SpeechEQModel(SpeechEQConfig(backbone_config=arguments.backbone_config, **fields))
