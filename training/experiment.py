@@ -25,6 +25,7 @@ from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.labels_speecheq import ESC_LABELS, GENDER_LABELS
 from speecheq.metrics.scores import fold as fold_probabilities
 from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
 from speecheq.training.data import Collator, load_seqd, sampling_weights
 from speecheq.training.features import answer_rows, utterance_statistics
@@ -106,6 +107,11 @@ def main(arguments: list[str] | None = None) -> dict:
     groups = (ExperimentArguments, MethodArguments, HeadArguments)
     experiment, method, heads, given = read_recipe("experiment", groups, arguments)
     folder = Path(experiment.output_dir)
+    given = {
+        name: value for name, value in given.items() if name not in ("seeds", "only_folds", "cache")
+    }  # more may come
+    if method.finetune:
+        given["finetune"] = Path(method.finetune).read_text()
     check_same_recipe("experiment", folder, given, begun=any(folder.glob("*-seed*.json")))
     rows, facts = load_rows(experiment.dataset)
     wanted = [
@@ -115,29 +121,36 @@ def main(arguments: list[str] | None = None) -> dict:
         for part in [hold_out_texts(part, facts, experiment.unseen_texts)]
         if experiment.only_folds is None or part.name in experiment.only_folds
     ]
-    statistics = None
+    runs = {}  # folds that train on the same utterances share a model
     for corpus, part in wanted:
-        for seed in experiment.seeds:
-            file = folder / f"{part.name}-seed{seed}.json"
-            if file.is_file():
-                continue
-            if statistics is None and method.method != "finetune":
+        runs.setdefault(part.train.tobytes(), []).append((corpus, part))
+    statistics = None
+    for seed in experiment.seeds:
+        for parts in runs.values():
+            files = {part.name: folder / f"{part.name}-seed{seed}.json" for _, part in parts}
+            missing = [(corpus, part) for corpus, part in parts if not files[part.name].is_file()]
+            if missing and statistics is None and method.method != "finetune":
                 statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
-            result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
-            result |= {"audit": audit(part, facts), "label_space": part.label_space}
-            result |= describe_fold(part, facts)
-            if method.method == "probe":
-                result["answers"] = {"0": answer_by_probe(part, facts, statistics[0])}
-            else:
-                if method.method == "heads":
-                    model = train_on_statistics(part, facts, *statistics, method, heads, seed)
-                    answers = {"statistics": statistics[0][part.test]}
+            model = None
+            for corpus, part in missing:
+                result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
+                result |= {"audit": audit(part, facts), "label_space": part.label_space} | describe_fold(part, facts)
+                if method.method == "probe":
+                    result["answers"] = {"0": answer_by_probe(part, facts, statistics[0])}
+                elif method.method == "heads":
+                    model = model or train_on_statistics(part, facts, *statistics, method, heads, seed)
+                    answers = statistics[0][part.test]
                 else:
-                    model, answers = finetune_fold(part, rows, method, folder / "checkpoints" / file.stem, seed)
-                    result["heard_phonemes"] = answers["phonemes"]
-                result["answers"] = answer_by_heads(model, part, facts, answers, experiment.known_utterances, seed)
-            file.with_suffix(".partial").write_text(json.dumps(result) + "\n")
-            os.replace(file.with_suffix(".partial"), file)
+                    model = model or finetune_fold(part, rows, method, folder / "checkpoints" / part.name, seed)
+                    processor = SpeechEQProcessor.for_config(model.config)
+                    answers, result["heard_phonemes"] = answer_rows(model, processor, rows.select(part.test)).values()
+                if model is not None:
+                    known = experiment.known_utterances
+                    result["answers"] = answer_by_heads(model, part, facts, answers, known, seed)
+                file = files[part.name]
+                file.with_suffix(".partial").write_text(json.dumps(result) + "\n")
+                os.replace(file.with_suffix(".partial"), file)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     summary = summarise(read_results(folder))
     (folder / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(summary_table(summary))
@@ -195,29 +208,29 @@ def train_on_statistics(part: Fold, facts: pd.DataFrame, features, backbone_conf
         sampling_weights(train, method.corpus_balance, method.class_balance),
         speakers_to_know(train),
     )
+    torch.manual_seed(seed)  # of the new heads' weights; train_heads seeds what it draws
     return train_heads(SpeechEQModel(config), known, heads, seed)
 
 
-def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) -> tuple[SpeechEQModel, dict]:
-    """Fine-tune by a recipe on one side of a fold; the model, and what it makes of the other side."""
+def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) -> SpeechEQModel:
+    """Fine-tune by a recipe on one side of a fold; a killed run goes on from its checkpoints in `folder`."""
     groups = (ModelArguments, DataArguments, SpeechEQTrainingArguments)
     options = ["--dataset", "given", "--backbone", method.backbone, "--output_dir", str(folder), "--seed", str(seed)]
     model_arguments, data_arguments, arguments, _ = read_recipe("experiment", groups, [method.finetune, *options])
     trainer = fit({"train": rows.select(part.train)}, model_arguments, data_arguments, arguments)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    model = (model.merge_and_unload() if isinstance(model, PeftModel) else model).cpu().eval()
-    answers = answer_rows(model, trainer.processor, rows.select(part.test))
-    shutil.rmtree(folder)
-    return model, answers
+    return (model.merge_and_unload() if isinstance(model, PeftModel) else model).cpu().eval()
 
 
-def answer_by_heads(model: SpeechEQModel, part: Fold, facts, answers: dict, numbers: list[int], seed: int) -> dict:
+def answer_by_heads(
+    model: SpeechEQModel, part: Fold, facts: pd.DataFrame, statistics: torch.Tensor, numbers: list[int], seed: int
+) -> dict:
     """The utterance heads' answers, for each number of utterances known of a test speaker."""
     sets, _ = _classes(part)
     speakers = facts["speaker_id"].to_numpy()[part.test]
     found = {}
     for number in numbers:
-        output = score_heads(model, answers["statistics"], speakers, number, seed)
+        output = score_heads(model, statistics, speakers, number, seed)
         probabilities = output.esc_logits.softmax(dim=-1).numpy()
         found[str(number)] = {
             "esc": fold_probabilities(probabilities, [sorted(fine) for fine in sets], ESC_LABELS)

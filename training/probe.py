@@ -81,11 +81,20 @@ def fit_probe(features: np.ndarray, classes: list[int | None], speakers: np.ndar
         features (`np.ndarray` of shape `(n, states, 2 * hidden)`): of the training utterances.
         classes (`list[int | None]`): of each; `None` takes no part.
         speakers (`np.ndarray` of shape `(n,)`): who speaks.
-        number (`int`, *optional*, defaults to 3): folds of the cross-validation, speakers disjoint.
+        number (`int`, *optional*, defaults to 3): folds of the cross-validation, speakers disjoint; at most as many as
+            speakers.
+
+    Raises:
+        ValueError: if fewer than two speakers have a class.
     """
     known = np.array([index for index, name in enumerate(classes) if name is not None])
     features, speakers = features[known], speakers[known]
     references = np.array([classes[index] for index in known])
+    number = min(number, len(set(speakers)))
+    if number < 2:
+        raise ValueError(
+            f"fit_probe: speakers must be at least 2, for a layer is chosen by those not trained on; got {number}."
+        )
     parts = list(StratifiedGroupKFold(number).split(features, references, speakers))
 
     def rate(layer: int) -> float:

@@ -99,7 +99,7 @@ def hold_out_texts(fold: Fold, facts: pd.DataFrame, share: float) -> Fold:
     """
     if not share:
         return fold
-    held_out = facts["text"].map(lambda text: text is not None and _hash(text.casefold()) < share).to_numpy(dtype=bool)
+    held_out = facts["text"].map(lambda text: pd.notna(text) and _hash(text.casefold()) < share).to_numpy(dtype=bool)
     reduced = fold._replace(train=fold.train[~held_out[fold.train]], test=fold.test[held_out[fold.test]])
     check(reduced, facts, allow_shared=True)  # its speakers were checked before
     return reduced

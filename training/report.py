@@ -1,7 +1,8 @@
 """Everything that a model card says, measured in one command: `python -m speecheq.training.report MODEL --dataset SEQD`.
 
 Temperatures are fitted on the validation split and written into the model's config.json with `--calibrate`. Test speakers
-are answered by the saved files, loaded afresh. `--write README.md` puts the tables between the marks of a page.
+are answered by the saved files, loaded afresh. `--write README.md` puts the tables between the marks `<!-- results -->` and
+`<!-- /results -->` of a page, and the scores into its metadata.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
+from huggingface_hub import EvalResult, ModelCard
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.labels_speecheq import UTTERANCE_TASKS
@@ -184,6 +186,39 @@ def _short(scores: dict[str, float]) -> str:
     return table({name: value for name, value in scores.items() if name.rpartition("/")[2] in kept})
 
 
+def model_index(results: dict) -> list[EvalResult]:
+    """The scores of unseen speakers as a model card's metadata holds them, https://hf.co/docs/hub/model-cards#evaluation-results."""
+    named = {
+        "esc_uar": ("recall", "ESC UAR"),
+        "eis_ccc": ("ccc", "EIS CCC"),
+        "phoneme_per": ("per", "PER"),
+        "gender_uar": ("recall", "gender UAR"),
+    }
+    return [
+        EvalResult(
+            task_type="audio-classification",
+            dataset_type="seqd",
+            dataset_name=f"SEQD, {corpus}",
+            dataset_config=corpus,
+            dataset_split="test",
+            metric_type=named[metric][0],
+            metric_name=named[metric][1],
+            metric_value=round(value, 4),
+        )
+        for name, value in sorted(results["scores"].items())
+        for corpus, _, metric in [name.rpartition("/")]
+        if corpus and metric in named
+    ]
+
+
+def write_metadata(path: Path, results: dict):
+    """Put the scores into the front matter of a page."""
+    card = ModelCard.load(path)
+    card.data.model_name = "SpeechEQ"
+    card.data.eval_results = model_index(results)
+    card.save(path)
+
+
 def write_between(path: Path, mark: str, text: str):
     """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` of a page.
 
@@ -204,13 +239,17 @@ def main(arguments: list[str] | None = None):
     parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
     parser.add_argument("--out", type=Path, help="folder for results.json and figures (default: MODEL/results)")
     parser.add_argument("--calibrate", action="store_true", help="fit temperatures on validation, into config.json")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables between <!-- results --> of a page")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="put the tables between its marks, the scores into its metadata"
+    )
     options = parser.parse_args(arguments)
     out = options.out or Path(options.model) / "results"
-    text = page(report(options.model, options.dataset, out, options.calibrate))
+    results = report(options.model, options.dataset, out, options.calibrate)
+    text = page(results)
     print(text)
     if options.write:
         write_between(options.write, "results", text)
+        write_metadata(options.write, results)
 
 
 if __name__ == "__main__":

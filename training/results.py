@@ -145,7 +145,11 @@ def summary_table(summary: list[dict]) -> str:
         )
     notes = [
         "known: unlabelled utterances known of each test speaker. shared: test speakers that training has heard.",
-        *(f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])} …" for row in summary if row["shared_speakers"]),
+        *(
+            f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])}{', …' * (len(row['shared_speakers']) > 10)}"
+            for row in summary
+            if row["shared_speakers"]
+        ),
     ]
     return "\n".join([*lines, "", *dict.fromkeys(notes)])
 

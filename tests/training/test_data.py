@@ -27,7 +27,7 @@ def collator(whisper_config) -> Collator:
 
 
 def item(**labels) -> dict:
-    return {"id": "made/1", "waveform": waveform(0.2), **labels}
+    return {"id": "made/1", "speaker_id": "made/f1", "waveform": waveform(0.2), **labels}
 
 
 def test_the_mini_seqd_loads_with_disjoint_speakers():
@@ -168,7 +168,17 @@ def test_a_batch_of_the_mini_seqd_trains(collator):
     rows = load_seqd(MINI_SEQD)["validation"]
     items = [SpeechDataset(rows)[index] for index in range(3)]
     batch = collator(items)
+    assert batch.pop("speakers") == list(rows["speaker_id"][:3])
     assert set(batch) == {
         "input_features", "attention_mask", "esc_labels", "eis_labels", "phoneme_labels", "gender_labels",
     }  # fmt: skip
     assert all(isinstance(value, torch.Tensor) for value in batch.values())
+
+
+def test_the_labels_of_utterances_need_no_audio():
+    config = SpeechEQConfig()
+    items = [{"id": "x", "esc": ["sad"], "eis_low": 0.25, "eis_high": 0.5, "gender": "male"}, {"id": "y", "esc": None}]
+    labels = Collator(None, config).utterance_labels(items)
+    assert labels["esc_labels"].tolist() == [[[0.0] * 5 + [1.0] + [0.0] * 6], [[1.0] * 12]]
+    assert labels["eis_labels"].tolist() == [[0.25, 0.5], [-100.0, -100.0]]
+    assert labels["gender_labels"].tolist() == [1, -100]

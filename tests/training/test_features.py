@@ -1,5 +1,7 @@
 """Claims about the statistics of a frozen encoder and where they are kept."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,7 @@ def test_the_statistics_are_those_of_the_model_in_the_order_of_the_rows(model, r
 def test_a_killed_run_goes_on_behind_its_last_part(model, rows, batches, tmp_path, monkeypatch):
     whole = utterance_statistics(model.backbone, model.pooling, rows, batch_size=2)
     assert [len(batch) for batch in batches] == [2, 1, 2, 1, 1]
-    lengths = np.array(rows["duration"])[sum(batches, [])]
+    lengths = np.array(rows["duration"])[list(chain(*batches))]
     assert (lengths[1:] >= lengths[:-1]).all()  # like lengths go together
 
     batches.clear()
@@ -115,7 +117,7 @@ def test_another_encoder_or_other_audio_has_a_place_of_its_own(model, rows, batc
     first = utterance_statistics(model.backbone, model.pooling, rows, tmp_path)
     batches.clear()
     second = utterance_statistics(encoder.backbone, model.pooling, chosen, tmp_path, augment)
-    assert len(sum(batches, [])) == len(chosen)
+    assert len(list(chain(*batches))) == len(chosen)
     assert len(list(tmp_path.iterdir())) == 2
     if other in ("rows", "order"):
         expected = first[:3] if other == "rows" else first[[1, 0, *range(2, 7)]]

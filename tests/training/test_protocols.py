@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from speecheq.training.protocols import FOUR_CLASSES, PROTOCOLS, Fold, audit, check, class_of, folds
+from speecheq.training.protocols import FOUR_CLASSES, PROTOCOLS, Fold, audit, check, class_of, folds, hold_out_texts
 
 ESC = {"anger": ["angry"], "joy": ["happy"], "sadness": ["sad"], "delight": ["happy", "excited"], "none": None}
 
@@ -293,3 +293,24 @@ def test_more_than_ten_names_are_cut():
     facts = table([(f"c{number:02}", "A", "joy", "train", None) for number in range(12)])
     with pytest.raises(ValueError, match=r"corpus must be among c00, .*, c09, …; got 'x'"):
         folds("loso", facts, "x")
+
+
+def test_held_out_texts_are_tested_and_never_trained_on():
+    said = [f"Sentence {number}." for number in range(40)]
+    labels = ("anger", "joy")
+    facts = table([("x", speaker, labels[number % 2], "train", None) for speaker in "AB" for number in range(40)])
+    facts["text"] = said + [text.upper() for text in said]
+    whole = Fold("x-made", np.arange(40), np.arange(40, 80), SPACE)
+    fold = hold_out_texts(whole, facts, 0.3)
+    trained, tested = (set(facts["text"].iloc[rows].str.lower()) for rows in (fold.train, fold.test))
+    assert not trained & tested
+    assert trained | tested == {text.lower() for text in said}
+    assert 4 <= len(tested) <= 20
+    assert hold_out_texts(whole, facts, 0.0) is whole
+
+
+def test_an_utterance_without_a_text_may_train_and_is_not_tested_where_texts_are_held_out():
+    with pytest.raises(ValueError, match="test must hold an utterance; got none"):
+        hold_out_texts(
+            Fold("x-made", np.array([0]), np.array([2]), SPACE), FACTS.assign(text=[*[None] * 8, "spoken"]), 0.9
+        )

@@ -78,7 +78,7 @@ def test_wrong_recipes_get_a_clear_error(tmp_path):
     path.write_text("colour: red\n")
     with pytest.raises(ValueError, match=r"prog: unknown argument 'colour' in the recipe\. Nearest: none"):
         read_recipe("prog", (Data, Training), [str(path)])
-    with pytest.raises(ValueError, match="not used by the HfArgumentParser: .*--learning_r"):
+    with pytest.raises(ValueError, match=r"not used by the HfArgumentParser: .*--learning_r"):
         read_recipe("prog", (Data, Training), ["--learning_r", "0.5"])
 
 

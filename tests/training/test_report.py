@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from samples import MINI_SEQD
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
@@ -79,10 +80,14 @@ def test_weights_in_half_precision_are_half_as_large_and_load_in_single(trained_
 def test_the_command_writes_the_tables_between_the_marks(reported, tmp_path, capsys):
     folder, _, _ = reported
     page = tmp_path / "README.md"
-    page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    page.write_text("---\nlicense: mit\n---\nbefore\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
     main([str(folder), "--dataset", MINI_SEQD, "--out", str(tmp_path / "out"), "--write", str(page)])
     printed = capsys.readouterr().out
-    text = page.read_text()
+    card = ModelCard.load(page)
+    assert card.data.license == "mit" and card.data.model_name == "SpeechEQ"
+    values = {(found.dataset_config, found.metric_name): found.metric_value for found in card.data.eval_results}
+    assert values["synthetic", "ESC UAR"] == round(reported[1]["scores"]["synthetic/esc_uar"], 4)
+    text = card.text.lstrip()
     assert text.startswith("before\n<!-- results -->\n| corpus |") and text.endswith("<!-- /results -->\nafter\n")
     assert "old" not in text and text.split("-->\n", 1)[1].split("\n<!--")[0] in printed
     with pytest.raises(ValueError, match=r"README.md must have the marks <!-- other --> and <!-- /other -->"):
