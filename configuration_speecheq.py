@@ -63,6 +63,8 @@ class SpeechEQConfig(PreTrainedConfig):
             The same share for the feature channels.
         mask_feature_length (`int`, *optional*, defaults to 8):
             Length of one feature mask, in channels.
+        int8_weights (`bool`, *optional*, defaults to `False`):
+            Whether the file of the weights holds matrices as 8-bit integers; they are restored when it is loaded.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights of the heads.
 
@@ -99,6 +101,7 @@ class SpeechEQConfig(PreTrainedConfig):
     mask_time_length: int = 10
     mask_feature_prob: float | int = 0.0
     mask_feature_length: int = 8
+    int8_weights: bool = False
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs):

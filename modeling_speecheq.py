@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, cached_file
 
 from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask, keep_layers
 from .configuration_speecheq import SpeechEQConfig
 from .labels_speecheq import TASKS
 from .losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
 from .pooling_speecheq import RunningStandardizer, StatisticsPooling
+from .storage_speecheq import dequantize
+
+_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 @dataclass
@@ -230,6 +234,28 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         self.gender_head = UtteranceHead(config, len(config.gender_labels))
         self.uncertainty_weights = UncertaintyWeights(len(TASKS)) if config.uncertainty_weighting else None
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs) -> "SpeechEQModel":
+        """As in transformers. Weights that are stored as 8-bit integers (`config.int8_weights`) are restored to float32."""
+        hub = {name: kwargs[name] for name in _HUB_ARGUMENTS if name in kwargs}
+        known = config if isinstance(config, PreTrainedConfig) else None
+        if pretrained_model_name_or_path is not None and known is None:
+            known = SpeechEQConfig.from_pretrained(config or pretrained_model_name_or_path, **hub)
+        if pretrained_model_name_or_path is None or not known.int8_weights:
+            return super().from_pretrained(pretrained_model_name_or_path, *model_args, config=config, **kwargs)
+        file = cached_file(pretrained_model_name_or_path, "model.safetensors", **hub)
+        kwargs = {name: value for name, value in kwargs.items() if name not in hub}
+        if config is None:  # it takes what it knows of the arguments, as in transformers
+            known, kwargs = SpeechEQConfig.from_pretrained(
+                pretrained_model_name_or_path, return_unused_kwargs=True, **hub, **kwargs
+            )
+        found = super().from_pretrained(
+            None, *model_args, config=known, state_dict=dequantize(load_file(file)), **kwargs
+        )
+        model = found[0] if isinstance(found, tuple) else found
+        model.config.int8_weights = False  # those in memory, and those that `save_pretrained` writes, are not
+        return found
 
     @classmethod
     def from_backbone(

@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 
     scores = trainer.score_rows(splits["test"])
     trained = trainer.accelerator.unwrap_model(trainer.model)
-    save_for_hub(trained, trainer.processor, folder, training_arguments.half_precision)
+    save_for_hub(trained, trainer.processor, folder, training_arguments.int8_weights)
     write_card(folder, scores, facts_of(splits, model_arguments, data_arguments, folder))
     (folder / "results.json").write_text(json.dumps(scores, indent=2, sort_keys=True) + "\n")
     print(f"\nTest split, speakers never seen:\n\n{table(scores)}\n\nSaved in {folder}.")

@@ -34,13 +34,15 @@ def run(code: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-@pytest.fixture(params=["whisper", "wav2vec2", "wav2vec2-bert"])
+@pytest.fixture(params=["whisper", "wav2vec2", "wav2vec2-bert", "whisper in 8 bits"])
 def saved(request, tmp_path) -> tuple[SpeechEQModel, SpeechEQProcessor, Path]:
     torch.manual_seed(0)
-    config = SpeechEQConfig(backbone_config=dict(TINY_BACKBONES[request.param]), phoneme_labels=["<blank>", "a"])
+    name, small, _ = request.param.partition(" in ")
+    config = SpeechEQConfig(backbone_config=dict(TINY_BACKBONES[name]), phoneme_labels=["<blank>", "a"])
     model = SpeechEQModel(config).eval()
     processor = SpeechEQProcessor.for_config(model.config)
-    return model, processor, save_for_hub(model, processor, tmp_path / "saved")
+    folder = save_for_hub(model, processor, tmp_path / "saved", int8_weights=bool(small))
+    return (SpeechEQModel.from_pretrained(folder).eval() if small else model), processor, folder
 
 
 def test_the_auto_classes_give_the_same_logits_without_speecheq(saved, tmp_path):

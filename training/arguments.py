@@ -87,7 +87,7 @@ class SpeechEQTrainingArguments(TrainingArguments):
     logging_steps: float = 50
     dataloader_pin_memory: bool = False
     report_to: str = "none"
-    half_precision: bool = field(default=False, metadata={"help": "Store the trained weights in float16."})
+    int8_weights: bool = field(default=False, metadata={"help": "Store the trained weights as 8-bit integers."})
     patience: int = field(default=0, metadata={"help": "Stop after so many evaluations without gain; 0: never."})
 
     def __post_init__(self):

@@ -9,12 +9,13 @@ from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQFeatureExtractor, SpeechEQProcessor
+from speecheq.storage_speecheq import quantize
 
 CARD_TEMPLATE = Path(__file__).with_name("model_card.md")
 
 
 def save_for_hub(
-    model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor, folder: str | Path, half_precision: bool = False
+    model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor, folder: str | Path, int8_weights: bool = False
 ) -> Path:
     """Write weights (safetensors), configuration with `auto_map`, processor and the code that reads them.
 
@@ -22,8 +23,8 @@ def save_for_hub(
         model ([`SpeechEQModel`] or a `PeftModel` of one): adapters are merged into the weights.
         processor ([`SpeechEQProcessor`]): of the model.
         folder (`str` or `Path`): made if need be; must not be the folder of the code itself.
-        half_precision (`bool`, *optional*, defaults to `False`): store the weights in float16, half the size; they are
-            still loaded in float32, unless `dtype` is given.
+        int8_weights (`bool`, *optional*, defaults to `False`): store matrices as 8-bit integers, a quarter of the size; they
+            are loaded in float32 all the same.
     """
     SpeechEQConfig.register_for_auto_class()
     SpeechEQModel.register_for_auto_class("AutoModel")
@@ -33,9 +34,13 @@ def save_for_hub(
         model = model.merge_and_unload()
     model.config.backbone_config._name_or_path = ""  # a path of this machine means nothing elsewhere
     weights = model.state_dict()
-    if half_precision:  # not the standardizer's estimates, whose variances may lie beyond its range
-        weights |= {name: parameter.detach().half() for name, parameter in model.named_parameters()}
+    if int8_weights:
+        # Whisper's positions are few, and a step of theirs is not small beside what they tell apart.
+        parameters = {name for name, _ in model.named_parameters()}
+        weights = quantize(weights, parameters, keep=("backbone.embed_positions.weight",))
+    model.config.int8_weights = int8_weights
     model.save_pretrained(folder, state_dict=weights)
+    model.config.int8_weights = False
     processor.save_pretrained(folder)
     return Path(folder)
 

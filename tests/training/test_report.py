@@ -11,7 +11,6 @@ from samples import MINI_SEQD
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.training.data import label_spaces, load_seqd
 from speecheq.training.heads import ALL
-from speecheq.training.hub import save_for_hub
 from speecheq.training.report import answer_rows, calibration_errors, known_scores, main, report, write_between
 
 
@@ -62,19 +61,6 @@ def test_calibration_errors_are_those_of_the_corpora():
     spaces = {name: {"A": ["angry"], "N": ["neutral"]} for name in ("one", "two")}
     errors = calibration_errors(probabilities, ["A", "A", "A", "N"], ["one", "one", "two", "two"], spaces)
     assert errors == pytest.approx({"all": 0.05, "one": 0.2, "two": 0.3})
-
-
-def test_weights_in_half_precision_are_half_as_large_and_load_in_single(trained_run, tmp_path):
-    model, processor = SpeechEQModel.from_pretrained(trained_run[0]), SpeechEQProcessor.from_pretrained(trained_run[0])
-    whole, half = (
-        save_for_hub(model, processor, tmp_path / str(half), half_precision=half) / "model.safetensors"
-        for half in (False, True)
-    )
-    assert half.stat().st_size < 0.65 * whole.stat().st_size
-    loaded = SpeechEQModel.from_pretrained(half.parent)
-    assert {str(weight.dtype) for weight in loaded.state_dict().values()} == {"torch.float32"}
-    for name, weight in model.state_dict().items():
-        np.testing.assert_allclose(loaded.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
 
 
 def test_the_command_writes_the_tables_between_the_marks(reported, tmp_path, capsys):
