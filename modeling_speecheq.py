@@ -36,7 +36,8 @@ class SpeechEQOutput(ModelOutput):
         esc_loss, eis_loss, phoneme_loss, gender_loss (`torch.FloatTensor` of shape `()`, *optional*): each task's own,
             unweighted; 0 where the batch has no label for the task.
         esc_logits (`torch.FloatTensor` of shape `(batch, classes)`): Emotion State Category, fine scale.
-        eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities.
+        eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities, up to
+            the temperature.
         eis (`torch.FloatTensor` of shape `(batch,)`): expected intensity in `[0, 1]`.
         phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
         gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
@@ -237,7 +238,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs) -> "SpeechEQModel":
-        """As in transformers. Weights that are stored as 8-bit integers (`config.int8_weights`) are restored to float32."""
+        """As in transformers. Weights that are stored as 8-bit integers (`config.int8_weights`) are restored first."""
         hub = {name: kwargs[name] for name in _HUB_ARGUMENTS if name in kwargs}
         known = config if isinstance(config, PreTrainedConfig) else None
         if pretrained_model_name_or_path is not None and known is None:

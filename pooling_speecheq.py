@@ -66,7 +66,8 @@ class SpeakerStatistics:
     """Mean and deviation of one speaker's utterances, unlabelled, kept up to date as speech arrives.
 
     A few utterances say little: the estimates are drawn to the training corpus as if `prior` utterances of it had been
-    heard as well (the posterior mean under a conjugate normal prior).
+    heard as well. The mean is the posterior mean under a conjugate normal prior; the variance is that of the speaker around
+    this mean, averaged with the corpus's around its own.
 
     Args:
         standardizer ([`RunningStandardizer`]): of the model; gives the training corpus's mean and variance.
@@ -74,23 +75,29 @@ class SpeakerStatistics:
     """
 
     def __init__(self, standardizer: RunningStandardizer, prior: float):
-        self.corpus_mean = standardizer.mean.clone()
-        self.corpus_variance = standardizer.variance.clone()
+        # In float32, whatever the model is in: sums in half precision would soon stop growing.
+        self.corpus_mean = standardizer.mean.clone().float()
+        self.corpus_variance = standardizer.variance.clone().float()
         self.prior = prior
         self.num_utterances = 0
-        self.total = torch.zeros_like(
-            self.corpus_mean
-        )  # of the deviations from the corpus's mean, and of their squares:
-        self.total_square = torch.zeros_like(
-            self.corpus_mean
-        )  # small numbers, where sums of the features would cancel
+        # Of the deviations from the corpus's mean, and of their squares: sums of the features themselves would cancel.
+        self.total = torch.zeros_like(self.corpus_mean)
+        self.total_square = torch.zeros_like(self.corpus_mean)
 
     def update(self, statistics: torch.Tensor) -> "SpeakerStatistics":
         """Hear more of the speaker.
 
         Args:
             statistics (`torch.FloatTensor` of shape `(utterances, states, 2 * hidden)`): `statistics` of the model's output.
+
+        Raises:
+            ValueError: if the statistics have another shape, those of one utterance without its batch for instance.
         """
+        if statistics.shape[1:] != self.corpus_mean.shape:
+            expected = ", ".join(map(str, self.corpus_mean.shape))
+            raise ValueError(
+                f"SpeakerStatistics: statistics must be of shape (utterances, {expected}); got {tuple(statistics.shape)}."
+            )
         deviations = statistics.detach().float() - self.corpus_mean
         self.num_utterances += len(deviations)
         self.total += deviations.sum(dim=0)

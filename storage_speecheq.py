@@ -1,7 +1,7 @@
 """Weights as 8-bit integers on disk, as float32 in memory: a quarter of the size, with nothing to install.
 
 Every matrix is rounded to 255 steps between the largest and the smallest value that each of its rows may have (symmetric,
-per output channel: https://arxiv.org/abs/1806.08342, section 2). Vectors stay in float16, buffers as they are.
+per output channel: https://arxiv.org/abs/1806.08342, section 2). Vectors become float16, buffers stay as they are.
 """
 
 import torch
@@ -17,7 +17,7 @@ def quantize(
     Args:
         weights (`dict[str, torch.Tensor]`): a state dict.
         parameters (`set[str]`): names of the parameters among them.
-        keep (`tuple[str, ...]`, *optional*): parameters that stay in float16.
+        keep (`tuple[str, ...]`, *optional*): parameters that become float16 instead, matrices or not.
 
     Returns:
         `dict[str, torch.Tensor]`: matrices as int8 of the same shape, each with its steps, float32 of shape `(rows,)`.

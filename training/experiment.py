@@ -97,10 +97,12 @@ class MethodArguments:
             raise ValueError("experiment: backbone must be given: a pretrained encoder's Hub repository or folder.")
 
 
-def main(arguments: list[str] | None = None) -> dict:
-    """Run what is missing of an experiment, and print its table; returns the summary."""
+def main(arguments: list[str] | None = None) -> list[dict]:
+    """Run what is missing of an experiment, and print its table; returns the summary. Or compare two."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["--compare"]:
+        if len(arguments) != 3:
+            raise ValueError(f"experiment: --compare must have two folders; got {', '.join(arguments[1:]) or 'none'}.")
         first, second = (read_results(Path(folder)) for folder in arguments[1:])
         print(comparison_table(differences := compare(first, second)))
         return differences
@@ -129,7 +131,10 @@ def main(arguments: list[str] | None = None) -> dict:
         for parts in runs.values():
             files = {part.name: folder / f"{part.name}-seed{seed}.json" for _, part in parts}
             missing = [(corpus, part) for corpus, part in parts if not files[part.name].is_file()]
-            if missing and statistics is None and method.method != "finetune":
+            if not missing:
+                continue  # and leave the checkpoints to the fold that was stopped
+            checkpoints = folder / "checkpoints" / f"{parts[0][1].name}-seed{seed}"
+            if statistics is None and method.method != "finetune":
                 statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
             model = None
             for corpus, part in missing:
@@ -141,7 +146,7 @@ def main(arguments: list[str] | None = None) -> dict:
                     model = model or train_on_statistics(part, facts, *statistics, method, heads, seed)
                     answers = statistics[0][part.test]
                 else:
-                    model = model or finetune_fold(part, rows, method, folder / "checkpoints" / part.name, seed)
+                    model = model or finetune_fold(part, rows, method, checkpoints, seed)
                     processor = SpeechEQProcessor.for_config(model.config)
                     answers, result["heard_phonemes"] = answer_rows(model, processor, rows.select(part.test)).values()
                 if model is not None:
@@ -184,7 +189,7 @@ def describe_fold(part: Fold, facts: pd.DataFrame) -> dict:
         "eis_low": [None if pd.isna(value) else value for value in tested["eis_low"]],
         "eis_high": [None if pd.isna(value) else value for value in tested["eis_high"]],
         "gender": [GENDER_LABELS.index(name) if name in GENDER_LABELS else None for name in tested["gender"]],
-        "phonemes": [None if symbols is None else list(symbols) for symbols in tested["phonemes"]],
+        "phonemes": [None if symbols is None or not len(symbols) else list(symbols) for symbols in tested["phonemes"]],
     }
 
 

@@ -20,13 +20,14 @@ def fit(
 
     Args:
         splits (`dict[str, datasets.Dataset]`): `train`; and `validation`, on which the best epoch is chosen. Without it the
-            last one is taken.
+            last one is taken, and `patience` does not count.
         model_arguments, data_arguments, arguments: of the run.
 
     Returns:
         [`SpeechEQTrainer`]: its model is trained.
     """
-    if splits.get("validation") is None:
+    chosen = splits.get("validation") is not None
+    if not chosen:
         arguments.eval_strategy, arguments.load_best_model_at_end = "no", False
     set_seed(arguments.seed)
     model = build_model(model_arguments, phoneme_inventory(splits["train"]))
@@ -49,7 +50,7 @@ def fit(
         class_balance=data_arguments.class_balance,
         backbone_learning_rate=model_arguments.backbone_learning_rate,
         enrolment_probability=data_arguments.enrolment_probability,
-        callbacks=[EarlyStoppingCallback(arguments.patience)] if arguments.patience else None,
+        callbacks=[EarlyStoppingCallback(arguments.patience)] if arguments.patience and chosen else None,
     )
     trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
     return trainer

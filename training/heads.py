@@ -9,14 +9,15 @@ from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import SpeakerStatistics
 
 ALL = -1  # as a number of utterances known of a speaker: every other one
-DRAWS = 4  # of what is known of a speaker, an epoch
+DRAWS = 4  # of what is known of a speaker, for each number of utterances
+REFRESH = 100  # steps after which they are drawn anew
 
 
 @dataclass
 class HeadArguments:
     """How heads are trained on known statistics."""
 
-    epochs: int = field(default=20, metadata={"help": "How often the heads see each utterance, on average."})
+    steps: int = field(default=2000, metadata={"help": "Of training; the same for one corpus and for many."})
     batch_size: int = field(default=64, metadata={"help": "Utterances per step."})
     learning_rate: float = field(
         default=1e-3, metadata={"help": "Highest learning rate; layer weights have ten times it."}
@@ -63,20 +64,19 @@ def train_heads(
     model.standardizer.fit(known.statistics)
     model.train()
     model.standardizer.eval()
-    epoch = max(len(known.speakers) // arguments.batch_size, 1)
-    optimizer, scheduler = _optimizer(model, arguments, arguments.epochs * epoch)
+    optimizer, scheduler = _optimizer(model, arguments)
     chances = known.weights / known.weights.sum()
-    for _ in range(arguments.epochs):
-        enrolment = _Enrolment(model, known, arguments.enrolments, random)
-        for _ in range(epoch):
-            rows = random.choice(len(chances), arguments.batch_size, p=chances)
-            output = model.score_statistics(known.statistics[rows], *enrolment.draw(rows))
-            labels = {name: values[rows] for name, values in known.labels.items()}
-            model.add_losses(output, labels["esc_labels"], labels["eis_labels"], None, labels["gender_labels"])
-            optimizer.zero_grad()
-            output.loss.backward()
-            optimizer.step()
-            scheduler.step()
+    for step in range(arguments.steps):
+        if step % REFRESH == 0:
+            enrolment = _Enrolment(model, known, arguments.enrolments, random)
+        rows = random.choice(len(chances), arguments.batch_size, p=chances)
+        output = model.score_statistics(known.statistics[rows], *enrolment.draw(rows))
+        labels = {name: values[rows] for name, values in known.labels.items()}
+        model.add_losses(output, labels["esc_labels"], labels["eis_labels"], None, labels["gender_labels"])
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+        scheduler.step()
     return model.eval()
 
 
@@ -116,7 +116,7 @@ def score_heads(model: SpeechEQModel, statistics: torch.Tensor, speakers: np.nda
 
 
 class _Enrolment:
-    """What is known of the speakers of a batch in one epoch: a few draws for each speaker and number of utterances."""
+    """What is known of the speakers of some batches: a few draws for each speaker and number of utterances."""
 
     def __init__(self, model, known: KnownUtterances, numbers: list[int], random: np.random.Generator):
         self.model = model
@@ -150,7 +150,7 @@ def _known_of(model: SpeechEQModel, heard: torch.Tensor) -> tuple[torch.Tensor, 
     return speaker.mean, speaker.std
 
 
-def _optimizer(model: SpeechEQModel, arguments: HeadArguments, steps: int):
+def _optimizer(model: SpeechEQModel, arguments: HeadArguments):
     parameters = {
         name: parameter
         for name, parameter in model.named_parameters()
@@ -167,6 +167,6 @@ def _optimizer(model: SpeechEQModel, arguments: HeadArguments, steps: int):
     ]
     optimizer = torch.optim.AdamW(groups, lr=rate)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [rate, rate, 10 * rate], total_steps=steps, pct_start=0.1
+        optimizer, [rate, rate, 10 * rate], total_steps=arguments.steps, pct_start=0.1
     )
     return optimizer, scheduler

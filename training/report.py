@@ -82,8 +82,10 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False) -> dict
         "confusion": figures.confusion_matrices(probabilities, natives, corpora, spaces),
         "reliability": figures.reliability(before, after),
         "risk_coverage": figures.risk_coverage_figure(*after),
-        "intensity": figures.intensity(output.eis.numpy(), rows["eis_low"], rows["eis_high"], corpora),
     }
+    if "eis_ccc" in results["scores"]:
+        low, high = column(rows, "eis_low"), column(rows, "eis_high")
+        drawn["intensity"] = figures.intensity(output.eis.numpy(), low, high, corpora)
     for name, svg in drawn.items():
         (out / f"{name}.svg").write_bytes(svg)
     return results
@@ -111,8 +113,12 @@ def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int)
     output = score_heads(model, answers["statistics"], np.array(rows["speaker_id"]), number)
     corpora = list(rows["corpus"])
     scores = esc_scores(
-        output.esc_logits.softmax(dim=-1).numpy(), rows["esc"], rows["native_label"], corpora, label_spaces=spaces
-    ) | eis_scores(output.eis.numpy(), rows["eis_low"], rows["eis_high"], corpora)
+        output.esc_logits.softmax(dim=-1).numpy(),
+        column(rows, "esc"),
+        column(rows, "native_label"),
+        corpora,
+        label_spaces=spaces,
+    ) | eis_scores(output.eis.numpy(), column(rows, "eis_low"), column(rows, "eis_high"), corpora)
     return {name: value for name, value in scores.items() if name.endswith(("/esc_uar", "/esc_wa", "/eis_ccc"))}
 
 
@@ -152,27 +158,23 @@ def _keep_temperatures(path: Path, temperatures: dict[str, float]):
 def page(results: dict) -> str:
     """The tables of a card, as markdown."""
     scores = results["scores"]
-    corpora = sorted({name.partition("/")[0] for name in scores if "/" in name})
     names = {"0": "0", **{str(number): "all" if number == ALL else str(number) for number in KNOWN}}
     known = {"0": scores, **results["known"]}
     lines = [
         "| corpus | " + " | ".join(f"{name} known" for name in names.values()) + " |",
         "|---" * (len(names) + 1) + "|",
     ]
-    lines += [
-        f"| {corpus} | " + " | ".join(f"{100 * known[number][f'{corpus}/esc_uar']:.1f}" for number in names) + " |"
-        for corpus in corpora
-    ]
-    if any("emotale/eis_ccc" in found for found in known.values()):
-        values = " | ".join(f"{known[number]['emotale/eis_ccc']:.3f}" for number in names)
-        lines.append(f"| emotale, EIS CCC | {values} |")
+    for metric, title, factor, places in (("esc_uar", "", 100, 1), ("eis_ccc", ", EIS CCC", 1, 3)):
+        for corpus in sorted(name.partition("/")[0] for name in scores if name.endswith(f"/{metric}")):
+            cells = [f"{factor * known[number][f'{corpus}/{metric}']:.{places}f}" for number in names]
+            lines.append(f"| {corpus}{title} | {' | '.join(cells)} |")
     ece = results["ece"]
     gave_up = results["abstention"]
     sentences = [
         f"Expected calibration error {100 * ece['before']['all']:.1f} % before and {100 * ece['after']['all']:.1f} % after "
         f"temperature scaling (ESC {results['temperatures']['esc']:.2f})."
     ]
-    if gave_up["threshold"] is not None:
+    if gave_up["threshold"] is not None and gave_up["test_risk"] is not None:
         sentences.append(
             f"Below a confidence of {gave_up['threshold']:.2f}, chosen for at most {100 * gave_up['risk']:.0f} % errors on "
             f"validation, no answer is given: {100 * gave_up['test_coverage']:.0f} % of the test utterances are answered, "

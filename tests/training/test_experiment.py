@@ -24,7 +24,7 @@ from speecheq.training.recipes import read_recipe
 
 SMALL = {
     "dataset": MINI_SEQD, "protocol": "speaker-kfold", "folds": 3, "corpora": ["synthetic"], "seeds": [0, 1],
-    "known_utterances": [0, 2, -1], "enrolments": [0, 3], "head_hidden_size": 8, "epochs": 3,
+    "known_utterances": [0, 2, -1], "enrolments": [0, 3], "head_hidden_size": 8, "steps": 9,
 }  # fmt: skip
 NAMES = [f"synthetic-speaker-kfold-{fold}-seed{seed}.json" for fold in (1, 2, 3) for seed in (0, 1)]
 
@@ -141,7 +141,7 @@ def test_seeds_differ(run, tmp_path):
     ("options", "changed"),
     [
         (["--protocol", "loso"], "protocol"),
-        (["--epochs", "4"], "epochs"),
+        (["--steps", "4"], "steps"),
         (["--known_utterances", "0"], "known_utterances"),
         (["--head-hidden-size", "4"], "head_hidden_size"),
         (["--no_use_votes"], "use_votes"),

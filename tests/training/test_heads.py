@@ -11,7 +11,7 @@ from speecheq.pooling_speecheq import SpeakerStatistics
 from speecheq.training import heads
 from speecheq.training.heads import HeadArguments, KnownUtterances, score_heads, train_heads
 
-QUICK = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2}
+QUICK = {"steps": 120, "batch_size": 16, "learning_rate": 1e-2}
 STATES, WIDTH = 3, 32
 
 
@@ -122,7 +122,7 @@ def test_a_corpus_without_any_label_of_a_task_trains_the_others():
 
 def test_all_that_is_drawn_follows_from_the_seed():
     def trained(seed: int) -> torch.Tensor:
-        arguments = HeadArguments(epochs=2, batch_size=16, enrolments=[0, 2])
+        arguments = HeadArguments(steps=12, batch_size=16, enrolments=[0, 2])
         return train_heads(build(head_dropout=0.5), utterances(*spoken()), arguments, seed).esc_head.classifier.weight
 
     assert trained(1).equal(trained(1))
@@ -132,7 +132,7 @@ def test_all_that_is_drawn_follows_from_the_seed():
 def test_heads_that_know_the_speaker_tell_emotion_from_voice():
     # Voices lie farther apart than emotions: the two cannot be told apart in one utterance of a stranger.
     statistics, speakers = spoken(speakers=8, offset=8.0)
-    arguments = HeadArguments(**QUICK | {"epochs": 40, "enrolments": [-1]})
+    arguments = HeadArguments(**QUICK | {"steps": 480, "enrolments": [-1]})
     model = train_heads(build(), utterances(statistics, speakers), arguments)
     statistics, speakers = spoken(speakers=8, offset=8.0, seed=1)
     right = {
@@ -144,13 +144,14 @@ def test_heads_that_know_the_speaker_tell_emotion_from_voice():
 
 def test_in_training_as_much_is_known_as_the_recipe_says_and_of_those_to_know(monkeypatch):
     heard = heard_in(monkeypatch)
+    monkeypatch.setattr(heads, "REFRESH", 3)
     speakers = np.array(["a"] * 10 + ["b"] * 10 + ["stranger"] * 10)
     known = utterances(numbered(30), speakers, to_know=["a", "b"])
-    train_heads(build(), known, HeadArguments(epochs=8, batch_size=10, enrolments=[0, 3, 20, -1]))
+    train_heads(build(), known, HeadArguments(steps=24, batch_size=10, enrolments=[0, 3, 20, -1]))
     assert {len(rows) for rows in heard} == {0, 3, 10}
     assert all(len(set(rows // 10)) <= 1 and set(rows // 10) <= {0, 1} for rows in heard)
     assert all(len(set(rows)) == len(rows) for rows in heard)
-    assert len({tuple(sorted(rows)) for rows in heard if len(rows) == 3}) > 8  # drawn anew in every epoch
+    assert len({tuple(sorted(rows)) for rows in heard if len(rows) == 3}) > 8  # drawn anew again and again
 
 
 def test_in_training_each_utterance_is_told_of_its_own_speaker(monkeypatch):
@@ -164,13 +165,13 @@ def test_in_training_each_utterance_is_told_of_its_own_speaker(monkeypatch):
 
     monkeypatch.setattr(model, "score_statistics", recorded)
     known = utterances(numbered(30), speakers, to_know=["a", "b"])
-    train_heads(model, known, HeadArguments(epochs=3, batch_size=10, enrolments=[-1]))
+    train_heads(model, known, HeadArguments(steps=9, batch_size=10, enrolments=[-1]))
     # The corpus's mean is 14.5; a prior of one utterance draws the means 4.5 and 14.5 of ten to it.
     expected = {0: 14.5 - 10 * 10 / 11, 1: 14.5, 2: 14.5}
     assert len(told) == 90
     assert all(mean == pytest.approx(expected[row // 10], abs=1e-4) for row, mean in told)
     told.clear()
-    train_heads(model, known, HeadArguments(epochs=1, batch_size=10))
+    train_heads(model, known, HeadArguments(steps=3, batch_size=10))
     assert {mean for _, mean in told} == {None}
 
 
