@@ -52,8 +52,8 @@ class SpeechEQConfig(PreTrainedConfig):
             How strongly what is known of a speaker is drawn to the training corpus, in pseudo-utterances.
         temperatures (`dict[str, float]`, *optional*, defaults to 1.0 for each of `esc`, `eis`, `gender`):
             What the logits are divided by in use, not in training, so that probabilities are calibrated; fitted on
-            validation (temperature scaling, https://arxiv.org/abs/1706.04599). The most probable fine class and gender stay the same;
-            sums over fine classes and the expected intensity move.
+            validation (temperature scaling, https://arxiv.org/abs/1706.04599). The most probable fine class and gender
+            stay the same; sums over fine classes and the expected intensity move.
         uncertainty_weighting (`bool`, *optional*, defaults to `False`):
             Learn one further weight per task from its uncertainty (https://arxiv.org/abs/1705.07115).
         mask_time_prob (`float`, *optional*, defaults to 0.0):

@@ -22,7 +22,7 @@ from .configuration_speecheq import SpeechEQConfig
 from .labels_speecheq import TASKS
 from .losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
 from .pooling_speecheq import RunningStandardizer, StatisticsPooling
-from .storage_speecheq import dequantize
+from .storage_speecheq import dequantize, is_quantized
 
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
@@ -238,21 +238,23 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs) -> "SpeechEQModel":
-        """As in transformers. Weights that are stored as 8-bit integers (`config.int8_weights`) are restored first."""
+        """As in transformers. Weights whose file holds 8-bit integers are restored first."""
         hub = {name: kwargs[name] for name in _HUB_ARGUMENTS if name in kwargs}
-        known = config if isinstance(config, PreTrainedConfig) else None
-        if pretrained_model_name_or_path is not None and known is None:
-            known = SpeechEQConfig.from_pretrained(config or pretrained_model_name_or_path, **hub)
-        if pretrained_model_name_or_path is None or not known.int8_weights:
-            return super().from_pretrained(pretrained_model_name_or_path, *model_args, config=config, **kwargs)
-        file = cached_file(pretrained_model_name_or_path, "model.safetensors", **hub)
-        kwargs = {name: value for name, value in kwargs.items() if name not in hub}
-        if config is None:  # it takes what it knows of the arguments, as in transformers
-            known, kwargs = SpeechEQConfig.from_pretrained(
-                pretrained_model_name_or_path, return_unused_kwargs=True, **hub, **kwargs
+        file = None
+        if pretrained_model_name_or_path is not None and kwargs.get("state_dict") is None:
+            file = cached_file(
+                pretrained_model_name_or_path, "model.safetensors", _raise_exceptions_for_missing_entries=False, **hub
             )
+        if file is None or not is_quantized(file):
+            return super().from_pretrained(pretrained_model_name_or_path, *model_args, config=config, **kwargs)
+        kwargs = {name: value for name, value in kwargs.items() if name not in hub}
+        if not isinstance(config, PreTrainedConfig):  # it takes what it knows of the arguments, as in transformers
+            config, kwargs = SpeechEQConfig.from_pretrained(
+                config or pretrained_model_name_or_path, return_unused_kwargs=True, **hub, **kwargs
+            )
+        kwargs.pop("state_dict", None)
         found = super().from_pretrained(
-            None, *model_args, config=known, state_dict=dequantize(load_file(file)), **kwargs
+            None, *model_args, config=config, state_dict=dequantize(load_file(file)), **kwargs
         )
         model = found[0] if isinstance(found, tuple) else found
         model.config.int8_weights = False  # those in memory, and those that `save_pretrained` writes, are not

@@ -5,6 +5,7 @@ per output channel: https://arxiv.org/abs/1806.08342, section 2). Vectors become
 """
 
 import torch
+from safetensors import safe_open
 
 SCALE = ".int8_scale"  # behind the name of a weight: the step of each row
 
@@ -46,3 +47,9 @@ def dequantize(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         steps = weights.get(name + SCALE)
         restored[name] = weight if steps is None else weight.float() * steps.view(-1, *[1] * (weight.ndim - 1))
     return restored
+
+
+def is_quantized(file: str) -> bool:
+    """Whether a safetensors file holds weights of [`quantize`]: the file itself says so, whatever a configuration says."""
+    with safe_open(file, framework="pt") as weights:
+        return any(name.endswith(SCALE) for name in weights.keys())  # noqa: SIM118

@@ -1,5 +1,6 @@
 """Claims about pooling, standardising and what is known of a speaker."""
 
+import pytest
 import torch
 
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics, StatisticsPooling
@@ -64,6 +65,19 @@ def test_a_speaker_heard_in_pieces_is_the_speaker_heard_at_once():
     assert in_pieces.num_utterances == 40
     torch.testing.assert_close(in_pieces.mean, at_once.mean)
     torch.testing.assert_close(in_pieces.std, at_once.std)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3, 1)])
+def test_statistics_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"statistics must be of shape \(utterances, 1, 1\); got "):
+        SpeakerStatistics(corpus(mean=0.0, variance=1.0), prior=1.0).update(torch.zeros(shape))
+
+
+def test_a_speaker_of_a_model_in_half_precision_is_summed_in_float32():
+    speaker = SpeakerStatistics(corpus(mean=0.0, variance=1.0).bfloat16(), prior=1.0)
+    for _ in range(600):
+        speaker.update(torch.ones(1, 1, 1))
+    torch.testing.assert_close(speaker.mean, torch.tensor([[600 / 601]]))
 
 
 def test_a_well_known_speaker_is_standardised_by_the_own_mean_and_deviation():

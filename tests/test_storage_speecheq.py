@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from samples import waveform
 
 from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
-from speecheq.storage_speecheq import SCALE, dequantize, quantize
+from speecheq.storage_speecheq import SCALE, dequantize, is_quantized, quantize
 from speecheq.training.hub import save_for_hub
 
 
@@ -69,6 +69,15 @@ def test_what_was_loaded_is_saved_in_full_and_loads_again(stored, tmp_path):
     again = SpeechEQModel.from_pretrained(tmp_path / "again")
     for name, weight in loaded.state_dict().items():
         assert again.state_dict()[name].equal(weight), name
+
+
+def test_the_file_says_what_it_holds_and_not_the_configuration_that_is_given(model, stored, tmp_path):
+    model.save_pretrained(tmp_path / "float")
+    assert is_quantized(stored / "model.safetensors") and not is_quantized(tmp_path / "float" / "model.safetensors")
+    assert model.config.int8_weights is False
+    restored = SpeechEQModel.from_pretrained(stored, config=model.config)
+    weight = model.esc_head.classifier.weight
+    torch.testing.assert_close(restored.esc_head.classifier.weight, weight, atol=1e-3, rtol=0)
 
 
 def test_arguments_of_from_pretrained_still_count(stored):

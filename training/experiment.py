@@ -148,7 +148,9 @@ def main(arguments: list[str] | None = None) -> list[dict]:
                 else:
                     model = model or finetune_fold(part, rows, method, checkpoints, seed)
                     processor = SpeechEQProcessor.for_config(model.config)
-                    answers, result["heard_phonemes"] = answer_rows(model, processor, rows.select(part.test)).values()
+                    found = answer_rows(model.to(_device()), processor, rows.select(part.test))
+                    answers, result["heard_phonemes"] = found["statistics"], found["phonemes"]
+                    model = model.cpu()  # the heads take no time
                 if model is not None:
                     known = experiment.known_utterances
                     result["answers"] = answer_by_heads(model, part, facts, answers, known, seed)
@@ -170,7 +172,7 @@ def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:
 
 def load_statistics(backbone: str, rows: Dataset, cache: Path):
     """The frozen encoder's statistics of all rows, and its configuration."""
-    model = SpeechEQModel.from_backbone(backbone).eval()
+    model = SpeechEQModel.from_backbone(backbone).eval().to(_device())
     return utterance_statistics(model.backbone, model.pooling, rows, cache), model.config.backbone_config
 
 
@@ -224,7 +226,7 @@ def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) ->
     model_arguments, data_arguments, arguments, _ = read_recipe("experiment", groups, [method.finetune, *options])
     trainer = fit({"train": rows.select(part.train)}, model_arguments, data_arguments, arguments)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    return (model.merge_and_unload() if isinstance(model, PeftModel) else model).cpu().eval()
+    return (model.merge_and_unload() if isinstance(model, PeftModel) else model).eval()
 
 
 def answer_by_heads(
@@ -247,6 +249,10 @@ def answer_by_heads(
     return found
 
 
+def _device() -> torch.device:
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+
+
 def _classes(part: Fold) -> tuple[list[frozenset[str]], list[str]]:
     """The classes to decide between: labels of equal sets are one, named by the last."""
     classes = {frozenset(fine): label for label, fine in part.label_space.items()}
@@ -254,10 +260,11 @@ def _classes(part: Fold) -> tuple[list[frozenset[str]], list[str]]:
 
 
 def _class_index(esc, sets: list[frozenset[str]]) -> int | None:
-    """The class whose fine classes hold all those of a row; `None` if it has none, or they lie across classes."""
+    """The smallest class that holds all fine classes of a row; `None` if it has none, or they lie across classes."""
     if esc is None or not len(esc):
         return None
-    return next((index for index, fine in enumerate(sets) if fine.issuperset(esc)), None)
+    holding = [index for index, fine in enumerate(sets) if fine.issuperset(esc)]
+    return min(holding, key=lambda index: len(sets[index]), default=None)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ def utterance_statistics(
     """Mean and deviation over time of every hidden state of a frozen encoder, as [`SpeechEQModel`] pools them.
 
     Args:
-        backbone (`PreTrainedModel`): a speech encoder, in evaluation mode.
-        pooling ([`StatisticsPooling`]): of the model.
+        backbone (`PreTrainedModel`): a speech encoder, in evaluation mode; it runs on the device where it is.
+        pooling ([`StatisticsPooling`]): of the model, on the same device.
         rows (`datasets.Dataset`): of SEQD, audio left encoded.
         cache (`Path`, *optional*): folder where parts of 512 utterances are kept, so that a killed run goes on and another
             run on the same encoder and the same audio starts at once.
@@ -35,7 +35,7 @@ def utterance_statistics(
         batch_size (`int`, *optional*, defaults to 16): utterances at once.
 
     Returns:
-        `torch.FloatTensor` of shape `(len(rows), states, 2 * hidden)`, in the order of the rows.
+        `torch.FloatTensor` of shape `(len(rows), states, 2 * hidden)`, on the CPU, in the order of the rows.
     """
     items = SpeechDataset(rows, augment)
     extractor = SpeechEQFeatureExtractor.for_backbone(backbone.config)
@@ -63,30 +63,31 @@ def utterance_statistics(
 
 @torch.inference_mode()
 def answer_rows(model: SpeechEQModel, processor: SpeechEQProcessor, rows: Dataset, batch_size: int = 16) -> dict:
-    """Run a model on rows of SEQD.
+    """Run a model on rows of SEQD, on the device where it is.
 
     Returns:
-        `dict`: `statistics` (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`) and `phonemes` (`list[list[str]]`), in
-        the order of the rows. The utterance heads' answers follow from the statistics: `SpeechEQModel.score_statistics`.
+        `dict`: `statistics` (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`, on the CPU) and `phonemes`
+        (`list[list[str]]`), in the order of the rows. The utterance heads' answers follow from the statistics:
+        `SpeechEQModel.score_statistics`.
     """
     items, order = SpeechDataset(rows), np.argsort(rows["duration"], kind="stable")
     statistics, phonemes = [None] * len(rows), [None] * len(rows)
     for start in tqdm(range(0, len(order), batch_size), desc="model", unit="batch"):
         batch = order[start : start + batch_size]
         inputs = processor([items[int(row)]["waveform"] for row in batch], sampling_rate=SAMPLING_RATE)
-        output = model(**inputs)
+        output = model(**inputs.to(model.device))
         symbols = processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)
-        for row, values, spoken in zip(batch, output.statistics, symbols, strict=True):
+        for row, values, spoken in zip(batch, output.statistics.cpu(), symbols, strict=True):
             statistics[row], phonemes[row] = values, spoken
     return {"statistics": torch.stack(statistics), "phonemes": phonemes}
 
 
 def _encode(backbone, pooling, extractor, items: SpeechDataset, batch: np.ndarray) -> torch.Tensor:
     waveforms = [items[int(row)]["waveform"] for row in batch]
-    inputs = extractor(waveforms, sampling_rate=SAMPLING_RATE)
+    inputs = extractor(waveforms, sampling_rate=SAMPLING_RATE).to(backbone.device)
     lengths = inputs["attention_mask"].sum(dim=-1)
     states, lengths = encode(backbone, inputs[extractor.model_input_names[0]], lengths)
-    return pooling(states, frame_mask(lengths, states[0].shape[1]))
+    return pooling(states, frame_mask(lengths, states[0].shape[1])).cpu()
 
 
 def _identity(backbone, pooling, rows, augment) -> str:
@@ -95,7 +96,7 @@ def _identity(backbone, pooling, rows, augment) -> str:
     for module in (backbone, pooling):
         for name, tensor in sorted(module.state_dict().items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().float().contiguous().numpy())
+            digest.update(tensor.detach().float().contiguous().cpu().numpy())
     digest.update(repr(augment).encode())
     for audio in rows["audio"]:
         digest.update(hashlib.sha256(audio["bytes"] or Path(audio["path"]).read_bytes()).digest())

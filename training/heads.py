@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from transformers import get_cosine_schedule_with_warmup
 
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import SpeakerStatistics
@@ -27,6 +28,12 @@ class HeadArguments:
         default_factory=lambda: [0],
         metadata={"help": "Utterances known of a speaker in training, one of these each time; 0: none, -1: all."},
     )
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"heads: steps must be at least 1; got {self.steps}.")
+        if min(self.enrolments) < ALL:
+            raise ValueError(f"heads: enrolments must be 0 or more, or -1 for all; got {self.enrolments}.")
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,4 @@ def _optimizer(model: SpeechEQModel, arguments: HeadArguments):
         {"params": mixes, "weight_decay": 0.0, "lr": 10 * rate},
     ]
     optimizer = torch.optim.AdamW(groups, lr=rate)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [rate, rate, 10 * rate], total_steps=arguments.steps, pct_start=0.1
-    )
-    return optimizer, scheduler
+    return optimizer, get_cosine_schedule_with_warmup(optimizer, arguments.steps // 10, arguments.steps)

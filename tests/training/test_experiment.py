@@ -170,7 +170,9 @@ def test_heads_are_compared_with_the_probe_utterance_by_utterance(run, tmp_path,
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_a_recipe_of_train_is_evaluated_in_a_fold(run, tmp_path, tuning):
-    (tmp_path / "train.yaml").write_text(f"num_train_epochs: 1\ntuning: {tuning}\naugment_probability: 0.0\n")
+    (tmp_path / "train.yaml").write_text(
+        f"num_train_epochs: 1\ntuning: {tuning}\naugment_probability: 0.0\npatience: 2\n"
+    )
     changes = {
         "method": "finetune",
         "finetune": str(tmp_path / "train.yaml"),
@@ -280,6 +282,42 @@ def test_corpora_that_are_tested_after_the_same_training_share_it(run, watched, 
         tested = facts[(facts["corpus"] == corpus) & (facts["split"] == "test")]
         assert result["ids"] == tested["id"].tolist()
     assert not (tmp_path / "x" / "checkpoints").exists()
+
+
+def test_a_stopped_fold_goes_on_from_its_own_checkpoint_and_no_other_seed_from_it(run, watched, tmp_path, monkeypatch):
+    fit, folders = experiment.fit, []
+
+    def stopped_in_the_second(splits, model, data, arguments):
+        folder = Path(arguments.output_dir)
+        folders.append((folder.name, folder.exists()))
+        if len(folders) == 2:
+            folder.mkdir(parents=True)
+            raise KeyboardInterrupt
+        folder.exists() and folder.rmdir()
+        return fit(splits, model, data, arguments)
+
+    monkeypatch.setattr(experiment, "fit", stopped_in_the_second)
+    chosen = options("speaker-kfold", "finetune", tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run("x", **chosen)
+    run("x", **chosen | {"seeds": [0, 1]})
+    assert folders[1:4] == [
+        ("made-speaker-kfold-2-seed0", False), ("made-speaker-kfold-2-seed0", True), ("made-speaker-kfold-3-seed0", False),
+    ]  # fmt: skip
+    assert folders[4] == ("made-speaker-kfold-1-seed1", False)
+    assert not (tmp_path / "x" / "checkpoints").exists()
+
+
+def test_a_row_is_of_the_smallest_class_that_holds_it():
+    sets = [frozenset({"happy", "excited"}), frozenset({"happy"})]
+    found = [experiment._class_index(esc, sets) for esc in (["happy"], ["excited"], ["happy", "sad"], [], None)]
+    assert found == [1, 0, None, None, None]
+
+
+@pytest.mark.parametrize("folders", [[], ["one"], ["one", "two", "three"]])
+def test_other_than_two_experiments_are_not_compared(folders):
+    with pytest.raises(ValueError, match="experiment: --compare must have two folders"):
+        main(["--compare", *folders])
 
 
 def test_the_speakers_that_emobox_shares_are_named(run, watched, tmp_path):

@@ -112,6 +112,18 @@ def test_utterances_of_weight_0_are_never_drawn_and_a_missing_label_teaches_noth
     assert emotions(score_heads(model, statistics, speakers, 0)) == [0, 5] * 48
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"steps": 0}, "heads: steps must be at least 1; got 0"),
+        ({"enrolments": [0, -2]}, r"heads: enrolments must be 0 or more, or -1 for all; got \[0, -2\]"),
+    ],
+)
+def test_a_wrong_argument_is_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        HeadArguments(**wrong)
+
+
 def test_a_corpus_without_any_label_of_a_task_trains_the_others():
     known = utterances(*spoken())
     known.labels["eis_labels"][:] = -100.0

@@ -11,7 +11,7 @@ from samples import MINI_SEQD
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.training.data import label_spaces, load_seqd
 from speecheq.training.heads import ALL
-from speecheq.training.report import answer_rows, calibration_errors, known_scores, main, report, write_between
+from speecheq.training.report import answer_rows, calibration_errors, known_scores, main, page, report, write_between
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,22 @@ def test_calibration_errors_are_those_of_the_corpora():
     spaces = {name: {"A": ["angry"], "N": ["neutral"]} for name in ("one", "two")}
     errors = calibration_errors(probabilities, ["A", "A", "A", "N"], ["one", "one", "two", "two"], spaces)
     assert errors == pytest.approx({"all": 0.05, "one": 0.2, "two": 0.3})
+
+
+def test_a_report_without_intensities_has_no_such_figure_and_no_such_line(reported, tmp_path, monkeypatch):
+    folder, _, _ = reported
+    splits = {name: rows.remove_columns(["eis_low", "eis_high"]) for name, rows in load_seqd(MINI_SEQD).items()}
+    monkeypatch.setattr("speecheq.training.report.load_seqd", lambda dataset, max_seconds: splits)
+    results = report(str(folder), MINI_SEQD, tmp_path)
+    assert "intensity.svg" not in {path.name for path in tmp_path.iterdir()}
+    assert "EIS CCC" not in page(results)
+
+
+def test_a_page_names_the_intensities_of_every_corpus_and_an_abstention_from_all(reported):
+    results = reported[1] | {"abstention": {"risk": 0.1, "threshold": 0.9, "test_coverage": 0.0, "test_risk": None}}
+    results["scores"] = results["scores"] | {"silent/phoneme_per": 0.5}  # a corpus with nothing to decide
+    text = page(results)
+    assert text.count("| synthetic, EIS CCC | ") == 1 and "no answer is given" not in text
 
 
 def test_the_command_writes_the_tables_between_the_marks(reported, tmp_path, capsys):
