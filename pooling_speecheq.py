@@ -107,15 +107,34 @@ class SpeakerStatistics:
     @property
     def mean(self) -> torch.Tensor:
         """`torch.FloatTensor` of shape `(states, 2 * hidden)`, to give to the model as `speaker_mean`."""
-        return self.corpus_mean + self.total / (self.num_utterances + self.prior)
+        return self._drawn()[0]
 
     @property
     def std(self) -> torch.Tensor:
         """`torch.FloatTensor` of shape `(states, 2 * hidden)`, to give to the model as `speaker_std`."""
-        shift = self.mean - self.corpus_mean
-        spread = self.total_square - 2 * shift * self.total + self.num_utterances * shift.square()
-        variance = (spread + self.prior * self.corpus_variance) / (self.num_utterances + self.prior)
-        return (variance + 1e-5).sqrt()
+        return self._drawn()[1]
+
+    def _drawn(self) -> tuple[torch.Tensor, torch.Tensor]:
+        heard = max(self.num_utterances, 1)
+        shift = self.total / heard
+        variance = self.total_square / heard - shift.square()
+        share = self.num_utterances / (self.num_utterances + self.prior)
+        return draw_to_corpus(self.corpus_mean + shift, variance, share, self.corpus_mean, self.corpus_variance)
+
+
+def draw_to_corpus(
+    mean: torch.Tensor, variance: torch.Tensor, share: float, corpus_mean: torch.Tensor, corpus_variance: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of a speaker, drawn to those of the training corpus; see [`SpeakerStatistics`].
+
+    Args:
+        mean, variance (`torch.FloatTensor` of one shape): of the speaker's utterances around their own mean.
+        share (`float`): weight of the speaker in [0, 1]; `n / (n + prior)` for `n` utterances.
+        corpus_mean, corpus_variance (`torch.FloatTensor` of the same shape): of the training corpus.
+    """
+    drawn = corpus_mean + share * (mean - corpus_mean)
+    around = variance + (mean - drawn).square()
+    return drawn, (share * around + (1 - share) * corpus_variance + 1e-5).sqrt()
 
 
 class StatisticsPooling(nn.Module):

@@ -91,6 +91,6 @@ def file_sha256(path: Path) -> str:
 
 def write_text(path: Path, text: str):
     """Write a file at once: a killed process leaves the old one."""
-    partial = path.with_name(f".{path.name}")
+    partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

@@ -247,6 +247,19 @@ def table(scores: dict[str, float]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def native_classes(space: dict[str, list[str]]) -> tuple[dict[str, frozenset[str]], list[frozenset[str]]]:
+    """What a corpus's label space lets a model decide between: native labels with the same set are one class.
+
+    Args:
+        space (`dict[str, list[str]]`): native label -> fine classes. A label without any is none.
+
+    Returns:
+        `dict[str, frozenset[str]]`, native label -> its set, and `list[frozenset[str]]`, the distinct sets in their order.
+    """
+    sets = {native: frozenset(fine) for native, fine in space.items() if fine}
+    return sets, list(dict.fromkeys(sets.values()))
+
+
 def _class_of(fine: frozenset[str] | None, classes: dict[str, list[str]]) -> int | None:
     """Index of the class that holds the whole set, or `None` if there is no set or no such class."""
     if fine is None:
@@ -258,8 +271,7 @@ def _native_scores(
     probabilities: np.ndarray, natives: list[str | None], space: dict[str, list[str]], labels: list[str], prefix: str
 ) -> dict[str, float]:
     """Rates inside one corpus's label space, or nothing if the space has fewer than two classes."""
-    sets = {native: frozenset(fine) for native, fine in space.items() if fine}
-    classes = list(dict.fromkeys(sets.values()))
+    sets, classes = native_classes(space)
     if len(classes) < 2:
         return {}
     predicted = fold(probabilities, [sorted(fine) for fine in classes], labels).argmax(axis=1)

@@ -69,7 +69,7 @@ class WaveformAugmentation:
         """A telephone's 8 kHz."""
         narrow = soxr.resample(waveform, SAMPLING_RATE, SAMPLING_RATE // 2)
         wide = soxr.resample(narrow, SAMPLING_RATE // 2, SAMPLING_RATE)
-        return np.resize(np.pad(wide, (0, max(0, len(waveform) - len(wide)))), len(waveform))
+        return np.pad(wide[: len(waveform)], (0, max(0, len(waveform) - len(wide))))
 
     def _change_gain(self, waveform, random):
         return waveform * 10 ** (random.uniform(-self.gain_db, self.gain_db) / 20)

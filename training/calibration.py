@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.losses_speecheq import MISSING, interval_targets, set_loss
-from speecheq.metrics.scores import fold, load_metric
+from speecheq.metrics.scores import fold, load_metric, native_classes
 
 # Where a temperature is looked for. A split predicted without an error has no best one: the search goes down until the loss
 # is 0, or to the lower end.
@@ -265,8 +265,7 @@ def _labelled(natives, corpora, label_spaces) -> dict[str, tuple[list[list[str]]
     """Each corpus's classes, labelled rows and their references; corpora in alphabetical order."""
     natives, corpora, found = list(natives), list(corpora), {}  # a lazy column is slow to index
     for corpus in sorted(set(corpora) & set(label_spaces)):
-        sets = {native: frozenset(fine) for native, fine in label_spaces[corpus].items() if fine}
-        classes = list(dict.fromkeys(sets.values()))
+        sets, classes = native_classes(label_spaces[corpus])
         rows = [row for row, name in enumerate(corpora) if name == corpus and natives[row] in sets]
         if len(classes) > 1 and rows:
             references = np.array([classes.index(sets[natives[row]]) for row in rows])

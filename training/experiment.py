@@ -9,7 +9,6 @@ chooses its layer by speakers of its training part. Every result names the test 
 """
 
 import json
-import os
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -22,8 +21,10 @@ from datasets import Dataset, concatenate_datasets
 from peft import PeftModel
 
 from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.dataset_scripts.manifest import write_text
 from speecheq.labels_speecheq import ESC_LABELS, GENDER_LABELS
 from speecheq.metrics.scores import fold as fold_probabilities
+from speecheq.metrics.scores import native_classes
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
@@ -109,59 +110,65 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     groups = (ExperimentArguments, MethodArguments, HeadArguments)
     experiment, method, heads, given = read_recipe("experiment", groups, arguments)
     folder = Path(experiment.output_dir)
-    given = {
-        name: value for name, value in given.items() if name not in ("seeds", "only_folds", "cache")
-    }  # more may come
+    for name in ("seeds", "only_folds", "cache"):  # more of the same may be asked for later
+        given.pop(name, None)
     if method.finetune:
         given["finetune"] = Path(method.finetune).read_text()
     check_same_recipe("experiment", folder, given, begun=any(folder.glob("*-seed*.json")))
-    rows, facts = load_rows(experiment.dataset)
-    wanted = [
-        (corpus, part)
-        for corpus in experiment.corpora
-        for part in folds(experiment.protocol, facts, corpus, experiment.train_corpora, experiment.folds)
-        for part in [hold_out_texts(part, facts, experiment.unseen_texts)]
-        if experiment.only_folds is None or part.name in experiment.only_folds
-    ]
-    runs = {}  # folds that train on the same utterances share a model
-    for corpus, part in wanted:
-        runs.setdefault(part.train.tobytes(), []).append((corpus, part))
-    statistics = None
-    for seed in experiment.seeds:
-        for parts in runs.values():
-            files = {part.name: folder / f"{part.name}-seed{seed}.json" for _, part in parts}
-            missing = [(corpus, part) for corpus, part in parts if not files[part.name].is_file()]
-            if not missing:
-                continue  # and leave the checkpoints to the fold that was stopped
-            checkpoints = folder / "checkpoints" / f"{parts[0][1].name}-seed{seed}"
-            if statistics is None and method.method != "finetune":
-                statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
-            model = None
-            for corpus, part in missing:
-                result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
-                result |= {"audit": audit(part, facts), "label_space": part.label_space} | describe_fold(part, facts)
-                if method.method == "probe":
-                    result["answers"] = {"0": answer_by_probe(part, facts, statistics[0])}
-                elif method.method == "heads":
-                    model = model or train_on_statistics(part, facts, *statistics, method, heads, seed)
-                    answers = statistics[0][part.test]
-                else:
-                    model = model or finetune_fold(part, rows, method, checkpoints, seed)
-                    processor = SpeechEQProcessor.for_config(model.config)
-                    found = answer_rows(model.to(_device()), processor, rows.select(part.test))
-                    answers, result["heard_phonemes"] = found["statistics"], found["phonemes"]
-                    model = model.cpu()  # the heads take no time
-                if model is not None:
-                    known = experiment.known_utterances
-                    result["answers"] = answer_by_heads(model, part, facts, answers, known, seed)
-                file = files[part.name]
-                file.with_suffix(".partial").write_text(json.dumps(result) + "\n")
-                os.replace(file.with_suffix(".partial"), file)
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    run(experiment, method, heads)
     summary = summarise(read_results(folder))
     (folder / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(summary_table(summary))
     return summary
+
+
+def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArguments):
+    """Run the folds and seeds that have no file yet."""
+    folder = Path(experiment.output_dir)
+    rows, facts = load_rows(experiment.dataset)
+    missing = {}  # by seed and by what trains: such folds share a model
+    for seed in experiment.seeds:
+        for corpus, part in wanted_folds(experiment, facts):
+            together = missing.setdefault((seed, part.train.tobytes()), [])
+            together.append((corpus, part, folder / f"{part.name}-seed{seed}.json"))
+    statistics = None
+    for (seed, _), parts in missing.items():
+        checkpoints = folder / "checkpoints" / parts[0][2].stem
+        model = None
+        for corpus, part, file in parts:
+            if file.is_file():
+                continue
+            result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
+            result |= {"audit": audit(part, facts), "label_space": part.label_space} | describe_fold(part, facts)
+            if statistics is None and method.method != "finetune":
+                statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
+            if method.method == "probe":
+                result["answers"] = {"0": answer_by_probe(part, facts, statistics[0])}
+            elif method.method == "heads":
+                model = model or train_on_statistics(part, facts, *statistics, method, heads, seed)
+                answers = statistics[0][part.test]
+            else:
+                model = model or finetune_fold(part, rows, method, checkpoints, seed)
+                processor = SpeechEQProcessor.for_config(model.config)
+                found = answer_rows(model.to(_device()), processor, rows.select(part.test))
+                answers, result["heard_phonemes"] = found["statistics"], found["phonemes"]
+                model = model.cpu()  # the heads take no time
+            if model is not None:
+                result["answers"] = answer_by_heads(model, part, facts, answers, experiment.known_utterances, seed)
+            write_text(file, json.dumps(result) + "\n")
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def wanted_folds(experiment: ExperimentArguments, facts: pd.DataFrame) -> list[tuple[str, Fold]]:
+    """The folds that are asked for, each with the corpus that it tests."""
+    found = [
+        (corpus, hold_out_texts(part, facts, experiment.unseen_texts))
+        for corpus in experiment.corpora
+        for part in folds(experiment.protocol, facts, corpus, experiment.train_corpora, experiment.folds)
+    ]
+    chosen = experiment.only_folds
+    return [(corpus, part) for corpus, part in found if chosen is None or part.name in chosen]
 
 
 def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:
@@ -254,9 +261,10 @@ def _device() -> torch.device:
 
 
 def _classes(part: Fold) -> tuple[list[frozenset[str]], list[str]]:
-    """The classes to decide between: labels of equal sets are one, named by the last."""
-    classes = {frozenset(fine): label for label, fine in part.label_space.items()}
-    return list(classes), list(classes.values())
+    """The classes to decide between, and their names: of labels with the same set, the last."""
+    sets, classes = native_classes(part.label_space)
+    named = {fine: label for label, fine in sets.items()}
+    return classes, [named[fine] for fine in classes]
 
 
 def _class_index(esc, sets: list[frozenset[str]]) -> int | None:

@@ -105,20 +105,18 @@ def score_heads(model: SpeechEQModel, statistics: torch.Tensor, speakers: np.nda
     if number == 0:
         return model.score_statistics(statistics)
     random = np.random.default_rng(seed)
-    means, stds = [], []
     of_speaker = {speaker: np.flatnonzero(speakers == speaker) for speaker in np.unique(speakers)}
-    for row, speaker in enumerate(speakers):
-        others = of_speaker[speaker][of_speaker[speaker] != row]
+
+    def known_of(row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        others = of_speaker[speakers[row]]
+        others = others[others != row]
         heard = others if number == ALL else random.choice(others, min(number, len(others)), replace=False)
-        mean, std = _known_of(model, statistics[heard])
-        means.append(mean)
-        stds.append(std)
-    parts = [
-        model.score_statistics(
-            statistics[at : at + 256], torch.stack(means[at : at + 256]), torch.stack(stds[at : at + 256])
-        )
-        for at in range(0, len(speakers), 256)
-    ]
+        return _known_of(model, statistics[heard])
+
+    parts = []
+    for rows in torch.arange(len(speakers)).split(256):  # so that no more is held than of so many
+        means, stds = zip(*[known_of(int(row)) for row in rows], strict=True)
+        parts.append(model.score_statistics(statistics[rows], torch.stack(means), torch.stack(stds)))
     return type(parts[0])(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 

@@ -6,7 +6,6 @@ each condition, and a killed run goes on where it was.
 
 import argparse
 import json
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import datasets
 import numpy as np
 import torch
 
+from speecheq.dataset_scripts.manifest import write_text
 from speecheq.training.data import SPLITS, label_spaces, load_seqd
 from speecheq.training.degradations import DEGRADATIONS
 from speecheq.training.evaluate import build_scorer
@@ -77,7 +77,8 @@ def robustness(
         result = scorer.score_rows(rows, augment=seeded(DEGRADATIONS[condition]))
         scores[condition] = {name: float(value) for name, value in result.items()}
         if out is not None:
-            _save(out, run | {"scores": scores})
+            Path(out).parent.mkdir(parents=True, exist_ok=True)
+            write_text(Path(out), json.dumps(run | {"scores": scores}, indent=2))
     return {condition: scores[condition] for condition in DEGRADATIONS if condition in scores}
 
 
@@ -188,15 +189,6 @@ def _saved(out: str | Path | None, run: dict) -> dict[str, dict[str, float]]:
                 "Choose another file."
             )
     return found["scores"]
-
-
-def _save(out: str | Path, content: dict):
-    """Write the file whole or not at all."""
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    part.write_text(json.dumps(content, indent=2))
-    os.replace(part, out)
 
 
 if __name__ == "__main__":

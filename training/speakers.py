@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from speecheq.pooling_speecheq import RunningStandardizer
+from speecheq.pooling_speecheq import RunningStandardizer, draw_to_corpus
 from speecheq.training.data import column
 
 HEARD = (1, 5, 20, float("inf"))
@@ -61,27 +61,23 @@ class SpeakerMemory:
 
         The mean of `n` utterances is drawn from its distribution, the speaker's mean with a variance of one `n`-th.
         """
-        corpus_mean, corpus_variance = self.standardizer.mean, self.standardizer.variance
-        means, variances = [], []
+        corpus = self.standardizer.mean, self.standardizer.variance
+        drawn = []
         for speaker in speakers:
             known, which = torch.rand(()) < self.probability, torch.randint(len(HEARD), ())
             index = self.number.get(speaker)
             if not known or index is None or self.state["heard"][index] < MIN_UTTERANCES:
-                means.append(corpus_mean)
-                variances.append(corpus_variance)
+                drawn.append(draw_to_corpus(*corpus, 0.0, *corpus))
                 continue
-            mean, variance = (self.state[name][index].to(corpus_mean.device) for name in ("mean", "variance"))
+            mean, variance = (self.state[name][index].to(corpus[0].device) for name in ("mean", "variance"))
             share = 1.0  # of the speaker, against the prior
             if (heard := HEARD[which]) < float("inf"):
                 share = heard / (heard + self.prior)
                 mean = mean + torch.randn_like(mean) * (variance / heard).sqrt()
                 variance = variance * (1 - 1 / heard)  # the spread of so few around their own mean
-            shift = share * (mean - corpus_mean)
-            means.append(corpus_mean + shift)
-            # Around the shifted mean, as in SpeakerStatistics.
-            around = variance + (mean - corpus_mean - shift).square()
-            variances.append(share * around + (1 - share) * corpus_variance)
-        return torch.stack(means), (torch.stack(variances) + 1e-5).sqrt()
+            drawn.append(draw_to_corpus(mean, variance, share, *corpus))
+        means, stds = zip(*drawn, strict=True)
+        return torch.stack(means), torch.stack(stds)
 
     @torch.no_grad()
     def update(self, speakers: list[str], statistics: torch.Tensor):

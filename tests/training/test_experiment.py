@@ -115,7 +115,7 @@ def test_a_killed_experiment_goes_on_behind_its_last_fold_to_the_same_end(run, t
         run("killed")
     complete = results_in(tmp_path / "killed")
     assert len(complete) == 2
-    (tmp_path / "killed" / NAMES[-1]).with_suffix(".partial").write_text("torn")
+    (tmp_path / "killed" / f".{NAMES[-1]}.partial").write_text("torn")
 
     resumed = run("killed")
     assert len(trained) == 3 + 4  # neither of the two complete ones again
