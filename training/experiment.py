@@ -33,7 +33,7 @@ from speecheq.training.features import answer_rows, utterance_statistics
 from speecheq.training.fit import fit
 from speecheq.training.heads import HeadArguments, KnownUtterances, score_heads, train_heads
 from speecheq.training.probe import fit_probe
-from speecheq.training.protocols import Fold, audit, class_of, folds, hold_out_texts
+from speecheq.training.protocols import Fold, audit, class_of, folds, hold_out_texts, share_training
 from speecheq.training.recipes import check_same_recipe, read_recipe
 from speecheq.training.results import compare, comparison_table, read_results, summarise, summary_table
 from speecheq.training.speakers import speakers_to_know
@@ -52,6 +52,12 @@ class ExperimentArguments:
         default=None, metadata={"help": "Corpora that train; all for all; by default the tested one."}
     )
     folds: int = field(default=5, metadata={"help": "Folds of speaker-kfold."})
+    models: int = field(
+        default=0,
+        metadata={
+            "help": "Let the folds share so many models, each trained on what all its folds allow; 0: one a fold."
+        },
+    )
     only_folds: list[str] | None = field(default=None, metadata={"help": "Run these folds only, by name."})
     unseen_texts: float = field(
         default=0.0,
@@ -81,7 +87,9 @@ class MethodArguments:
     finetune: str | None = field(default=None, metadata={"help": "With finetune: the recipe of train.py."})
     head_hidden_size: int = field(default=512, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
     head_dropout: float = field(default=0.3, metadata={"help": "Dropout before each layer of a head."})
-    loss_weights: dict | str | None = field(default=None, metadata={"help": "Weights of esc, eis and gender."})
+    loss_weights: dict | str | None = field(
+        default=None, metadata={"help": "Of the tasks; with finetune, instead of the recipe's."}
+    )
     speaker_prior: float = field(default=3.0, metadata={"help": "See SpeechEQConfig."})
     use_votes: bool = field(default=True, metadata={"help": "Learn the raters' votes where they are known."})
     corpus_balance: float = field(default=0.5, metadata={"help": "0: as the data are; 1: corpora equally often."})
@@ -162,13 +170,21 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
 
 def wanted_folds(experiment: ExperimentArguments, facts: pd.DataFrame) -> list[tuple[str, Fold]]:
     """The folds that are asked for, each with the corpus that it tests."""
-    found = [
-        (corpus, hold_out_texts(part, facts, experiment.unseen_texts))
+    of_corpus = {
+        corpus: [
+            hold_out_texts(part, facts, experiment.unseen_texts)
+            for part in folds(experiment.protocol, facts, corpus, experiment.train_corpora, experiment.folds)
+        ]
         for corpus in experiment.corpora
-        for part in folds(experiment.protocol, facts, corpus, experiment.train_corpora, experiment.folds)
-    ]
+    }
+    of_corpus = share_training(of_corpus, facts, experiment.models)
     chosen = experiment.only_folds
-    return [(corpus, part) for corpus, part in found if chosen is None or part.name in chosen]
+    return [
+        (corpus, part)
+        for corpus, parts in of_corpus.items()
+        for part in parts
+        if chosen is None or part.name in chosen
+    ]
 
 
 def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:
@@ -230,6 +246,8 @@ def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) ->
     """Fine-tune by a recipe on one side of a fold; a killed run goes on from its checkpoints in `folder`."""
     groups = (ModelArguments, DataArguments, SpeechEQTrainingArguments)
     options = ["--dataset", "given", "--backbone", method.backbone, "--output_dir", str(folder), "--seed", str(seed)]
+    if method.loss_weights is not None:
+        options += ["--loss_weights", json.dumps(method.loss_weights)]
     model_arguments, data_arguments, arguments, _ = read_recipe("experiment", groups, [method.finetune, *options])
     trainer = fit({"train": rows.select(part.train)}, model_arguments, data_arguments, arguments)
     model = trainer.accelerator.unwrap_model(trainer.model)

@@ -20,6 +20,8 @@ selected on a part of `train`, never on `test`.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -103,6 +105,35 @@ def hold_out_texts(fold: Fold, facts: pd.DataFrame, share: float) -> Fold:
     reduced = fold._replace(train=fold.train[~held_out[fold.train]], test=fold.test[held_out[fold.test]])
     check(reduced, facts, allow_shared=True)  # its speakers were checked before
     return reduced
+
+
+def share_training(folds: dict[str, list[Fold]], facts: pd.DataFrame, models: int) -> dict[str, list[Fold]]:
+    """Let folds share trainings: fold `i` of each corpus has number `i % models`, on the rows that all its folds train on.
+
+    So one model hears neither the test speakers of a fold nor those of the folds that share it: it knows less than a model
+    of its own would, and never more.
+
+    Args:
+        folds (`dict[str, list[Fold]]`): of each tested corpus.
+        facts (`pd.DataFrame`): the rows that they number.
+        models (`int`): trainings; 0 leaves each fold its own.
+
+    Raises:
+        ValueError: if `models` is negative, or nothing is left to train on.
+    """
+    if models < 0:
+        raise ValueError(f"share_training: models must be 0 or more; got {models}.")
+    if not models:
+        return folds
+    trains = [[part.train for parts in folds.values() for part in parts[number::models]] for number in range(models)]
+    shared = [reduce(np.intersect1d, of_model, np.arange(len(facts))) for of_model in trains]
+    found = {
+        corpus: [part._replace(train=shared[index % models]) for index, part in enumerate(parts)]
+        for corpus, parts in folds.items()
+    }
+    for part in chain.from_iterable(found.values()):
+        check(part, facts, allow_shared=True)  # its speakers were checked before
+    return found
 
 
 def class_of(esc: Sequence[str] | None, native_label: str | None, label_space: dict[str, list[str]]) -> str | None:

@@ -284,6 +284,23 @@ def test_corpora_that_are_tested_after_the_same_training_share_it(run, watched, 
     assert not (tmp_path / "x" / "checkpoints").exists()
 
 
+@pytest.mark.parametrize(("method", "trainings"), [("heads", 2), ("finetune", 2)])
+def test_folds_that_share_a_model_never_train_on_a_speaker_of_any_of_them(run, watched, tmp_path, method, trainings):
+    facts, trained = watched.facts, watched.trained
+    chosen = options("loso", method, tmp_path) | {"corpora": ["made", "synthetic"], "train_corpora": ["all"]}
+    run("x", models=2, **chosen)
+    assert len(trained) == trainings
+    tested = []
+    for corpus in ("made", "synthetic"):
+        for index, part in enumerate(folds("loso", facts, corpus, ["all"])):
+            result = json.loads((tmp_path / "x" / f"{part.name}-seed0.json").read_text())
+            tested += result["ids"]
+            heard = set(facts["speaker_id"].iloc[trained[index % 2]])
+            assert result["audit"]["train_utterances"] == len(trained[index % 2])
+            assert heard and not heard & set(result["speakers"])
+    assert sorted(tested) == sorted(facts["id"])
+
+
 def test_a_stopped_fold_goes_on_from_its_own_checkpoint_and_no_other_seed_from_it(run, watched, tmp_path, monkeypatch):
     fit, folders = experiment.fit, []
 

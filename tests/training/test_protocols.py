@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from speecheq.training.protocols import FOUR_CLASSES, PROTOCOLS, Fold, audit, check, class_of, folds, hold_out_texts
+from speecheq.training.protocols import (
+    FOUR_CLASSES,
+    PROTOCOLS,
+    Fold,
+    audit,
+    check,
+    class_of,
+    folds,
+    hold_out_texts,
+    share_training,
+)
 
 ESC = {"anger": ["angry"], "joy": ["happy"], "sadness": ["sad"], "delight": ["happy", "excited"], "none": None}
 
@@ -314,3 +324,31 @@ def test_an_utterance_without_a_text_may_train_and_is_not_tested_where_texts_are
         hold_out_texts(
             Fold("x-made", np.array([0]), np.array([2]), SPACE), FACTS.assign(text=[*[None] * 8, "spoken"]), 0.9
         )
+
+
+def test_folds_that_share_a_model_are_trained_on_what_all_of_them_allow():
+    labels = ("anger", "joy")
+    facts = table(
+        [(c, speaker, label, "train", None) for c in "xy" for speaker in "ABCD"[: 4 - (c == "y")] for label in labels]
+    )
+    apart = {corpus: folds("loso", facts, corpus, ["all"]) for corpus in "xy"}
+    shared = share_training(apart, facts, 2)
+    heard = {part.name: set(facts["speaker_id"].iloc[part.train]) for parts in shared.values() for part in parts}
+    first, second = {"x/B", "x/D", "y/B"}, {"x/A", "x/C", "y/A", "y/C"}
+    assert heard == {
+        "x-loso-A": first, "x-loso-C": first, "y-loso-A": first, "y-loso-C": first,
+        "x-loso-B": second, "x-loso-D": second, "y-loso-B": second,
+    }  # fmt: skip
+    for corpus in "xy":
+        assert [part.test.tolist() for part in shared[corpus]] == [part.test.tolist() for part in apart[corpus]]
+    assert share_training(apart, facts, 0) is apart
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [(-1, "share_training: models must be 0 or more; got -1"), (1, "train must hold an utterance; got none in fold")],
+)
+def test_folds_that_cannot_share_a_model_are_refused(models, message):
+    facts = table([("x", speaker, label, "train", None) for speaker in "AB" for label in ("anger", "joy")])
+    with pytest.raises(ValueError, match=message):
+        share_training({"x": folds("loso", facts, "x")}, facts, models)

@@ -1,0 +1,83 @@
+"""The paper's claim, taken apart: `python -m speecheq.training.ablation recipes/ablation.yaml`.
+
+One corpus and one task; further tasks; further corpora; all of it. Every row is an experiment of its own in `output_dir`
+(see `speecheq.training.experiment`), with the same encoder and the same passes over the data: the models of a row, one for
+each corpus or one for all, cost together what those of every other row cost. A killed run goes on where it was.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from speecheq.labels_speecheq import TASKS
+from speecheq.training import experiment
+from speecheq.training.comparison import mean_interval
+from speecheq.training.recipes import read_recipe
+from speecheq.training.results import read_results, summarise
+
+# What is trained together: the corpora ("own" or "all") and the tasks.
+ROWS = {
+    "single corpus, single task": ("own", ("esc",)),
+    "+ phonemes": ("own", ("esc", "phoneme")),
+    "+ gender": ("own", ("esc", "gender")),
+    "+ intensity": ("own", ("esc", "eis")),
+    "four tasks": ("own", TASKS),
+    "unified corpora": ("all", ("esc",)),
+    "unified corpora, four tasks": ("all", TASKS),
+}
+
+
+def main(arguments: list[str] | None = None) -> dict[str, np.ndarray]:
+    """Run what is missing of all rows, and print the table; returns the UAR of each row, `(seeds, corpora)`."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    groups = (experiment.ExperimentArguments, experiment.MethodArguments, experiment.HeadArguments)
+    asked, method, _, _ = read_recipe("ablation", groups, arguments)
+    if method.method != "finetune":
+        raise ValueError(
+            f"ablation: method must be finetune, for the tasks to share an encoder; got {method.method!r}."
+        )
+    weights = yaml.safe_load(Path(method.finetune).read_text()).get("loss_weights") or {}
+    rates = {}
+    for name, (corpora, tasks) in ROWS.items():
+        folder = Path(asked.output_dir) / name.replace(",", "").replace("+", "and").replace(" ", "_")
+        chosen = {task: weights.get(task, 1.0) if task in tasks else 0.0 for task in TASKS}
+        options = ["--output_dir", str(folder), "--loss_weights", json.dumps(chosen)]
+        options += ["--train_corpora", "all"] if corpora == "all" else []
+        print(name, flush=True)
+        experiment.main([*arguments, *options])
+        rates[name] = uar_by_seed(read_results(folder), asked.corpora, asked.seeds)
+    print(table(rates, asked.corpora))
+    return rates
+
+
+def uar_by_seed(results: list[dict], corpora: list[str], seeds: list[int]) -> np.ndarray:
+    """UAR of each seed and corpus, `(seeds, corpora)`, with nothing known of a speaker."""
+    found = []
+    for seed in seeds:
+        summary = summarise([result for result in results if result["seed"] == seed])
+        uar = {row["corpus"]: row["uar"] for row in summary if row["known"] == 0}
+        found.append([uar[corpus] for corpus in corpora])
+    return np.array(found)
+
+
+def table(rates: dict[str, np.ndarray], corpora: list[str]) -> str:
+    """Rows as a markdown table, UAR in percent: the mean over seeds, and the gain over the first row."""
+    lines = [
+        f"| trained together | {' | '.join(corpora)} | mean | gain | 95 % of seeds |",
+        "|---" + "|---:" * (len(corpora) + 3) + "|",
+    ]
+    first = next(iter(rates.values()))
+    for name, of_row in rates.items():
+        cells = [*of_row.mean(axis=0), of_row.mean()]
+        gain, low, high = mean_interval((of_row - first).mean(axis=1))
+        interval = "" if of_row is first or np.isnan(low) else f"{100 * low:+.1f} to {100 * high:+.1f}"
+        gained = "" if of_row is first else f"{100 * gain:+.1f}"
+        lines.append(f"| {name} | {' | '.join(f'{100 * cell:.1f}' for cell in cells)} | {gained} | {interval} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
