@@ -54,6 +54,8 @@ class SpeechEQConfig(PreTrainedConfig):
             What the logits are divided by in use, not in training, so that probabilities are calibrated; fitted on
             validation (temperature scaling, https://arxiv.org/abs/1706.04599). The most probable fine class and gender
             stay the same; sums over fine classes and the expected intensity move.
+        abstain_below (`float`, *optional*, defaults to 0.0):
+            The pipeline gives no label whose probability is below this; chosen on validation.
         uncertainty_weighting (`bool`, *optional*, defaults to `False`):
             Learn one further weight per task from its uncertainty (https://arxiv.org/abs/1705.07115).
         mask_time_prob (`float`, *optional*, defaults to 0.0):
@@ -97,6 +99,7 @@ class SpeechEQConfig(PreTrainedConfig):
     loss_weights: dict[str, float | int] | None = None
     speaker_prior: float | int = 3.0
     temperatures: dict[str, float | int] | None = None
+    abstain_below: float | int = 0.0
     uncertainty_weighting: bool = False
     mask_time_prob: float | int = 0.0
     mask_time_length: int = 10
@@ -165,6 +168,7 @@ class SpeechEQConfig(PreTrainedConfig):
             "temperatures",
             f"have keys among {', '.join(UTTERANCE_TASKS)}",
         )
+        check(0 <= self.abstain_below <= 1, "abstain_below", "lie in [0, 1]")
         check(min(self.temperatures.values()) > 0, "temperatures", "be positive")
         for field in ("esc_labels", "eis_labels", "gender_labels", "phoneme_labels"):
             check(len(set(getattr(self, field))) == len(getattr(self, field)), field, "have no label twice")

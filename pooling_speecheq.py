@@ -4,7 +4,10 @@ The speaker is the largest nuisance in emotion recognition: the mean and deviati
 no labels, take much of it away (Busso et al. 2013, https://doi.org/10.1109/T-AFFC.2013.26).
 """
 
+import os
+
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 
@@ -98,10 +101,36 @@ class SpeakerStatistics:
             raise ValueError(
                 f"SpeakerStatistics: statistics must be of shape (utterances, {expected}); got {tuple(statistics.shape)}."
             )
-        deviations = statistics.detach().float() - self.corpus_mean
+        deviations = statistics.detach().to(self.corpus_mean) - self.corpus_mean
         self.num_utterances += len(deviations)
         self.total += deviations.sum(dim=0)
         self.total_square += deviations.square().sum(dim=0)
+        return self
+
+    def merge(self, other: "SpeakerStatistics") -> "SpeakerStatistics":
+        """Hear all that another has heard of the same speaker, by the same model."""
+        self.num_utterances += other.num_utterances
+        self.total += other.total
+        self.total_square += other.total_square
+        return self
+
+    def save(self, path: str | os.PathLike):
+        """Keep what is known, as safetensors."""
+        sums = {"total": self.total, "total_square": self.total_square, "corpus_mean": self.corpus_mean}
+        save_file(sums | {"num_utterances": torch.tensor(self.num_utterances)}, path)
+
+    def load(self, path: str | os.PathLike) -> "SpeakerStatistics":
+        """Know what was kept, and nothing else.
+
+        Raises:
+            ValueError: if it was kept of another model.
+        """
+        kept = load_file(path, device=str(self.total.device))
+        same = kept.get("corpus_mean")
+        if same is None or same.shape != self.corpus_mean.shape or not torch.allclose(same, self.corpus_mean):
+            raise ValueError(f"SpeakerStatistics: {os.fspath(path)!r} must be of this model; got another's.")
+        self.total, self.total_square = kept["total"], kept["total_square"]
+        self.num_utterances = int(kept["num_utterances"])
         return self
 
     @property

@@ -15,13 +15,11 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+from .audio_speecheq import MIN_SECONDS, RATES, SAMPLING_RATE
 from .labels_speecheq import CTC_BLANK
 from .losses_speecheq import MISSING
 
-SAMPLING_RATE = 16_000
-MIN_SECONDS = 0.05
 MAX_CHANNELS = 8
-_RATES = (4_000, 384_000)
 
 
 class SpeechEQFeatureExtractor(FeatureExtractionMixin):
@@ -208,7 +206,7 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
     def refuse(field: str, rule: str, got: str, then: str = "", error=ValueError):
         raise error(f"SpeechEQProcessor: {field} must {rule}; got {got} in item {item}.{then and ' ' + then}")
 
-    low, high = _RATES
+    low, high = RATES
     if sampling_rate is None:
         refuse("sampling_rate", "be given", "None", "Pass the rate of the audio, `sampling_rate=16000` for instance.")
     if not isinstance(sampling_rate, numbers.Real) or isinstance(sampling_rate, bool):

@@ -8,7 +8,6 @@ import hashlib
 import io
 import os
 import shutil
-import struct
 import subprocess
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,21 +19,14 @@ import pyarrow.parquet as pq
 import soundfile
 import soxr
 
+from speecheq.audio_speecheq import MIN_SECONDS, SAMPLING_RATE, SILENT_PEAK, AudioError, refuse_truncated_wav
 from speecheq.dataset_scripts.fingerprint import fingerprint
 
-SAMPLING_RATE = 16_000
-MIN_SECONDS = 0.05  # shorter than any vowel
 MAX_SECONDS = 600.0  # longer than any utterance; the longest of MELD, wrongly cut, is 305 s
-SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise floor of any room
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer into a pipe leaves in a RIFF header
 FFMPEG_SUFFIXES = (".m4a", ".aac", ".mp4")
 TRIM_BELOW_PEAK = 40.0  # dB
 TRIM_FRAME = SAMPLING_RATE // 50
 LOUDNESS_BLOCK = 0.4  # s, ITU-R BS.1770-4
-
-
-class AudioError(ValueError):
-    """Audio that cannot be used."""
 
 
 class Source(NamedTuple):
@@ -158,7 +150,8 @@ def _decode(source: Source) -> tuple[np.ndarray, int]:
         return _read(io.BytesIO(_parquet_bytes(source)), source)
     if Path(source.path).suffix.lower() in FFMPEG_SUFFIXES:
         return _decode_ffmpeg(source)
-    _refuse_truncated_wav(source.path)
+    with open(source.path, "rb") as file:
+        refuse_truncated_wav(file, os.fstat(file.fileno()).st_size)
     return _read(source.path, source)
 
 
@@ -211,26 +204,6 @@ def _decode_ffmpeg(source: Source) -> tuple[np.ndarray, int]:
     if len(channels) > MAX_SECONDS * rate:
         raise AudioError(f"too long: over {MAX_SECONDS:.0f} s, the most for one utterance")
     return channels, rate
-
-
-def _refuse_truncated_wav(path: str):
-    """libsndfile reads what is left of a cut WAV without a word; its header tells.
-
-    Format: chunks of a four-letter name, a little-endian size and the data, http://soundfile.sapp.org/doc/WaveFormat.
-    """
-    with open(path, "rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return
-        end = os.fstat(file.fileno()).st_size
-        while len(chunk := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", chunk)
-            if name == b"data":
-                left = end - file.tell()
-                if size not in UNKNOWN_SIZES and left < size:
-                    raise AudioError(f"truncated: {left} of {size} bytes")
-                return
-            file.seek(size + size % 2, os.SEEK_CUR)
 
 
 def _trim(samples: np.ndarray) -> np.ndarray:

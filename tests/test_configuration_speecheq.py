@@ -46,6 +46,7 @@ def test_sizes_come_from_the_backbone(backbone_config):
         ({"loss_weights": {"ecs": 1.0}}, "loss_weights must have keys among esc, eis, phoneme, gender"),
         ({"loss_weights": {"esc": -1.0}}, "loss_weights must be 0 or more"),
         ({"speaker_prior": 0}, "speaker_prior must be positive; got 0"),
+        ({"abstain_below": 1.5}, r"abstain_below must lie in \[0, 1\]; got 1.5"),
         ({"temperatures": {"esc": 0.0}}, "temperatures must be positive"),
         ({"temperatures": {"phoneme": 1.0}}, "temperatures must have keys among esc, eis, gender"),
         ({"phoneme_labels": ["a"]}, "phoneme_labels must begin with '<blank>'"),

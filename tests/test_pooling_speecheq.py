@@ -94,3 +94,24 @@ def test_the_estimates_of_the_corpus_do_not_move_while_a_speaker_is_standardised
     standardizer = RunningStandardizer(1, 1).train()
     standardizer(torch.ones(4, 1, 1), mean=torch.zeros(1, 1), std=torch.ones(1, 1))
     assert standardizer.num_batches == 0
+
+
+def test_what_two_have_heard_of_a_speaker_is_known_together(tmp_path):
+    utterances = torch.randn(7, 1, 1)
+    apart = [SpeakerStatistics(corpus(1.0, 2.0), prior=3.0).update(part) for part in utterances.split([3, 4])]
+    together = SpeakerStatistics(corpus(1.0, 2.0), prior=3.0).update(utterances)
+    apart[0].merge(apart[1])
+    assert apart[0].num_utterances == 7
+    torch.testing.assert_close(apart[0].mean, together.mean)
+    torch.testing.assert_close(apart[0].std, together.std)
+
+
+def test_what_is_known_of_a_speaker_is_kept_and_of_another_model_refused(tmp_path):
+    speaker = SpeakerStatistics(corpus(1.0, 2.0), prior=3.0).update(torch.randn(5, 1, 1))
+    speaker.save(tmp_path / "speaker.safetensors")
+    again = SpeakerStatistics(corpus(1.0, 2.0), prior=3.0).load(tmp_path / "speaker.safetensors")
+    assert again.num_utterances == 5 and again.mean.equal(speaker.mean) and again.std.equal(speaker.std)
+    with pytest.raises(
+        ValueError, match=r"SpeakerStatistics: '.*speaker.safetensors' must be of this model; got another's"
+    ):
+        SpeakerStatistics(corpus(1.5, 2.0), prior=3.0).load(tmp_path / "speaker.safetensors")

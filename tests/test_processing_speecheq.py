@@ -6,8 +6,8 @@ import torch
 from samples import waveform
 from transformers import WhisperFeatureExtractor
 
-from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.processing_speecheq import SpeechEQFeatureExtractor, SpeechEQProcessor, to_mono_16khz
+from speecheq import SpeechEQConfig, SpeechEQProcessor
+from speecheq.processing_speecheq import SpeechEQFeatureExtractor, to_mono_16khz
 
 
 @pytest.fixture

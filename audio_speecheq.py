@@ -1,0 +1,168 @@
+"""Audio of any kind as 16 kHz mono, block by block, so that a file of any length is read in constant memory.
+
+soundfile decodes WAV, FLAC, MP3, Ogg and Opus; what it cannot read (AAC, video) goes through FFmpeg's libraries, which
+`pip install av` carries. Nothing is imported here but what decodes, for a build of SEQD needs no torch.
+"""
+
+import io
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import numpy as np
+import soundfile
+import soxr
+
+SAMPLING_RATE = 16_000
+MIN_SECONDS = 0.05  # shorter than any vowel
+SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise floor of any room
+RATES = (4_000, 384_000)  # Hz, of audio
+MAX_CHANNELS = 64
+MAX_DOWNLOAD = 2**31  # bytes
+BLOCK_SECONDS = 10
+UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer into a pipe leaves in a RIFF header
+
+
+class AudioError(ValueError):
+    """Audio that cannot be used."""
+
+
+def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
+    """Decode a file, channels averaged, resampled by soxr at its quality HQ.
+
+    Args:
+        source (`str`, `Path` or `bytes`): a path, an `http(s)` address, which is downloaded to a temporary file, or a whole
+            file in memory.
+
+    Yields:
+        `np.ndarray` of shape `(samples,)`, float32, 16 kHz: 10 s each, the last one what is left.
+
+    Raises:
+        AudioError: if the source is no audio, empty, truncated, not finite, or of a rate or a number of channels that no
+            recording has.
+    """
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        with _downloaded(source) as path:
+            yield from read_blocks(path)
+        return
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        file = io.BytesIO(source)
+        refuse_truncated_wav(file, len(source))
+    else:
+        file = os.fspath(source)
+        if not Path(file).is_file():
+            raise AudioError(f"unreadable: there is no file {str(file)!r}")
+        with open(file, "rb") as opened:
+            refuse_truncated_wav(opened, os.fstat(opened.fileno()).st_size)
+    try:
+        yield from _to_16khz(_soundfile_blocks(file))
+    except soundfile.LibsndfileError as error:
+        if isinstance(file, io.BytesIO):
+            file.seek(0)
+        yield from _to_16khz(_av_blocks(file, f"unreadable: {error.error_string.rstrip('.')}"))
+
+
+def refuse_truncated_wav(file, size: int):
+    """libsndfile reads what is left of a cut WAV without a word; its header tells.
+
+    Format: chunks of a four-letter name, a little-endian size and the data, http://soundfile.sapp.org/doc/WaveFormat.
+
+    Args:
+        file (binary file): at its beginning, and left there.
+        size (`int`): of the file, in bytes.
+
+    Raises:
+        AudioError: if the file is empty, or a WAV that ends before its data do.
+    """
+    if not size:
+        raise AudioError("unreadable: 0 bytes")
+    head = file.read(12)
+    while head[:4] == b"RIFF" and head[8:] == b"WAVE" and len(chunk := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", chunk)
+        if name == b"data":
+            left = size - file.tell()
+            if length not in UNKNOWN_SIZES and left < length:
+                raise AudioError(f"truncated: {left} of {length} bytes")
+            break
+        file.seek(length + length % 2, os.SEEK_CUR)
+    file.seek(0)
+
+
+def _soundfile_blocks(file) -> Iterator[tuple[int, np.ndarray]]:
+    """The rate and blocks of shape `(samples, channels)` as they are stored."""
+    with soundfile.SoundFile(file) as sound:
+        _check_format(sound.samplerate, sound.channels)
+        frames, read = sound.frames, 0
+        while len(block := sound.read(BLOCK_SECONDS * sound.samplerate, dtype="float32", always_2d=True)):
+            read += len(block)
+            yield sound.samplerate, block
+        if frames < 2**62 and read < frames:  # libsndfile's mark of an unknown length is near 2**63
+            raise AudioError(f"truncated: {read} of {frames} frames")
+
+
+def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The same by FFmpeg's libraries; `reason` says why soundfile did not."""
+    try:
+        import av
+    except ImportError:
+        raise AudioError(f"{reason}. AAC and video need FFmpeg: `pip install av` carries it") from None
+    try:
+        with av.open(file) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{reason}; and there is no sound in it")
+            stream = container.streams.audio[0]
+            _check_format(stream.rate, stream.channels)
+            to_float = av.AudioResampler(format="fltp")
+            for frame in container.decode(stream):
+                for part in to_float.resample(frame):
+                    yield stream.rate, part.to_ndarray().T
+    except av.FFmpegError as error:
+        raise AudioError(f"{reason}; FFmpeg says {error.strerror!r}") from None
+
+
+def _check_format(rate: int, channels: int):
+    low, high = RATES
+    if not low <= rate <= high:
+        raise AudioError(f"no audio: its rate must lie in [{low}, {high}] Hz; got {rate}")
+    if channels > MAX_CHANNELS:
+        raise AudioError(f"no audio: it must have at most {MAX_CHANNELS} channels; got {channels}")
+
+
+def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+    resampler, seconds = None, 0.0
+    for rate, block in blocks:
+        seconds += len(block) / rate
+        if not np.isfinite(block).all():
+            raise AudioError(f"not finite: NaN or infinite samples before {seconds:.2f} s")
+        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        if rate != SAMPLING_RATE:
+            resampler = resampler or soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32", quality="HQ")
+            mono = resampler.resample_chunk(np.ascontiguousarray(mono))
+        if len(mono):
+            yield mono
+    if resampler is not None and len(rest := resampler.resample_chunk(np.zeros(0, np.float32), last=True)):
+        yield rest
+    if seconds < MIN_SECONDS:
+        raise AudioError(f"empty: {seconds:.3f} s, at least {MIN_SECONDS} s needed")
+
+
+@contextmanager
+def _downloaded(address: str) -> Iterator[str]:
+    """The file behind an address, as a temporary one."""
+    with tempfile.NamedTemporaryFile(suffix=Path(urlsplit(address).path).suffix[:8]) as file:
+        try:
+            with urlopen(address, timeout=30) as response:  # an http(s) address: its caller has seen to that
+                while chunk := response.read(1 << 20):
+                    file.write(chunk)
+                    if file.tell() > MAX_DOWNLOAD:
+                        raise AudioError(f"unreadable: more than {MAX_DOWNLOAD >> 20} MiB behind {address!r}")
+        except (OSError, HTTPException) as error:
+            raise AudioError(f"unreadable: {address!r} answers {str(error) or type(error).__name__}") from None
+        file.flush()
+        yield file.name

@@ -1,0 +1,172 @@
+"""Where in a stream of audio somebody speaks.
+
+By silero-vad (https://github.com/snakers4/silero-vad) where it is installed: it tells speech from noise and music. Without it
+everything that is not silent counts as speech.
+"""
+
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers.utils import logging
+
+from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
+
+logger = logging.get_logger(__name__)
+
+FRAME = 512  # samples, 32 ms: what silero-vad takes at 16 kHz
+BEGIN, END = 0.5, 0.35  # probability of speech at which a region begins, and below which it may end: silero-vad's own
+MIN_SPEECH = 0.25  # s
+MIN_PAUSE = 0.3  # s
+PAD = 0.1  # s of what surrounds a region is kept on both sides
+BELOW_LOUDEST = 40.0  # dB below the loudest frame so far: silence, where there is no silero-vad
+
+
+class Region(NamedTuple):
+    """A stretch of speech, in samples at 16 kHz."""
+
+    start: int
+    end: int
+
+
+class SpeechDetector:
+    """Finds regions of speech while one stream is fed to it.
+
+    Args:
+        use_silero (`bool`, *optional*): by default silero-vad is used if it is installed.
+
+    Raises:
+        ImportError: if silero-vad is asked for and not installed.
+    """
+
+    def __init__(self, use_silero: bool | None = None):
+        self._model = None
+        if use_silero or use_silero is None:
+            # Its memory of the stream is in the model: streams that are heard in turns need one each.
+            self._model = deepcopy(_silero(required=bool(use_silero)))
+        self._rest = np.zeros(0, np.float32)
+        self._position = 0  # of the next frame
+        self._start = self._last_speech = None
+        self._loudest = 0.0
+        self._kept_until = 0
+
+    def feed(self, samples: np.ndarray) -> Iterator[Region]:
+        """Hear more of the stream, `(samples,)` at 16 kHz; yields the regions that have ended."""
+        samples = np.concatenate([self._rest, samples])
+        whole = len(samples) // FRAME * FRAME
+        self._rest = samples[whole:]
+        for frame in samples[:whole].reshape(-1, FRAME):
+            yield from self._hear(self._probability(frame))
+
+    def finish(self) -> Iterator[Region]:
+        """The region that was still open when the stream ended."""
+        end = self._position + len(self._rest)
+        if self._start is not None:
+            yield from self._close(min(self._last_speech + FRAME, end), end)
+        self._position = end
+
+    @property
+    def open(self) -> Region | None:
+        """The region that has not ended yet, as far as it is known."""
+        return None if self._start is None else Region(self._padded_start(), self._last_speech + FRAME)
+
+    def _hear(self, probability: float) -> Iterator[Region]:
+        if probability >= BEGIN or (self._start is not None and probability >= END):
+            self._start = self._position if self._start is None else self._start
+            self._last_speech = self._position
+        elif self._start is not None and self._position - self._last_speech > MIN_PAUSE * SAMPLING_RATE:
+            yield from self._close(self._last_speech + FRAME, self._position)
+        self._position += FRAME
+
+    def _close(self, end: int, heard: int) -> Iterator[Region]:
+        start, spoken = self._padded_start(), end - self._start
+        self._start = None
+        if spoken >= MIN_SPEECH * SAMPLING_RATE:
+            self._kept_until = min(end + int(PAD * SAMPLING_RATE), heard)
+            yield Region(start, self._kept_until)
+
+    def _padded_start(self) -> int:
+        return max(self._start - int(PAD * SAMPLING_RATE), self._kept_until)
+
+    def _probability(self, frame: np.ndarray) -> float:
+        if self._model is not None:
+            with torch.no_grad():
+                return float(self._model(torch.from_numpy(frame), SAMPLING_RATE))
+        level = float(np.sqrt((frame * frame).mean()))
+        self._loudest = max(self._loudest, level)
+        return float(level > max(SILENT_PEAK, self._loudest * 10 ** (-BELOW_LOUDEST / 20)))
+
+
+class Window(NamedTuple):
+    """A stretch of speech to answer: its samples at 16 kHz, where they begin, and whether a region begins there."""
+
+    start: int
+    samples: np.ndarray
+    first: bool
+
+
+def windows(blocks: Iterable[np.ndarray], detector: SpeechDetector, length: int, hop: int) -> Iterator[Window]:
+    """Cut the speech of a stream into overlapping windows.
+
+    A region no longer than a window is one window. In a longer one they begin every `hop` samples, and the last one ends
+    where the region ends. No more of the stream is kept than its last block and one window.
+
+    Args:
+        blocks (`Iterable[np.ndarray]`): the stream, 16 kHz mono.
+        detector ([`SpeechDetector`]): new.
+        length (`int`): of a window, in samples.
+        hop (`int`): from one window to the next, in samples.
+    """
+    kept, origin, following = (
+        np.zeros(0, np.float32),
+        0,
+        None,
+    )  # `following`: the next window of the region that is open
+
+    def cut(start: int, end: int, first: bool) -> Window:
+        return Window(start, kept[start - origin : end - origin].copy(), first)
+
+    def ended(regions: Iterable[Region]) -> Iterator[Window]:
+        nonlocal following
+        for start, end in regions:
+            first, at = following is None, start if following is None else following
+            while at + length < end:
+                yield cut(at, at + length, first)
+                first, at = False, at + hop
+            yield cut(max(start, end - length), end, first)
+            following = None
+
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        yield from ended(detector.feed(block))
+        if (region := detector.open) is not None:
+            start, end = region
+            at = start if following is None else following
+            while at + length < end:
+                yield cut(at, at + length, following is None)
+                at = following = at + hop
+            needed = at - hop
+        else:
+            needed = origin + len(kept) - FRAME
+        drop = max(0, min(needed - int(PAD * SAMPLING_RATE), origin + len(kept)) - origin)
+        kept, origin = kept[drop:], origin + drop
+    yield from ended(detector.finish())
+
+
+@cache
+def _silero(required: bool):
+    try:
+        from silero_vad import load_silero_vad
+    except ImportError:
+        if required:
+            raise ImportError(
+                "SpeechDetector: silero-vad must be installed to be used. `pip install silero-vad`."
+            ) from None
+        logger.warning_once(
+            "silero-vad is not installed: noise and music count as speech. `pip install silero-vad` tells them apart."
+        )
+        return None
+    return load_silero_vad()

@@ -1,0 +1,151 @@
+"""Claims about reading audio: any file to 16 kHz mono, or the reason why not."""
+
+import io
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import numpy as np
+import pytest
+import soundfile
+from samples import waveform
+
+from speecheq.audio_speecheq import AudioError, read_blocks
+
+
+def encoded(samples: np.ndarray, rate: int = 16_000, **how) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, **{"format": "WAV", "subtype": "FLOAT"} | how)
+    return buffer.getvalue()
+
+
+def read(source) -> np.ndarray:
+    blocks = list(read_blocks(source))
+    assert all(block.dtype == np.float32 and block.ndim == 1 and len(block) for block in blocks)
+    return np.concatenate(blocks)
+
+
+def sine(seconds: float, rate: int) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * 200 * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def test_a_path_a_string_and_bytes_are_read_alike(tmp_path):
+    samples = waveform(25.0)  # three blocks
+    (tmp_path / "speech.wav").write_bytes(encoded(samples))
+    for source in (tmp_path / "speech.wav", str(tmp_path / "speech.wav"), encoded(samples)):
+        np.testing.assert_array_equal(read(source), samples)
+    assert [len(block) for block in read_blocks(encoded(samples))] == [160_000, 160_000, 80_000]
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000])
+def test_another_rate_is_resampled_without_seams(rate):
+    found = read(encoded(sine(21.0, rate), rate))
+    assert abs(len(found) - 21 * 16_000) <= 1
+    np.testing.assert_allclose(found[200:-200], sine(21.0, 16_000)[200 : len(found) - 200], atol=2e-3)
+
+
+@pytest.mark.parametrize("channels", [2, 6])
+def test_channels_are_averaged(channels):
+    samples = np.stack([waveform(1.0, seed) for seed in range(channels)], axis=1)
+    np.testing.assert_allclose(read(encoded(samples)), samples.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ({"format": "FLAC", "subtype": "PCM_16"}, 1e-4), ({"format": "WAV", "subtype": "PCM_U8"}, 0.02),
+        ({"format": "OGG", "subtype": "VORBIS"}, 0.2), ({"format": "OGG", "subtype": "OPUS"}, 0.2),
+        ({"format": "MP3", "subtype": "MPEG_LAYER_III"}, 0.2),
+    ],
+)  # fmt: skip
+def test_every_format_of_libsndfile_is_read(how, error):
+    samples = sine(2.0, 16_000)
+    found = read(encoded(samples, **how))
+    assert abs(len(found) - len(samples)) < 2_000
+    middle = slice(8_000, 24_000)
+    spectrum = np.abs(np.fft.rfft(found[middle]))
+    assert spectrum.argmax() == 200 and abs(np.abs(found[middle]).max() - 0.5) < error
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (b"", r"unreadable: 0 bytes"),
+        (b"not audio at all" * 20, r"unreadable: .*"),
+        (encoded(np.zeros(0, np.float32)), r"empty: 0\.000 s, at least 0\.05 s needed"),
+        (encoded(waveform(0.01)), r"empty: 0\.010 s, at least 0\.05 s needed"),
+        (encoded(waveform(1.0))[:-1_000], r"truncated: 63000 of 64000 bytes"),
+        (encoded(np.array([0.1, np.nan] * 8_000, np.float32)), r"not finite: NaN or infinite samples before 1\.00 s"),
+        (encoded(waveform(1.0), 1_000), r"no audio: its rate must lie in \[4000, 384000\] Hz; got 1000"),
+        (encoded(np.zeros((99, 100), np.float32)), r"no audio: it must have at most 64 channels; got 100"),
+    ],
+    ids=["nothing", "text", "no samples", "too short", "cut", "nan", "rate", "channels"],
+)
+def test_what_is_no_audio_is_refused_with_the_reason(source, message):
+    with pytest.raises(AudioError, match=message):
+        read(source)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AudioError, match=r"unreadable: there is no file '.*gone.wav'"):
+        read(tmp_path / "gone.wav")
+    with pytest.raises(AudioError, match="unreadable: there is no file"):
+        read(tmp_path)
+
+
+def test_what_soundfile_cannot_read_goes_through_ffmpeg(tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "speech.m4a"), "w") as container:
+        stream = container.add_stream("aac", rate=44_100, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.tile(sine(2.0, 44_100), (2, 1)), format="fltp", layout="stereo")
+        frame.rate = 44_100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for source in (tmp_path / "speech.m4a", (tmp_path / "speech.m4a").read_bytes()):
+        found = read(source)
+        assert abs(len(found) / 16_000 - 2.0) < 0.1
+        assert np.abs(np.fft.rfft(found[8_000:24_000])).argmax() == 200
+
+
+def test_without_ffmpeg_s_libraries_their_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=r"unreadable: .*\. AAC and video need FFmpeg: `pip install av` carries it"):
+        read(b"\0\0\0\x20ftypM4A " + bytes(100))
+
+
+@pytest.fixture
+def address():
+    """A server with one file, `/speech.wav`."""
+    content = encoded(waveform(1.0))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path.startswith("/speech.wav") else 404)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_address_is_downloaded(address):
+    np.testing.assert_array_equal(read(f"{address}/speech.wav?token=1"), waveform(1.0))
+    with pytest.raises(AudioError, match=r"unreadable: 'http://127.*/gone.wav' answers .*404"):
+        read(f"{address}/gone.wav")
+
+
+def test_a_server_that_is_not_there_is_named():
+    with pytest.raises(AudioError, match=r"unreadable: 'http://127.0.0.1:9/a.wav' answers"):
+        read("http://127.0.0.1:9/a.wav")
+
+
+def test_a_download_has_a_largest_size(address, monkeypatch):
+    monkeypatch.setattr("speecheq.audio_speecheq.MAX_DOWNLOAD", 1_000)
+    with pytest.raises(AudioError, match="unreadable: more than 0 MiB behind"):
+        read(f"{address}/speech.wav")

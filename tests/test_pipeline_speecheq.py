@@ -1,0 +1,271 @@
+"""Claims about the pipeline: every kind of audio gets an answer, a reason for none, or a clear error."""
+
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from samples import ROOT, TINY_BACKBONES, waveform
+from test_auto_classes import run as run_without_speecheq
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
+from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.pipeline_speecheq import SpeechEQPipeline
+from speecheq.processing_speecheq import SpeechEQProcessor
+from speecheq.training.hub import save_for_hub
+
+SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
+QUIET = {"vad": False}  # noise counts as speech
+
+
+@pytest.fixture(scope="module")
+def pipe() -> SpeechEQPipeline:
+    torch.manual_seed(0)
+    config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"], phoneme_labels=["<blank>", "a", "b", "t"])
+    model = SpeechEQModel(config).eval()
+    for head in (model.esc_head, model.phoneme_head, model.gender_head):  # so that it has opinions
+        torch.nn.init.normal_(head.classifier.weight, std=1.0)
+    return SpeechEQPipeline(model=model, processor=SpeechEQProcessor.for_config(config), device="cpu")
+
+
+def loud(seconds: float, seed: int = 0, rate: int = 16_000) -> dict:
+    return {"array": waveform(seconds, seed, rate), "sampling_rate": rate}
+
+
+def turns(*seconds: float) -> dict:
+    """Stretches of noise with pauses of half a second."""
+    pause = np.zeros(8_000, np.float32)
+    parts = [part for seed, length in enumerate(seconds) for part in (waveform(length, seed), pause)]
+    return {"array": np.concatenate(parts), "sampling_rate": 16_000}
+
+
+def assert_same(one: dict, other: dict, tolerance: float = 1e-4):
+    assert one["label"] == other["label"] and one["abstained"] == other["abstained"]
+    scores, others = ({entry["label"]: entry["score"] for entry in answer["emotion"]} for answer in (one, other))
+    assert scores == pytest.approx(others, abs=tolerance)
+    assert one["intensity"]["value"] == pytest.approx(other["intensity"]["value"], abs=tolerance)
+    assert one["gender"]["score"] == pytest.approx(other["gender"]["score"], abs=tolerance)
+    assert [entry["phoneme"] for entry in one["phonemes"]] == [entry["phoneme"] for entry in other["phonemes"]]
+    assert [(s["start"], s["end"], s["label"]) for s in one["timeline"]] == [
+        (s["start"], s["end"], s["label"]) for s in other["timeline"]
+    ]
+
+
+def test_a_short_audio_is_answered_as_the_model_answers_it(pipe):
+    audio = loud(2.0)
+    found = pipe(audio, **QUIET)
+    with torch.no_grad():
+        output = pipe.model(**pipe.processor(audio["array"], sampling_rate=16_000))
+    scores = dict(zip(ESC_LABELS, output.esc_logits[0].softmax(dim=-1).tolist(), strict=True))
+    assert {entry["label"]: entry["score"] for entry in found["emotion"]} == pytest.approx(scores, abs=1e-6)
+    assert found["label"] == max(scores, key=scores.get) and found["score"] == pytest.approx(max(scores.values()))
+    assert found["intensity"]["value"] == pytest.approx(output.eis.item(), abs=1e-6)
+    low, high = found["intensity"]["interval"]
+    levels = output.eis_logits[0].softmax(dim=-1)
+    assert levels[round(4 * low) : round(4 * high) + 1].sum() >= 0.8
+    assert found["intensity"]["level"] == pipe.model.config.eis_labels[levels.argmax()]
+    assert found["gender"]["label"] == ["female", "male"][output.gender_logits[0].argmax()]
+    symbols = pipe.processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)[0]
+    assert [entry["phoneme"] for entry in found["phonemes"]] == symbols and len(symbols) > 3
+    times = [time for entry in found["phonemes"] for time in (entry["start"], entry["end"])]
+    assert times == sorted(times) and times[0] >= 0 and times[-1] <= 2.0
+    (segment,) = found["timeline"]
+    assert (segment["start"], segment["label"]) == (0.0, found["label"]) and segment["end"] == pytest.approx(
+        2.0, abs=0.04
+    )
+    assert found["duration"] == 2.0 and found["speech"] == pytest.approx(2.0, abs=0.04) and found["abstained"] is None
+
+
+def test_batches_change_nothing(pipe):
+    audios = [loud(0.3 + 0.7 * number, number) for number in range(12)] + [turns(3.0, 9.0, 2.0)]
+    alone = [pipe(audio, **QUIET) for audio in audios]
+    for batch_size in (4, 32):
+        together = pipe(audios, batch_size=batch_size, **QUIET)
+        for one, other in zip(alone, together, strict=True):
+            assert_same(one, other)
+
+
+def test_a_long_audio_has_a_segment_for_each_stretch_of_speech(pipe):
+    found = pipe(turns(3.0, 5.0, 2.0, 8.0), **QUIET)
+    regions = [(0.0, 3.1), (3.4, 8.6), (8.9, 11.1), (11.4, 19.6)]
+    bounds = [(segment["start"], segment["end"]) for segment in found["timeline"]]
+    for start, end in regions:
+        inside = [bound for bound in bounds if start - 0.1 <= bound[0] and bound[1] <= end + 0.1]
+        assert inside[0][0] == pytest.approx(start, abs=0.04) and inside[-1][1] == pytest.approx(end, abs=0.04)
+        assert [one[1] for one in inside[:-1]] == [two[0] for two in inside[1:]]
+    assert found["duration"] == 20.0 and found["speech"] == pytest.approx(18.0, abs=0.8)
+    assert sum(entry["score"] for entry in found["emotion"]) == pytest.approx(1.0)
+
+
+def test_overlapping_windows_say_no_phoneme_twice(pipe):
+    found = pipe(loud(12.0), **QUIET)["phonemes"]
+    assert found[0]["start"] < 1.0 and found[-1]["end"] > 11.0
+    for one, two in pairwise(found):
+        assert two["start"] >= one["end"] - 0.001
+    for second in range(12):  # about as many everywhere, seams or not
+        assert sum(second <= entry["start"] < second + 1 for entry in found) > 2
+
+
+def test_scales_and_candidates_sum_the_fine_classes(pipe):
+    fine = {entry["label"]: entry["score"] for entry in pipe(loud(2.0), **QUIET)["emotion"]}
+    basic = {entry["label"]: entry["score"] for entry in pipe(loud(2.0), scale="basic", **QUIET)["emotion"]}
+    assert basic == pytest.approx({name: sum(fine[one] for one in of) for name, of in BASIC_CLASSES.items()})
+    own = pipe(loud(2.0), candidate_labels={"up": ["happy", "excited"], "down": ["sad"]}, **QUIET)
+    up = (fine["happy"] + fine["excited"]) / (fine["happy"] + fine["excited"] + fine["sad"])
+    assert {entry["label"]: entry["score"] for entry in own["emotion"]} == pytest.approx({"up": up, "down": 1 - up})
+    assert {segment["label"] for segment in own["timeline"]} <= {"up", "down"}
+    names = pipe(loud(2.0), candidate_labels=["angry", "positive"], scale="basic", top_k=1, **QUIET)
+    assert [entry["label"] for entry in names["emotion"]] in (["angry"], ["positive"])
+    angry = basic["angry"] / (basic["angry"] + basic["happy"])
+    assert names["score"] == pytest.approx(max(angry, 1 - angry))
+
+
+def test_it_abstains_with_the_reason(pipe):
+    silence = {"array": np.zeros(32_000, np.float32), "sampling_rate": 16_000}
+    for audio, reason in ((silence, "silence"), (loud(0.1), "no speech")):
+        found = pipe(audio, **QUIET)
+        assert (found["label"], found["abstained"], found["emotion"], found["timeline"]) == (None, reason, [], [])
+        assert found["intensity"] is found["gender"] is found["score"] is None and found["phonemes"] == []
+    unsure = pipe(loud(2.0), abstain_below=0.999, **QUIET)
+    assert (unsure["label"], unsure["abstained"]) == (None, "low confidence") and len(unsure["emotion"]) == 12
+    pipe.model.config.abstain_below = 0.999
+    try:
+        assert pipe(loud(2.0), **QUIET)["abstained"] == "low confidence"
+        assert pipe(loud(2.0), abstain_below=0.0, **QUIET)["label"] == unsure["emotion"][0]["label"]
+    finally:
+        pipe.model.config.abstain_below = 0.0
+
+
+def test_noise_and_tones_are_no_speech_to_silero(pipe):
+    pytest.importorskip("silero_vad")
+    times = np.arange(64_000) / 16_000
+    chord = sum(0.1 * np.sin(2 * np.pi * note * times) * np.exp(-4 * (times % 0.5)) for note in (220, 277, 330))
+    for samples in (waveform(4.0), chord.astype(np.float32)):
+        assert pipe({"array": samples, "sampling_rate": 16_000})["abstained"] == "no speech"
+    assert pipe(SPEECH)["label"] is not None
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_rates_and_channels(pipe, rate, channels):
+    buffer = io.BytesIO()
+    samples = np.repeat(waveform(1.0, rate=rate)[:, None], channels, axis=1)
+    soundfile.write(buffer, samples, rate, format="FLAC")
+    found = pipe(buffer.getvalue(), **QUIET)
+    assert found["duration"] == pytest.approx(1.0, abs=0.001) and len(found["emotion"]) == 12
+
+
+def test_every_kind_of_input_says_the_same(pipe, tmp_path):
+    samples, rate = soundfile.read(SPEECH, dtype="float32")
+    expected = pipe(SPEECH, **QUIET)
+    decoded = SimpleNamespace(
+        get_all_samples=lambda: SimpleNamespace(data=torch.tensor(samples)[None], sample_rate=rate)
+    )
+    kinds = [
+        Path(SPEECH), Path(SPEECH).read_bytes(), {"path": SPEECH, "bytes": None}, {"bytes": Path(SPEECH).read_bytes()},
+        {"array": samples, "sampling_rate": rate}, {"raw": samples, "sampling_rate": rate}, decoded,
+    ]  # fmt: skip
+    for found in pipe(kinds, **QUIET):
+        assert_same(found, expected, tolerance=1e-3)
+    assert_same(pipe(samples, sampling_rate=rate, **QUIET), expected, tolerance=1e-3)
+    (one,) = pipe((kind for kind in [SPEECH]), **QUIET)
+    assert_same(one, expected)
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        ("gone.wav", "unreadable: there is no file 'gone.wav'"),
+        (b"", "unreadable: 0 bytes"),
+        (b"text" * 100, "unreadable: "),
+        ({"array": np.zeros(0), "sampling_rate": 16_000}, "audio must not be empty"),
+        ({"array": [float("nan")] * 16_000, "sampling_rate": 16_000}, "audio must be finite"),
+        ({"array": np.zeros(16_000)}, "a dict with an array must have its sampling_rate; got none"),
+        (np.zeros(16_000), "sampling_rate must be given"),
+        ({"text": "hello"}, "a dict must have array, path or bytes; got 'text'"),
+        (None, "sampling_rate must be given"),
+    ],
+)
+def test_what_cannot_be_used_is_an_error_and_costs_no_other(pipe, audio, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        pipe(audio, **QUIET)
+    first, bad, last = pipe([loud(1.0), audio, loud(1.0)], batch_size=8, **QUIET)
+    assert set(bad) == {"error"} and message in bad["error"]
+    assert_same(first, last)
+    with pytest.raises((ValueError, TypeError), match=message):
+        pipe([loud(1.0), audio], on_error="raise", **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"scale": "coarse"}, ValueError, "scale must be one of fine, basic, valence; got 'coarse'"),
+        ({"candidate_labels": ["angry", "hungry"]}, ValueError, "candidate_labels must be names of .*; got 'hungry'"),
+        ({"candidate_labels": {"x": []}}, ValueError, "candidate_labels must .*; got a label without any"),
+        ({"on_error": "ignore"}, ValueError, "on_error must be raise or return; got 'ignore'"),
+        ({"topk": 3}, TypeError, "parameters must be among .*top_k.*; got topk"),
+    ],
+)
+def test_wrong_parameters_are_named_before_anything_is_read(pipe, wrong, error, message):
+    with pytest.raises(error, match=f"SpeechEQPipeline: {message}"):
+        pipe(["gone.wav"], **wrong)
+
+
+def test_an_iterator_is_answered_as_it_is_read(pipe):
+    read = []
+
+    def audios():
+        for number in range(100):
+            read.append(number)
+            yield loud(0.5, number)
+
+    answers = pipe(audios(), batch_size=4, **QUIET)
+    next(answers)
+    assert len(read) <= 5
+    assert len(list(answers)) == 99
+
+
+def test_a_speaker_is_known_better_with_each_audio_and_can_be_kept(pipe, tmp_path):
+    speaker = pipe.new_speaker()
+    unknown = pipe(loud(2.0, 3), **QUIET)
+    assert_same(pipe(loud(2.0, 3), speaker=pipe.new_speaker(), **QUIET), unknown)
+    pipe([loud(2.0, 1), loud(6.0, 2), b"broken", turns(8.0, 4.0)], speaker=speaker, batch_size=4, **QUIET)
+    windows = 8 + 4  # of turns, which are too long to be answered as a whole
+    assert speaker.num_utterances == 2 + windows
+    known = pipe(loud(2.0, 3), speaker=speaker, **QUIET)
+    assert known["emotion"] != unknown["emotion"]
+    speaker.save(tmp_path / "speaker.safetensors")
+    assert speaker.num_utterances == 2 + windows + 1
+    pipe(loud(2.0, 3), speaker=speaker, **QUIET)
+    again = pipe.new_speaker(tmp_path / "speaker.safetensors")
+    assert again.num_utterances == 2 + windows + 1
+    torch.testing.assert_close(again.mean, pipe.new_speaker(tmp_path / "speaker.safetensors").mean)
+
+
+@pytest.fixture(scope="module")
+def saved(pipe, tmp_path_factory) -> Path:
+    return save_for_hub(pipe.model, pipe.processor, tmp_path_factory.mktemp("saved") / "model")
+
+
+def test_a_saved_folder_makes_its_pipeline_without_speecheq(pipe, saved, tmp_path):
+    code = f"""
+import json
+from transformers import pipeline
+pipe = pipeline(model=folder, trust_remote_code=True)
+answers = pipe([{SPEECH!r}, "gone.wav"], top_k=2, vad=False)
+print(type(pipe).__module__.split(".")[0], pipe.task)
+print(json.dumps(answers))
+"""
+    result = run_without_speecheq(code, saved, tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    kind, answers = result.stdout.strip().splitlines()[-2:]
+    assert kind == "transformers_modules speech-emotion-recognition"
+    found, bad = json.loads(answers)
+    assert_same(found, pipe(SPEECH, top_k=2, **QUIET))
+    assert bad == {"error": "unreadable: there is no file 'gone.wav'"}

@@ -1,0 +1,133 @@
+"""Claims about finding speech in a stream, and cutting it into windows."""
+
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from samples import ROOT, waveform
+
+from speecheq import speech_speecheq
+from speecheq.speech_speecheq import Region, SpeechDetector, windows
+
+SECOND = 16_000
+
+
+def speech() -> np.ndarray:
+    samples, rate = soundfile.read(ROOT / "space/examples/angry_high_en.wav", dtype="float32")
+    return soxr.resample(samples, rate, SECOND)
+
+
+def regions(detector: SpeechDetector, samples: np.ndarray, block: int = 10 * SECOND) -> list[tuple[float, float]]:
+    found = [region for at in range(0, len(samples), block) for region in detector.feed(samples[at : at + block])]
+    return [(start / SECOND, end / SECOND) for start, end in [*found, *detector.finish()]]
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(int(seconds * SECOND), np.float32)
+
+
+@pytest.mark.parametrize("block", [100, 512, 3_000, 10 * SECOND])
+def test_what_is_not_silent_is_a_region_however_it_arrives(block):
+    samples = np.concatenate([silence(1.0), waveform(1.0), silence(1.0), waveform(2.0), silence(0.5)])
+    found = regions(SpeechDetector(use_silero=False), samples, block)
+    assert found == [pytest.approx((0.9, 2.1), abs=0.04), pytest.approx((2.9, 5.1), abs=0.04)]
+
+
+def test_a_short_pause_does_not_end_a_region_and_a_click_begins_none():
+    samples = np.concatenate(
+        [silence(1), waveform(1.0), silence(0.2), waveform(1.0), silence(1), waveform(0.05), silence(1)]
+    )
+    assert regions(SpeechDetector(use_silero=False), samples) == [pytest.approx((0.9, 3.3), abs=0.04)]
+
+
+def test_speech_that_goes_on_to_the_end_is_closed_there():
+    assert regions(SpeechDetector(use_silero=False), waveform(1.03)) == [pytest.approx((0.0, 1.03), abs=0.033)]
+    assert regions(SpeechDetector(use_silero=False), silence(1.0)) == []
+
+
+def test_silero_tells_speech_from_noise_and_tones():
+    pytest.importorskip("silero_vad")
+    (found,) = regions(SpeechDetector(), np.concatenate([silence(1), speech(), silence(1)]))
+    assert found == pytest.approx((1.0, 1.7), abs=0.25)
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(3 * SECOND) / SECOND).astype(np.float32)
+    assert regions(SpeechDetector(), waveform(3.0)) == regions(SpeechDetector(), tone) == []
+
+
+def test_streams_that_are_heard_in_turns_do_not_disturb_each_other():
+    pytest.importorskip("silero_vad")
+    samples = np.concatenate([silence(0.5), speech(), silence(0.5)])
+    alone = regions(SpeechDetector(), samples, block=512)
+    first, second, found = SpeechDetector(), SpeechDetector(), []
+    for at in range(0, len(samples), 512):
+        found += first.feed(samples[at : at + 512])
+        list(second.feed(waveform(0.032, seed=at)))
+    assert [(start / SECOND, end / SECOND) for start, end in [*found, *first.finish()]] == alone
+
+
+def test_without_silero_it_is_said_once_and_named_if_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "silero_vad", None)
+    speech_speecheq._silero.cache_clear()
+    said = []
+    monkeypatch.setattr(speech_speecheq.logger, "warning_once", said.append)
+    assert regions(SpeechDetector(), waveform(1.0)) == [pytest.approx((0.0, 1.0), abs=0.033)]
+    assert len(said) == 1 and "silero-vad is not installed: noise and music count as speech" in said[0]
+    with pytest.raises(ImportError, match="SpeechDetector: silero-vad must be installed to be used"):
+        SpeechDetector(use_silero=True)
+    speech_speecheq._silero.cache_clear()
+
+
+class Heard:
+    """A detector to which regions are known, and when."""
+
+    def __init__(self, *known: tuple[int, int]):
+        self.known, self.position, self.open = [Region(*region) for region in known], 0, None
+
+    def feed(self, samples):
+        self.position += len(samples)
+        ended = [region for region in self.known if region.end <= self.position]
+        self.known = self.known[len(ended) :]
+        self.open = next((Region(r.start, self.position) for r in self.known if r.start < self.position), None)
+        return ended
+
+    def finish(self):
+        return [
+            region._replace(end=min(region.end, self.position))
+            for region in self.known
+            if region.start < self.position
+        ]
+
+
+def cut(samples: np.ndarray, block: int, *known: tuple[int, int]) -> list[tuple[int, int, bool]]:
+    blocks = (samples[at : at + block] for at in range(0, len(samples), block))
+    found = list(windows(blocks, Heard(*known), length=4 * SECOND, hop=SECOND))
+    for window in found:  # each holds the samples of its place
+        np.testing.assert_array_equal(window.samples, samples[window.start : window.start + len(window.samples)])
+    return [(window.start, window.start + len(window.samples), window.first) for window in found]
+
+
+@pytest.mark.parametrize("block", [1_000, SECOND, 7 * SECOND, 60 * SECOND])
+def test_windows_fill_each_region_and_the_last_ends_with_it(block):
+    samples = waveform(20.0)
+    found = cut(samples, block, (SECOND, 3 * SECOND), (5 * SECOND, 11 * SECOND + 500), (12 * SECOND, 20 * SECOND))
+    second = 5 * SECOND
+    assert found == [
+        (SECOND, 3 * SECOND, True),
+        (second, 9 * SECOND, True), (6 * SECOND, 10 * SECOND, False), (7 * SECOND, 11 * SECOND, False),
+        (7 * SECOND + 500, 11 * SECOND + 500, False),
+        *((start * SECOND, (start + 4) * SECOND, start == 12) for start in range(12, 17)),
+    ]  # fmt: skip
+
+
+def test_speech_without_end_is_cut_as_it_arrives_and_not_kept():
+    def blocks():
+        for number in range(600):
+            yield np.full(SECOND, number, np.float32)
+
+    found = windows(blocks(), Heard((0, 600 * SECOND)), length=4 * SECOND, hop=SECOND)
+    assert next(found).samples[0] == 0
+    kept = found.gi_frame.f_locals
+    for _ in range(400):
+        next(found)
+    assert len(kept["kept"] if "kept" in kept else found.gi_frame.f_locals["kept"]) < 8 * SECOND
