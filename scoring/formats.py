@@ -1,0 +1,296 @@
+"""What the command line writes: a table, JSON lines, CSV and TextGrids.
+
+A text format has a `head` and a `row` for each file. JSON lines and CSV can be read back, so that a run goes on where it
+stopped.
+"""
+
+import csv
+import io
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from praatio.data_classes.interval_tier import IntervalTier
+from praatio.data_classes.textgrid import Textgrid
+from tqdm import tqdm
+
+CSV_COLUMNS = (
+    "file", "label", "score", "abstained", "intensity", "intensity_level", "intensity_low", "intensity_high", "gender",
+    "gender_score", "duration", "speech", "phonemes", "error",
+)  # fmt: skip
+FILE_WIDTHS = (12, 48)  # of the table's first column, in characters of a terminal
+
+
+class JsonLines:
+    """An answer as a line of JSON: `{"file": name, **answer}`."""
+
+    head = ""
+    _begin = b'{"file": '
+
+    def row(self, file: str, answer: dict) -> str:
+        return json.dumps({"file": file, **answer}, ensure_ascii=False) + "\n"
+
+    def complete(self, record: bytes) -> bool:
+        """Whether these lines of a file are a whole row."""
+        return record.endswith(b"\n")
+
+    def parse(self, record: bytes) -> tuple[str, bool]:
+        """The file of a row, and whether it failed.
+
+        Raises:
+            ValueError: if it is no such row.
+        """
+        row = json.loads(record)
+        if not isinstance(row, dict) or not isinstance(row.get("file"), str):
+            raise ValueError("no row")
+        return row["file"], "error" in row
+
+    def torn(self, rest: bytes, rows_before: bool) -> bool:
+        """Whether the end of a file is the beginning of a row."""
+        return rest.startswith(self._begin) or self._begin.startswith(rest)
+
+
+class Csv:
+    """An answer as a row of CSV, see `CSV_COLUMNS`; probabilities and intensities with four decimals, phonemes as IPA."""
+
+    head = ",".join(CSV_COLUMNS) + "\n"
+
+    def row(self, file: str, answer: dict) -> str:
+        intensity, gender = answer.get("intensity") or {}, answer.get("gender") or {}
+        low, high = intensity.get("interval", (None, None))
+        known = {
+            "score": answer.get("score"), "intensity": intensity.get("value"), "intensity_low": low,
+            "intensity_high": high, "gender_score": gender.get("score"),
+        }  # fmt: skip
+        cells = {name: f"{value:.4f}" for name, value in known.items() if value is not None}
+        cells |= {name: answer.get(name) for name in ("label", "abstained", "duration", "speech", "error")}
+        cells |= {"file": file, "intensity_level": intensity.get("level"), "gender": gender.get("label")}
+        cells["phonemes"] = " ".join(entry["phoneme"] for entry in answer.get("phonemes", ()))
+        line = io.StringIO()
+        csv.DictWriter(line, CSV_COLUMNS, lineterminator="\n").writerow(cells)
+        return line.getvalue()
+
+    def complete(self, record: bytes) -> bool:
+        """Whether these lines of a file are a whole row: a line break in quotes ends none."""
+        return record.endswith(b"\n") and record.count(b'"') % 2 == 0
+
+    def parse(self, record: bytes) -> tuple[str, bool]:
+        """The file of a row, and whether it failed.
+
+        Raises:
+            ValueError: if it is no such row.
+        """
+        csv.field_size_limit(max(csv.field_size_limit(), len(record)))  # an hour of phonemes is longer than it allows
+        cells = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
+        if len(cells) != len(CSV_COLUMNS):
+            raise ValueError("no row")
+        return cells[0], bool(cells[-1])
+
+    def torn(self, rest: bytes, rows_before: bool) -> bool:
+        """Whether the end of a file is the beginning of a row, or of the head."""
+        return rows_before or self.head.encode().startswith(rest)
+
+
+class Table:
+    """Answers as a table for a terminal, in plain text.
+
+    Args:
+        files (`Sequence[str]`): all that will be in it; the first column is as wide as they need, within `FILE_WIDTHS`.
+    """
+
+    def __init__(self, files: Sequence[str]):
+        low, high = FILE_WIDTHS
+        self._width = min(max(low, *map(_width, files)), high)
+        self.head = self._line("file", "label", "score", "intensity", "gender", "duration")
+
+    def row(self, file: str, answer: dict) -> str:
+        if "error" in answer:
+            return f"{self._fitted(file)}  error: {_printable(answer['error'])}\n"
+        score, intensity, gender = answer["score"], answer["intensity"], answer["gender"]
+        return self._line(
+            file,
+            answer["label"] or f"({answer['abstained']})",
+            "" if score is None else f"{score:.2f}",
+            "" if intensity is None else f"{intensity['value']:.2f} {intensity['level']}",
+            "" if gender is None else gender["label"],
+            f"{answer['duration']:.1f} s",
+        )
+
+    def _line(self, file, label, score, intensity, gender, duration) -> str:
+        cells = f"{self._fitted(file)}  {label:16}  {score:>5}  {intensity:13}  {gender:6}  {duration:>9}"
+        return cells.rstrip() + "\n"
+
+    def _fitted(self, file: str) -> str:
+        """A name in as many columns as there are; of a long one its end."""
+        file = _printable(file)
+        if _width(file) > self._width:
+            while _width(file) >= self._width:
+                file = file[1:]
+            file = "…" + file
+        return file + " " * (self._width - _width(file))
+
+
+class Rows:
+    """Answers as rows of text, flushed one by one.
+
+    Args:
+        rows ([`JsonLines`], [`Csv`] or [`Table`]): the format.
+        out (`Path`, *optional*): the file, to go on with if it exists; the standard output by default.
+
+    Raises:
+        ValueError: if the file exists and holds something else.
+    """
+
+    def __init__(self, rows: JsonLines | Csv | Table, out: Path | None = None):
+        self._rows, self._out, self._stream = rows, out, sys.stdout
+        self._standing, self._kept = standing(out, rows) if out is not None and out.exists() else ({}, 0)
+
+    def failed(self, file: str) -> bool | None:
+        """Whether a file failed in an earlier run; `None` if it has no row of one."""
+        return self._standing.get(_shown(file))
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Write within this context."""
+        if self._out is None:
+            if hasattr(sys.stdout, "reconfigure"):
+                encoding = None if isinstance(self._rows, Table) else "utf-8"
+                sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+            self._begin()
+            yield
+            return
+        with open(self._out, "a", encoding="utf-8", newline="") as self._stream:
+            self._stream.truncate(self._kept)
+            self._begin()
+            yield
+
+    def _begin(self):
+        if not self._kept:
+            self._stream.write(self._rows.head)
+            self._stream.flush()
+
+    def write(self, file: str, answer: dict):
+        """Write one row."""
+        with tqdm.external_write_mode(self._stream):
+            self._stream.write(self._rows.row(_shown(file), answer))
+            self._stream.flush()
+
+
+class TextGrids:
+    """Answers as one TextGrid per audio; errors go to the standard error output.
+
+    Args:
+        paths (`dict[str, Path]`): file -> its TextGrid. Those that exist are kept: somebody may have corrected them.
+    """
+
+    def __init__(self, paths: dict[str, Path]):
+        self._paths = paths
+
+    def failed(self, file: str) -> bool | None:
+        """`False` for a file that has its TextGrid already, `None` for the others."""
+        return False if self._paths[file].exists() else None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Nothing is open between two files."""
+        yield
+
+    def write(self, file: str, answer: dict):
+        """Write one TextGrid."""
+        if "error" in answer:
+            tqdm.write(f"{file}: {answer['error']}", file=sys.stderr)
+            return
+        self._paths[file].parent.mkdir(parents=True, exist_ok=True)
+        write_text_grid(answer, self._paths[file])
+
+
+def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, bool], int]:
+    """What a file holds of an earlier run.
+
+    Returns:
+        `tuple`: each file that stands in it and whether it failed; and the bytes of the whole rows, behind which there is at
+        most a row that was torn.
+
+    Raises:
+        ValueError: if it holds anything else: it is somebody's.
+    """
+    failed, kept, record = {}, 0, b""
+    with open(path, "rb") as lines:
+        for line in lines:
+            record += line
+            if not kept and rows.head and record != rows.head.encode():
+                break
+            if not rows.complete(record):
+                continue
+            if kept or not rows.head:
+                try:
+                    file, wrong = rows.parse(record)
+                except (ValueError, csv.Error):  # those of JSON and of UTF-8 are some of the first
+                    raise _foreign(path, record) from None
+                failed[file] = wrong
+            kept, record = kept + len(record), b""
+    if record and not rows.torn(record, kept > 0):
+        raise _foreign(path, record)
+    return failed, kept
+
+
+def write_text_grid(answer: dict, path: str | os.PathLike):
+    """Write an answer as a TextGrid, which Praat and ELAN read: the tiers `emotion`, `intensity` and `phonemes`.
+
+    Format: https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
+
+    Args:
+        answer (`dict`): with `duration`, `timeline` and `phonemes`, as the pipeline gives it.
+        path (`str` or `Path`): where; what stands there is replaced by the whole file, or not at all.
+    """
+    duration, timeline = answer["duration"], answer["timeline"]
+    tiers = {
+        "emotion": [(part["start"], part["end"], part["label"]) for part in timeline],
+        "intensity": [(part["start"], part["end"], f"{part['intensity']:.2f}") for part in timeline],
+        "phonemes": [(part["start"], part["end"], part["phoneme"]) for part in answer["phonemes"]],
+    }
+    grid = Textgrid(0, duration)
+    for name, intervals in tiers.items():
+        grid.addTier(IntervalTier(name, _apart(intervals, duration), 0, duration))
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".partial")
+    grid.save(str(unfinished), format="long_textgrid", includeBlankSpaces=True)
+    os.replace(unfinished, path)
+
+
+def _apart(intervals: list[tuple[float, float, str]], duration: float) -> list[tuple[float, float, str]]:
+    """Intervals within the duration that do not overlap, as Praat wants them: two that did meet in the middle."""
+    bounds = [[max(start, 0.0), min(end, duration)] for start, end, _ in intervals]
+    for one, two in pairwise(bounds):
+        if two[0] < one[1]:
+            one[1] = two[0] = (two[0] + min(one[1], two[1])) / 2
+    labels = (label for _, _, label in intervals)
+    return [(start, end, label) for (start, end), label in zip(bounds, labels, strict=True) if start < end]
+
+
+def _foreign(path, record: bytes) -> ValueError:
+    return ValueError(
+        f"--out: a file that exists must hold rows of this command in the same format; got {record[:40]!r} in "
+        f"{os.fspath(path)!r}. Give another file."
+    )
+
+
+def _shown(file: str) -> str:
+    """A name as it can be written: Linux takes bytes in names that are no UTF-8."""
+    return file.encode("utf-8", "backslashreplace").decode()
+
+
+def _printable(text: str) -> str:
+    """Without line breaks and what else a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal; a Chinese character takes two."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
