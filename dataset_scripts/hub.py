@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import DatasetCard, HfApi, snapshot_download
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from speecheq.dataset_scripts import splits
 from speecheq.dataset_scripts.build import describe_build, open_corpus, parse_corpora
@@ -23,6 +23,8 @@ from speecheq.dataset_scripts.records import CorpusError, options
 from speecheq.dataset_scripts.withheld import copy_corpus, is_closed, join_corpus, withhold
 
 CARD = "README.md"
+# What huggingface_hub raises when the Hub says no, or nothing: `OSError`, and the error of the HTTP library that it uses.
+UNREACHABLE = HfHubHTTPError.__bases__
 PARQUET = re.compile(r"([A-Za-z0-9][\w-]*)/[\w-]+\.parquet")
 
 
@@ -209,8 +211,8 @@ def main(arguments: list[str] | None = None):
         if given.command == "push":
             print(push(given.folder, given.repo_id, private=not given.public, metadata_only=given.metadata_only))
             return
-        manifest = join(given.source, parse_corpora(parser, given.corpus), given.out, given.num_proc)
-    except (CorpusError, HFValidationError, OSError) as error:
+        manifest = join(given.source, parse_corpora(given.corpus), given.out, given.num_proc)
+    except (CorpusError, HFValidationError, *UNREACHABLE) as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
         parser.exit(130, "Interrupted. Run the same command again to go on.\n")
