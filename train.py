@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from speecheq.dataset_scripts.build import build, parse_corpora
 from speecheq.metrics.scores import table
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
 from speecheq.training.data import describe_labels, load_seqd, shared_speakers
@@ -35,8 +36,8 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
     }
     return {
         "corpora": corpora,
-        "backbone": _public_name(model_arguments.backbone)
-        if model_arguments.backbone
+        "backbone": _public_name(model_arguments.checkpoint or model_arguments.backbone)
+        if model_arguments.backbone_config is None
         else f"{model_arguments.backbone_config['model_type']}, random weights",
         "tuning": model_arguments.tuning,
         "dataset": f"{Path(data_arguments.dataset).name} ({data_arguments.dataset_config})",
@@ -58,6 +59,9 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     folder = Path(training_arguments.output_dir)
     check_same_recipe("train.py", folder, given, begun=find_checkpoint(folder / "checkpoints") is not None)
     training_arguments.output_dir = str(folder / "checkpoints")
+    if data_arguments.build:
+        data_arguments.dataset = data_arguments.dataset or str(folder / "seqd")
+        build(parse_corpora(data_arguments.build), Path(data_arguments.dataset))
     splits = load_seqd(
         data_arguments.dataset, data_arguments.dataset_config, data_arguments.max_seconds, data_arguments.corpora
     )

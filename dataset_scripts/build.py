@@ -311,13 +311,17 @@ def _keep_freed_memory():
     bytearray(2**24)
 
 
-def parse_corpora(parser: argparse.ArgumentParser, pairs: list[str]) -> dict[str, Path]:
-    """Read `NAME=FOLDER` arguments."""
+def parse_corpora(pairs: list[str]) -> dict[str, Path]:
+    """Read `NAME=FOLDER` arguments.
+
+    Raises:
+        CorpusError: if one is something else.
+    """
     corpora = {}
     for pair in pairs:
         name, separator, folder = pair.partition("=")
         if not (separator and folder):
-            parser.error(f"--corpus must be NAME=FOLDER; got {pair!r}.")
+            raise CorpusError(f"build: a corpus must be NAME=FOLDER or NAME=FILE.yaml; got {pair!r}.")
         corpora[name] = Path(folder)
     return corpora
 
@@ -349,7 +353,7 @@ def main(arguments: list[str] | None = None):
         preparation=Preparation(given.trim, given.loudness),
     )
     try:
-        manifest = build(parse_corpora(parser, given.corpus), given.out, options)
+        manifest = build(parse_corpora(given.corpus), given.out, options)
     except CorpusError as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:

@@ -15,6 +15,10 @@ class ModelArguments:
     backbone_config: dict | str | None = field(
         default=None, metadata={"help": "Instead: configuration of an encoder with random weights."}
     )
+    checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "Instead: a trained SpeechEQ model to go on from, Hub repository or folder, heads and all."},
+    )
     backbone_layers: int | None = field(default=None, metadata={"help": "Keep the encoder's first layers only."})
     tuning: str = field(default="full", metadata={"help": "What of the encoder learns: frozen, lora or full."})
     lora_rank: int = field(default=8, metadata={"help": "Rank of the LoRA adapters."})
@@ -38,8 +42,8 @@ class ModelArguments:
         for name in ("backbone_config", "loss_weights"):
             if isinstance(getattr(self, name), str):
                 setattr(self, name, json.loads(getattr(self, name)))
-        if (self.backbone is None) == (self.backbone_config is None):
-            raise ValueError("training: exactly one of backbone and backbone_config must be given.")
+        if sum(start is not None for start in (self.backbone, self.backbone_config, self.checkpoint)) != 1:
+            raise ValueError("training: exactly one of backbone, backbone_config and checkpoint must be given.")
 
     def config_fields(self) -> dict:
         """The fields that go into [`SpeechEQConfig`] as they are."""
@@ -53,6 +57,12 @@ class DataArguments:
     """The SEQD, what of it is used, and how it is drawn and changed."""
 
     dataset: str | None = field(default=None, metadata={"help": "Folder of a built SEQD, or its Hub repository."})
+    build: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Build dataset of these first, NAME=FOLDER or NAME=FILE.yaml; by default in output_dir/seqd."
+        },
+    )
     dataset_config: str = field(default="all", metadata={"help": "A corpus, or all."})
     corpora: list[str] | None = field(default=None, metadata={"help": "Keep these corpora only."})
     max_seconds: float = field(default=30.0, metadata={"help": "Leave out longer utterances."})
@@ -65,8 +75,11 @@ class DataArguments:
     augment_probability: float = field(default=0.5, metadata={"help": "Of each waveform augmentation; 0: none."})
 
     def __post_init__(self):
-        if self.dataset is None:
-            raise ValueError("training: dataset must be given: a folder of a built SEQD, or its Hub repository.")
+        if self.dataset is None and not self.build:
+            raise ValueError(
+                "training: dataset must be given: a folder of a built SEQD, or its Hub repository; or build, what to "
+                "build one of."
+            )
 
 
 @dataclass

@@ -158,8 +158,7 @@ def intensity(
             axes.scatter(middle[rows], values[rows], s=9, color=BLUE, alpha=0.3, linewidth=0, rasterized=True)
             axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), aspect="equal")
             axes.set(xticks=(0, 0.25, 0.5, 0.75, 1), yticks=(0, 0.25, 0.5, 0.75, 1))
-        figure.supxlabel("raters' intensity, middle of the interval", fontsize=8)
-        figure.supylabel("predicted intensity", fontsize=8)
+            axes.set(xlabel="raters' intensity, middle of the interval", ylabel="predicted intensity")
         return svg(figure).encode()
 
 

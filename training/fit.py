@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from transformers import EarlyStoppingCallback, set_seed
 
 from speecheq.configuration_speecheq import SpeechEQConfig
@@ -63,8 +64,35 @@ def find_checkpoint(folder: Path) -> str | None:
 
 
 def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechEQModel:
-    """A model with new heads on a pretrained or a random encoder."""
-    fields = arguments.config_fields() | {"phoneme_labels": phoneme_labels}
+    """A model with new heads on a pretrained or a random encoder; or a trained one, with phonemes that are new to it."""
+    fields = arguments.config_fields()
+    if arguments.checkpoint is not None:
+        usual = ModelArguments(checkpoint=arguments.checkpoint).config_fields()
+        given = {name: value for name, value in fields.items() if value != usual[name]}
+        model = SpeechEQModel.from_pretrained(arguments.checkpoint, **given)
+        model.config.temperatures = dict.fromkeys(model.config.temperatures, 1.0)  # they were another model's
+        model.config.abstain_below = 0.0
+        extend_phonemes(model, phoneme_labels)
+        return model
+    fields["phoneme_labels"] = phoneme_labels
     if arguments.backbone is not None:
         return SpeechEQModel.from_backbone(arguments.backbone, num_layers=arguments.backbone_layers, **fields)
     return SpeechEQModel(SpeechEQConfig(backbone_config=arguments.backbone_config, **fields))
+
+
+@torch.no_grad()
+def extend_phonemes(model: SpeechEQModel, phoneme_labels: list[str]):
+    """Append the symbols that a model does not know yet to its inventory; the others keep their weights.
+
+    Args:
+        model ([`SpeechEQModel`]): is changed.
+        phoneme_labels (`list[str]`): of the training data.
+    """
+    known = model.config.phoneme_labels
+    labels = [*known, *(symbol for symbol in phoneme_labels if symbol not in known)]
+    before = model.phoneme_head.classifier
+    after = torch.nn.Linear(before.in_features, len(labels)).to(before.weight)
+    torch.nn.init.normal_(after.weight, std=model.config.initializer_range)
+    torch.nn.init.zeros_(after.bias)
+    after.weight[: len(known)], after.bias[: len(known)] = before.weight, before.bias
+    model.phoneme_head.classifier, model.config.phoneme_labels = after, labels

@@ -539,7 +539,7 @@ def test_the_command_line_ends_with_one_line_on_a_wrong_corpus(tmp_path, capsys)
     assert "corpus must be one of" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["--out", str(tmp_path / "seqd"), "--corpus", "nemo"])
-    assert "--corpus must be NAME=FOLDER; got 'nemo'" in capsys.readouterr().err
+    assert "a corpus must be NAME=FOLDER or NAME=FILE.yaml; got 'nemo'" in capsys.readouterr().err
 
 
 @pytest.mark.corpora

@@ -31,7 +31,9 @@ def test_the_scores_are_those_of_the_run(reported):
 
 def test_temperatures_are_kept_in_the_configuration(reported):
     folder, results, _ = reported
-    assert json.loads((folder / "config.json").read_text())["temperatures"] == results["temperatures"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["temperatures"] == results["temperatures"]
+    assert config["abstain_below"] == (results["abstention"]["threshold"] or 0.0)
     assert min(results["temperatures"].values()) >= 1
     again = report(str(folder), MINI_SEQD, folder / "again")
     assert again == results

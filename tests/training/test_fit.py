@@ -1,0 +1,60 @@
+"""Claims about what a run starts from."""
+
+import json
+
+import numpy as np
+import soundfile
+import torch
+from samples import TINY_BACKBONES
+
+from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
+from speecheq.train import main
+from speecheq.training.arguments import ModelArguments
+from speecheq.training.fit import build_model
+from speecheq.training.hub import save_for_hub
+
+CONFIG = {"backbone_config": TINY_BACKBONES["whisper"], "phoneme_labels": ["<blank>", "a", "b"], "head_hidden_size": 8}
+
+
+def test_a_trained_model_keeps_what_it_knows_and_learns_new_phonemes(tmp_path):
+    torch.manual_seed(0)
+    before = SpeechEQModel(SpeechEQConfig(**CONFIG, head_dropout=0.3, temperatures={"esc": 2.0}, abstain_below=0.5))
+    save_for_hub(before, SpeechEQProcessor.for_config(before.config), tmp_path / "trained")
+    weights = {"esc": 1.0, "eis": 0.0, "phoneme": 0.5, "gender": 0.0}
+    arguments = ModelArguments(checkpoint=str(tmp_path / "trained"), loss_weights=weights)
+    after = build_model(arguments, ["<blank>", "b", "t", "a", "k"])
+
+    assert after.config.phoneme_labels == ["<blank>", "a", "b", "t", "k"]
+    assert after.phoneme_head.classifier.weight.shape == (5, 16)
+    assert after.config.loss_weights == weights
+    assert (after.config.head_hidden_size, after.config.head_dropout, after.esc_head.dropout.p) == (8, 0.3, 0.3)
+    assert after.config.temperatures == {"esc": 1.0, "eis": 1.0, "gender": 1.0} and after.config.abstain_below == 0.0
+    known = after.state_dict()
+    for name, weight in before.state_dict().items():
+        torch.testing.assert_close(known[name][: len(weight)] if weight.ndim else known[name], weight, msg=name)
+    assert after.phoneme_head.classifier.weight[3:].abs().sum() > 0
+
+
+def test_a_random_encoder_takes_all_fields():
+    arguments = ModelArguments(backbone_config=TINY_BACKBONES["whisper"], pooling="attentive")
+    model = build_model(arguments, ["<blank>", "a"])
+    assert model.config.pooling == "attentive" and model.config.phoneme_labels == ["<blank>", "a"]
+
+
+def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained_run, tmp_path):
+    random = np.random.default_rng(0)
+    for speaker in "abcdefgh":
+        for label in ("cross", "glad"):
+            path = tmp_path / "mine" / f"{speaker}_{label}.wav"
+            path.parent.mkdir(exist_ok=True)
+            soundfile.write(path, 0.1 * random.normal(size=8_000), 16_000)
+    names = [f"{path.name},{path.stem[0]},{path.stem[2:]}" for path in sorted((tmp_path / "mine").glob("*.wav"))]
+    (tmp_path / "mine/metadata.csv").write_text("\n".join(["file_name,speaker,label", *names]) + "\n")
+    (tmp_path / "mine/mine.yaml").write_text("language: en\nlabels: {cross: angry, glad: happy}\n")
+    options = ["--checkpoint", str(trained_run[0]), "--output_dir", str(tmp_path / "run"), "--num_train_epochs", "1"]
+    scores = main([*options, "--build", f"mine={tmp_path / 'mine/mine.yaml'}"])
+    assert "mine/esc_uar" in scores
+    assert (tmp_path / "run/seqd/mine").is_dir()
+    before, after = (json.loads((run / "config.json").read_text()) for run in (trained_run[0], tmp_path / "run"))
+    assert after["phoneme_labels"] == before["phoneme_labels"] and after["head_hidden_size"] == 8
+    assert "Encoder `run`" in (tmp_path / "run/README.md").read_text()
