@@ -1,0 +1,200 @@
+"""A page that hears the emotion of speech: `python space/app.py`, or the Space of this folder.
+
+The model is that of `SPEECHEQ_MODEL`, a folder or a repository on the Hub; by default the one in the folder above, and without
+one `HUB_MODEL`.
+"""
+
+import os
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import gradio as gr
+from answers import MAX_BYTES, MAX_SECONDS, hear, scales
+from card import about
+from figures import SIZES, colours, timeline_svg
+from page import CSS, WAITING, summary, timeline
+from transformers import Pipeline, pipeline
+
+HUB_MODEL = "your~name/speecheq"  # nobody can own this name; the release puts the model's own in its place
+HERE = Path(__file__).resolve().parent
+EXAMPLES = {
+    "Angry, English": "angry_high_en.wav",
+    "Happy, Mandarin": "happy_high_zh.wav",
+    "Sad, English": "sad_high_en.wav",
+    "First sad, then angry, English": "sad_then_angry_en.wav",
+    "Noise, no speech": "noise_no_speech.wav",
+}
+AT_ONCE, WAITING_AT_MOST = 2, 64  # recordings
+KEPT = (3600, 3600)  # s: how often temporary files are looked through, and how old they may be
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # those of the reader's machine
+MONOSPACED = ("ui-monospace", "Consolas", "Menlo", "monospace")
+TO_ANSWER = "() => document.getElementById('answer').scrollIntoView({block: 'nearest'})"  # on a phone it is below
+NOTE = f"""At most {MAX_SECONDS // 60} minutes and {MAX_BYTES >> 20} MB. The recording is analysed here and is not kept: its
+temporary copy is deleted within two hours."""
+API = """Every answer of this page is also had by a program. It is the answer of the model's pipeline as JSON: `label`, `score`,
+`abstained`, `emotion`, `intensity`, `gender`, `phonemes`, `timeline`, `duration`, `speech`; or `error` with the reason, for a
+recording that cannot be used. `scale` is one of {scales}.
+
+```python
+# pip install gradio_client
+from gradio_client import Client, handle_file
+
+client = Client("{address}")
+answer = client.predict(audio=handle_file("speech.wav"), scale="basic", api_name="/recognise")
+print(answer["label"], answer["score"], answer["timeline"])
+```
+
+The same limits hold as for the page: {minutes} minutes, {megabytes} MB, one file a call. Calls wait for their turn. The file
+itself is sent; an address is not fetched. The link "Use via API" below shows the same call from JavaScript and the shell."""
+
+
+class Recording(gr.Audio):
+    """Sound that was recorded or uploaded here. An address is refused, which gradio would fetch whatever its size."""
+
+    is_template = True  # in the browser it is gradio's own
+
+    def example_payload(self) -> dict:
+        return {"path": "speech.wav", "url": "speech.wav", "meta": {"_type": "gradio.FileData"}}
+
+    def example_value(self) -> str:
+        return "speech.wav"
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        if str(url_or_file_path).startswith(("http://", "https://")):
+            raise gr.Error("Send the recording itself, not its address.", print_exception=False)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+
+class Recogniser:
+    """What the page and its API call.
+
+    Args:
+        pipe (`SpeechEQPipeline`): made with `trust_remote_code=True`.
+    """
+
+    def __init__(self, pipe: Pipeline):
+        self.pipe, self.scales = pipe, scales(pipe.model.config)
+        self.levels = list(pipe.model.config.eis_labels)
+
+    def recognise(self, audio: str, scale: str = "fine") -> dict:
+        """The emotion of speech, its intensity and its place in time, gender and phonemes.
+
+        Args:
+            audio: a sound file, at most 5 minutes and 25 MB.
+            scale: fine (12 classes), basic (7) or valence (4).
+
+        Returns:
+            the pipeline's answer as JSON, or {"error": reason} for a file that cannot be used.
+        """
+        return hear(self.pipe, audio, scale)[0]
+
+    def show(self, audio: str | None, scale: str) -> tuple:
+        """The answer as the page shows it: summary, scores, timeline and JSON."""
+        answer, samples, rate = hear(self.pipe, audio, scale)
+        colour = colours(self.scales[scale])
+        segments = answer.get("timeline") or []
+        sizes = SIZES if segments else ()
+        drawings = {size: timeline_svg(samples, rate, segments, colour, size) for size in sizes}
+        scores = {entry["label"]: entry["score"] for entry in answer.get("emotion", ())}
+        return (
+            summary(answer, self.levels),
+            gr.Label(scores or None, visible=bool(scores)),
+            timeline(answer, drawings, colour),
+            answer,
+        )
+
+
+def build(pipe: Pipeline, model: str) -> gr.Blocks:
+    """The page.
+
+    Args:
+        pipe (`SpeechEQPipeline`): that answers.
+        model (`str`): where its card lies.
+    """
+    recogniser = Recogniser(pipe)
+    with gr.Blocks(title="SpeechEQ", analytics_enabled=False, delete_cache=KEPT) as page:
+        gr.Markdown("# SpeechEQ\nThe emotion of speech: which, how intense, and from when to when.")
+        with gr.Tab("Recognise"):
+            _recognise_tab(recogniser)
+        with gr.Tab("What it can and cannot do"):
+            gr.Markdown(about(model), elem_classes="seq-card")
+        with gr.Tab("API"):
+            address = os.environ.get("SPACE_ID", "http://127.0.0.1:7860")
+            limits = {"minutes": MAX_SECONDS // 60, "megabytes": MAX_BYTES >> 20}
+            gr.Markdown(
+                API.format(address=address, scales=", ".join(f"`{name}`" for name in recogniser.scales), **limits)
+            )
+    return page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING_AT_MOST)
+
+
+def _recognise_tab(recogniser: Recogniser):
+    with gr.Row():
+        with gr.Column():
+            audio = Recording(
+                type="filepath",
+                sources=["upload", "microphone"],
+                label="Speech",
+                editable=False,
+                buttons=[],
+                elem_id="speech",
+            )
+            names = [(f"{name} ({len(labels)} classes)", name) for name, labels in recogniser.scales.items()]
+            scale = gr.Radio(names, value="fine", label="Scale", elem_id="scale")
+            button = gr.Button("Recognise", variant="primary", elem_id="recognise")
+            gr.Markdown(NOTE, elem_classes="seq-note")
+            files = [[str(HERE / "examples" / file)] for file in EXAMPLES.values()]
+            examples = gr.Examples(
+                files,
+                audio,
+                example_labels=list(EXAMPLES),
+                label="Examples, spoken by a machine",
+                cache_examples=False,
+            )
+        with gr.Column():
+            head = gr.HTML(WAITING, elem_id="answer")
+            scores = gr.Label(label="Probabilities", show_heading=False, visible=False, elem_id="scores")
+    places = gr.HTML(elem_id="timeline")
+    with gr.Accordion("The answer as JSON", open=False):
+        json = gr.JSON(show_label=False)
+    shared = {"concurrency_id": "model", "concurrency_limit": AT_ONCE}
+    call = {"fn": recogniser.show, "inputs": [audio, scale], "outputs": [head, scores, places, json]} | shared
+    call |= {"api_visibility": "private", "show_progress_on": head}
+    asked = [button.click, scale.input, audio.upload, audio.stop_recording]
+    for answered in (gr.on(asked, **call, trigger_mode="always_last"), examples.load_input_event.then(**call)):
+        answered.then(None, js=TO_ANSWER)
+    unseen = gr.Button(visible=False)
+    unseen.click(recogniser.recognise, [audio, scale], json, api_name="recognise", **shared)
+
+
+def default_model() -> str:
+    """`SPEECHEQ_MODEL`, else the folder above if it holds weights, else the repository on the Hub.
+
+    Raises:
+        SystemExit: if there is none of these.
+    """
+    above = HERE.parent
+    found = os.environ.get("SPEECHEQ_MODEL") or (str(above) if (above / "model.safetensors").is_file() else HUB_MODEL)
+    if "~" in found:
+        raise SystemExit("app.py: SPEECHEQ_MODEL must name a model, a folder or a repository on the Hub; got none.")
+    return found
+
+
+def main():
+    """Load the model and serve the page."""
+    model = default_model()
+    page = build(pipeline(model=model, trust_remote_code=True, batch_size=8), model)
+    page.launch(
+        theme=gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=MONOSPACED),
+        css=CSS,
+        max_file_size=MAX_BYTES,
+        footer_links=["api"],
+        run_history=False,  # the browser would keep recordings
+        share=False,
+        ssr_mode=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The timeline as a drawing: segments over the waveform and the spectrogram.
+
+The drawing is SVG inside the page, so that its text takes the colour and the font of the page, light or dark.
+"""
+
+import io
+import re
+from html import escape
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
+
+INK = "#123456"  # stands for the colour of the page's text, which is known in the browser alone
+SIZES = {"wide": (12.0, 3.8), "narrow": (4.4, 3.8)}  # inches, for a desktop and a phone
+LINES = "stroke-linejoin: round; stroke-linecap: butt"  # as matplotlib means them
+COLUMNS = 800  # of waveform and spectrogram, however long the audio
+FRAME = 512  # samples
+FLOOR = 70.0  # dB below the loudest point of the spectrogram
+
+
+def colours(labels: list[str]) -> dict[str, str]:
+    """A colour for each label of a scale, related labels beside each other: red to violet."""
+    shades = matplotlib.colormaps["turbo_r"](np.linspace(0.1, 0.9, len(labels)))
+    return {label: matplotlib.colors.to_hex(shade) for label, shade in zip(labels, shades, strict=True)}
+
+
+def timeline_svg(samples: np.ndarray, rate: int, segments: list[dict], colour: dict[str, str], size: str) -> str:
+    """Draw the segments over the waveform and the spectrogram.
+
+    Args:
+        samples (`np.ndarray` of shape `(samples,)`): mono audio.
+        rate (`int`): in Hz.
+        segments (`list[dict]`): `start`, `end` (s) and `label` of each.
+        colour (`dict[str, str]`): of each label.
+        size (`str`): `wide` or `narrow`.
+
+    Returns:
+        `str`: an `<svg>` element as wide as the place it is put into.
+    """
+    seconds = len(samples) / rate
+    figure = Figure(figsize=SIZES[size], layout="constrained")
+    band, wave, spectrum = figure.subplots(3, 1, sharex=True, height_ratios=[0.45, 1, 1.4])
+    _draw_segments(band, segments, colour, SIZES[size][0] / seconds)
+    _draw_waveform(wave, samples, seconds)
+    for segment in segments:
+        wave.axvspan(segment["start"], segment["end"], color=colour[segment["label"]], alpha=0.3, linewidth=0)
+    decibels = spectrogram(samples)
+    extent = (0, seconds, 0, rate / 2000)
+    spectrum.imshow(decibels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-FLOOR, vmax=0)
+    spectrum.set(xlim=(0, seconds), xlabel="seconds", ylabel="kHz")
+    for axes in (band, wave, spectrum):
+        axes.set_facecolor("none")
+        axes.tick_params(color=INK, labelcolor=INK)
+        for line in axes.spines.values():
+            line.set_visible(False)
+        for text in (axes.xaxis.label, axes.yaxis.label):
+            text.set_color(INK)
+    drawn = io.StringIO()
+    figure.savefig(
+        drawn, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    )
+    labels = ", ".join(f"{segment['label']} from {segment['start']:.1f} s" for segment in segments) or "no segments"
+    head = (
+        f'<svg role="img" aria-label="{escape(f"Waveform and spectrogram; {labels}")}" width="100%" style="{LINES}" '
+    )
+    svg = re.sub(r"^.*?<svg [^>]*?(?=viewBox)", lambda _: head, drawn.getvalue(), flags=re.DOTALL)
+    svg = re.sub(
+        r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL
+    )  # it is for all of the page
+    return svg.replace(INK, "currentColor")
+
+
+def spectrogram(samples: np.ndarray) -> np.ndarray:
+    """Power in dB under the loudest point, `(frequencies, columns)`: at most `COLUMNS` frames, evenly placed."""
+    samples = np.pad(samples, (0, max(0, FRAME - len(samples))))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)
+    places = np.linspace(0, len(frames) - 1, min(len(frames), COLUMNS)).astype(int)
+    power = np.abs(np.fft.rfft(frames[places] * np.hanning(FRAME))).T ** 2
+    return 10 * np.log10(np.maximum(power / max(power.max(), 1e-12), 1e-12))
+
+
+def _draw_segments(axes: Axes, segments: list[dict], colour: dict[str, str], inches_per_second: float):
+    """A band of the segments, with the names that fit into theirs."""
+    for segment in segments:
+        start, end, label = segment["start"], segment["end"], segment["label"]
+        axes.axvspan(start, end, color=colour[label], alpha=0.45, linewidth=0)
+        axes.axvline(start, color=INK, linewidth=0.8)
+        if (end - start) * inches_per_second > 0.09 * len(label) + 0.1:
+            axes.text((start + end) / 2, 0.5, label, color=INK, ha="center", va="center", clip_on=True)
+    axes.set(ylim=(0, 1), yticks=[])
+    axes.tick_params(bottom=False)
+
+
+def _draw_waveform(axes: Axes, samples: np.ndarray, seconds: float):
+    """What lies between the least and the greatest sample of each column."""
+    edges = np.linspace(0, len(samples), min(len(samples), COLUMNS) + 1).astype(int)[:-1]
+    lows, highs = np.minimum.reduceat(samples, edges), np.maximum.reduceat(samples, edges)
+    axes.fill_between(edges / len(samples) * seconds, lows, highs, color=INK, linewidth=0.5)
+    peak = max(float(np.abs(samples).max()), 1e-3) * 1.05
+    axes.set(ylim=(-peak, peak), yticks=[])
+    axes.tick_params(bottom=False)
