@@ -61,7 +61,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     training_arguments.output_dir = str(folder / "checkpoints")
     if data_arguments.build:
         data_arguments.dataset = data_arguments.dataset or str(folder / "seqd")
-        build(parse_corpora(data_arguments.build), Path(data_arguments.dataset))
+        with training_arguments.main_process_first(desc="build"):
+            build(parse_corpora(data_arguments.build), Path(data_arguments.dataset))
     splits = load_seqd(
         data_arguments.dataset, data_arguments.dataset_config, data_arguments.max_seconds, data_arguments.corpora
     )
@@ -71,11 +72,12 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     trainer = fit(splits, model_arguments, data_arguments, training_arguments)
 
     scores = trainer.score_rows(splits["test"])
-    trained = trainer.accelerator.unwrap_model(trainer.model)
-    save_for_hub(trained, trainer.processor, folder, training_arguments.int8_weights)
-    write_card(folder, scores, facts_of(splits, model_arguments, data_arguments, folder))
-    (folder / "results.json").write_text(json.dumps(scores, indent=2, sort_keys=True) + "\n")
-    print(f"\nTest split, speakers never seen:\n\n{table(scores)}\n\nSaved in {folder}.")
+    if trainer.is_world_process_zero():
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        save_for_hub(trained, trainer.processor, folder, training_arguments.int8_weights)
+        write_card(folder, scores, facts_of(splits, model_arguments, data_arguments, folder))
+        (folder / "results.json").write_text(json.dumps(scores, indent=2, sort_keys=True) + "\n")
+        print(f"\nTest split, speakers never seen:\n\n{table(scores)}\n\nSaved in {folder}.")
     return scores
 
 

@@ -107,6 +107,21 @@ def test_every_key_is_there_when_every_label_is_missing(collator):
     assert batch["gender_labels"].tolist() == [-100, -100]
 
 
+@pytest.mark.parametrize(
+    ("esc", "unsaid"),
+    [
+        (["angry"], [0.125, 1.0]), (["happy", "excited"], [0.125, 1.0]), (["neutral"], [0.0, 0.375]),
+        (["calm", "neutral"], [0.0, 0.375]), (["calm", "bored"], [-100.0, -100.0]), ([], [-100.0, -100.0]),
+        (None, [-100.0, -100.0]),
+    ],
+)  # fmt: skip
+def test_an_emotion_says_a_little_of_an_intensity_that_nobody_says(collator, esc, unsaid):
+    assert collator.eis_target({"esc": esc, "eis_low": None}) == unsaid
+    assert collator.eis_target({"esc": esc, "eis_low": 0.25, "eis_high": 0.5}) == [0.25, 0.5]
+    of_the_table = collator.eis_target({"esc": esc, "eis_low": 0.0, "eis_high": 0.0})
+    assert of_the_table == (unsaid if unsaid[1] == 0.375 else [0.0, 0.0])
+
+
 def test_a_phoneme_unknown_to_train_is_left_out_and_a_wrong_label_is_named(collator):
     assert collator([item(phonemes=["a", "ʒ", "b"])])["phoneme_labels"].tolist() == [[1, 2]]
     with pytest.raises(ValueError, match=r"esc must be among angry, .*; got joyful in made/1"):

@@ -1,0 +1,292 @@
+"""Claims about the pages and the notebook: what can run runs as pasted, in a fresh clone, and the tables say what is there."""
+
+import dataclasses
+import importlib
+import inspect
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from samples import ROOT, TINY_BACKBONES, waveform
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.labels_speecheq import EIS_LABELS, ESC_SCALES
+from speecheq.modeling_speecheq import SpeechEQModel, SpeechEQOutput
+from speecheq.pipeline_speecheq import SpeechEQPipeline
+from speecheq.pooling_speecheq import SpeakerStatistics
+from speecheq.processing_speecheq import SpeechEQProcessor
+from speecheq.scoring.command import _parser
+from speecheq.training.hub import save_for_hub
+
+PAGES = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "training/FINE_TUNING.md", "scoring/API.md")}
+API = PAGES["scoring/API.md"]
+NOTEBOOK = ROOT / "training" / "fine_tuning.ipynb"
+# Blocks that are read and not run, by their first words.
+NOT_RUN = {
+    'python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[seqd]"': "installs from the network",
+    'python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[dev]"': "installs from the network",
+    "python -m speecheq.dataset_scripts.build --out seqd --corpus nemo=NEMO": "needs real corpora",
+    "python train.py recipes/base.yaml --learning_rate": "needs real corpora and an encoder from the Hub",
+    "python -m speecheq.training.report . --dataset seqd": "needs real corpora",
+    "python -m speecheq.training.experiment recipes/frozen.yaml": "needs real corpora and an encoder from the Hub",
+    "python train.py recipes/base.yaml --backbone": "needs an encoder from the Hub",
+    "python train.py recipes/large.yaml": "needs a GPU",
+    "accelerate launch train.py": "needs several GPUs",
+}
+ELSEWHERE = ("venv", "pip", "pytest")  # programs whose options are not ours
+NOT_OF_A_CLONE = (".*", "__pycache__", "*.egg-info", "mycorpus", "runs", "seqd", "tests", "build", "dist")
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a page that a reader pastes: language and text."""
+    return re.findall(r"```(bash|python)\n(.*?)```", page, flags=re.DOTALL)
+
+
+def not_run(block: str) -> bool:
+    return block.startswith(tuple(NOT_RUN))
+
+
+LEFT_OUT = [
+    block for page in PAGES.values() for language, block in blocks(page) if language == "bash" and not_run(block)
+]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> SpeechEQPipeline:
+    torch.manual_seed(0)
+    config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"], phoneme_labels=["<blank>", "a", "b", "t"])
+    model = SpeechEQModel(config).eval()
+    torch.nn.init.normal_(model.phoneme_head.classifier.weight, std=1.0)  # so that it hears some
+    return SpeechEQPipeline(model=model, processor=SpeechEQProcessor.for_config(config), device="cpu")
+
+
+@pytest.fixture
+def clone(tmp_path, tiny) -> Path:
+    """The repository without what is made in it; with the checkpoint of its root, or else a tiny one of random weights."""
+    folder = tmp_path / "clone"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_OF_A_CLONE))
+    if not (ROOT / "model.safetensors").is_file():
+        saved = save_for_hub(tiny.model, tiny.processor, tmp_path / "tiny")
+        for name in ("config.json", "model.safetensors", "processor_config.json"):
+            shutil.copy(saved / name, folder / name)
+    return folder
+
+
+def paste(page: str, clone: Path, environment: dict[str, str]) -> str:
+    """Run the blocks of a page in their order, its python blocks as one session where the last of them stands.
+
+    Returns:
+        `str`: what was printed.
+    """
+    found = [block for block in blocks(page) if not not_run(block[1])]
+    session = "\n".join(text for language, text in found if language == "python")
+    last = max(place for place, (language, _) in enumerate(found) if language == "python")
+    commands = [
+        f"python - <<'EOF_SESSION'\n{session}\nEOF_SESSION\n" if place == last else text
+        for place, (language, text) in enumerate(found)
+        if language == "bash" or place == last
+    ]
+    programs = clone.parent / "bin"  # as `pip install` would leave them
+    programs.mkdir()
+    (programs / "speecheq").write_text('#!/bin/sh\nexec python -m speecheq.scoring.command "$@"\n')
+    (programs / "speecheq").chmod(0o755)
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return run(["bash", "-euc", "".join(commands)], clone, environment | {"PATH": path})
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def offline(home: Path) -> dict[str, str]:
+    return {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(home / "cache"), "MPLBACKEND": "Agg"}
+
+
+@pytest.mark.slow
+def test_the_page_of_fine_tuning_works_as_pasted(clone, hub_endpoint, tmp_path):
+    printed = paste(PAGES["training/FINE_TUNING.md"], clone, hub_endpoint.environment(tmp_path / "cache"))
+
+    assert "train: 32 utterances, validation: 9 utterances, test: 13 utterances" in printed
+    assert "{'speakers': [], 'texts': 2, 'audio': [], 'near_duplicates': []}" in printed
+    assert re.search(r"\n\., test split:\n(.*\n){3}\| mine \|", printed)
+    for name in ("mine", "lora", "two"):
+        kept = {path.name for path in (clone / "runs" / name).iterdir()}
+        assert {"README.md", "checkpoints", "config.json", "model.safetensors", "recipe.json", "results.json"} <= kept
+    (state,) = (clone / "runs/two/checkpoints/checkpoint-8").glob("trainer_state.json")
+    assert json.loads(state.read_text())["epoch"] == 1.0  # one process would be half as far
+    assert {"confusion.svg", "results.json"} <= {path.name for path in (clone / "runs/mine/results").iterdir()}
+    pushed = hub_endpoint.repositories["model", "me/mine"]
+    assert pushed.private and {"config.json", "model.safetensors", "pipeline_speecheq.py"} <= set(pushed.files)
+    assert not [name for name in pushed.files if name.startswith("checkpoints")]
+
+
+def test_the_reference_works_as_pasted(clone, tmp_path):
+    printed = paste(API, clone, offline(tmp_path)).splitlines()
+
+    assert "unreadable: there is no file 'gone.wav'" in printed
+    assert [line.split()[0] for line in printed if line.startswith(("0 ", "1 "))] == ["0", "1"]  # of the speaker
+    assert [line for line in printed if "angry_high_en.wav" in line]  # of the command's table
+    rows = (clone / "answers.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(list((clone / "space" / "examples").glob("*.wav")))
+
+
+def test_the_snippets_of_the_card_work_as_pasted(clone, tmp_path):
+    printed = paste(PAGES["README.md"], clone, offline(tmp_path)).splitlines()
+
+    assert re.match(r"(None|\w+) 0\.\d+ (fe)?male \[\{'start': ", printed[-3])
+    assert printed[-2].split()[0] in SpeechEQConfig().esc_labels
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_in_its_folder_and_draws_two_figures(clone, tmp_path):
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+    printed = run(
+        [sys.executable, "-c", "\n\n".join([*code, "print(plt.get_fignums())"])], clone / "training", offline(tmp_path)
+    )
+
+    uar = re.search(r"^esc_uar +(0\.\d+)$", printed, flags=re.MULTILINE)[1]
+    assert float(uar) > 0.5  # of six classes, on speakers never heard
+    assert f"\nUAR {uar}\n" in printed  # the pipeline hears what the evaluation heard
+    assert printed.endswith("[1, 2]\n")
+
+
+def test_the_notebook_is_short_and_holds_no_outputs():
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+
+    assert 8 <= len(cells) <= 12
+    assert all(
+        not cell["outputs"] and cell["execution_count"] is None for cell in cells if cell["cell_type"] == "code"
+    )
+
+
+@pytest.mark.parametrize("block", LEFT_OUT, ids=lambda block: " ".join(block.split()[:6]))
+def test_a_block_that_is_not_run_names_programs_and_options_that_exist(block, monkeypatch, capsys):
+    for line in re.split(r"\n|&&", block.replace("\\\n", " ")):
+        words = shlex.split(line, comments=True)
+        if not words or Path(words[0]).name in ELSEWHERE or words[1:3] in (["-m", name] for name in ELSEWHERE):
+            continue
+        program, arguments = of_ours(words)
+        for argument in arguments:
+            assert not argument.startswith("recipes/") or (ROOT / argument).is_file(), argument
+        options = {argument.split("=")[0] for argument in arguments if argument.startswith("--")}
+        if options:
+            first = next(place for place, argument in enumerate(arguments) if argument.startswith("--"))
+            assert options <= options_of(program, arguments[:first], monkeypatch, capsys)
+        if program == "speecheq.train":
+            importlib.import_module(program).parse(arguments)  # the values too
+
+
+def of_ours(words: list[str]) -> tuple[str, list[str]]:
+    """The module that a command runs, and its arguments."""
+    words = words[2:] if words[:2] == ["accelerate", "launch"] else words[1:]
+    if words[0] == "-m":
+        module, arguments = words[1], words[2:]
+    else:
+        module, arguments = f"speecheq.{words[0].removesuffix('.py').replace('/', '.')}", words[1:]
+    assert importlib.util.find_spec(module), module
+    return module, arguments
+
+
+def options_of(program: str, before: list[str], monkeypatch, capsys) -> set[str]:
+    """The options in a program's help, or in its head where a recipe's parser does not know them, as `--compare`."""
+    module = importlib.import_module(program)
+    monkeypatch.setattr(sys, "argv", [program, *before, "--help"])  # subcommands and recipes stand before the options
+    with pytest.raises(SystemExit) as done:
+        module.main()
+    assert done.value.code == 0
+    return set(re.findall(r"--[\w-]+", capsys.readouterr().out + module.__doc__))
+
+
+def test_no_reason_stands_for_a_block_that_is_gone():
+    assert [words for words in NOT_RUN if not any(block.startswith(words) for block in LEFT_OUT)] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_relative_link_of_a_page_leads_somewhere(name):
+    links = re.findall(r"\]\(([^)#:]+)\)", PAGES[name])
+
+    assert [link for link in links if not (ROOT / name).parent.joinpath(link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["training/FINE_TUNING.md", "scoring/API.md"])
+def test_a_page_is_read_in_one_sitting(name):
+    assert len(PAGES[name].splitlines()) <= 150
+
+
+def first_cells(title: str) -> dict[str, str]:
+    """The names in the first column of the table of the reference with this title, with their rows."""
+    rows = re.search(rf"^\| {title} \|.*\n\|[-|]+\n((?:\|.*\n)+)", API, flags=re.MULTILINE)[1].splitlines()
+    return {name: row for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
+
+
+def test_the_reference_has_the_parameters_of_the_pipeline_and_no_others():
+    with pytest.raises(TypeError) as refused:
+        SpeechEQPipeline._sanitize_parameters(None, nothing=1)
+    parameters = re.search(r"must be among (.*); got nothing", str(refused.value))[1].split(", ")
+
+    assert len(parameters) == 10
+    assert set(first_cells("parameter")) == set(parameters)
+    assert all(f"`{scale}` (" in first_cells("parameter")["scale"] for scale in ("fine", *ESC_SCALES))
+
+
+def fields(value: dict, before: str = "") -> set[str]:
+    """Names of all that an answer holds, `a.b` and `a[].b`."""
+    names = set()
+    for key, inside in value.items():
+        names.add(before + key)
+        if isinstance(inside, dict):
+            names |= fields(inside, f"{before}{key}.")
+        elif isinstance(inside, list) and inside and isinstance(inside[0], dict):
+            names |= fields(inside[0], f"{before}{key}[].")
+    return names
+
+
+def test_the_reference_has_the_fields_of_an_answer_and_no_others(tiny):
+    heard, failed = tiny([{"array": waveform(2.0), "sampling_rate": 16_000}, "gone.wav"], vad=False)
+
+    assert set(first_cells("field")) == fields(heard) | fields(failed)
+    assert heard["phonemes"] and heard["timeline"]
+    assert re.findall(r"`(\w+)`", first_cells("field")["intensity.level"].split(" | ")[1]) == EIS_LABELS
+
+
+def test_the_reference_has_the_inputs_and_outputs_of_the_model_and_no_others():
+    inputs = set(inspect.signature(SpeechEQModel.forward).parameters) - {"self"}
+    outputs = {field.name for field in dataclasses.fields(SpeechEQOutput)}
+
+    assert set(first_cells("input of `forward`")) == inputs
+    assert set(first_cells("output")) == outputs
+
+
+@pytest.mark.parametrize(
+    ("title", "of", "more"),
+    [("method or attribute", SpeakerStatistics, {"num_utterances"}), ("method", SpeechEQProcessor, {"processor"})],
+)
+def test_the_reference_has_the_methods_of_a_class_and_no_others(title, of, more):
+    said = {name.split("(")[0]: re.findall(r"(\w+)(?:=[^,)]+)?[,)]", name) for name in first_cells(title)}
+
+    assert set(said) == {name for name in vars(of) if name[0] != "_"} | more
+    for name, parameters in said.items():
+        method = getattr(of, "__call__" if name == "processor" else name, None)
+        if callable(method):
+            expected = [parameter for parameter in inspect.signature(method).parameters if parameter != "self"]
+            assert parameters == expected, name
+
+
+def test_the_reference_has_the_options_of_the_command_and_no_others():
+    actions = {action.option_strings[-1]: action for action in _parser()._actions if action.option_strings}
+    said = first_cells("option")
+
+    assert {name for name in said if name.startswith("--")} == set(actions) - {"--help"}
+    formats = re.findall(r"`(\w+)`", said["--format"].split(" | ")[0])
+    assert formats == list(actions["--format"].choices)
