@@ -53,7 +53,7 @@ class SpeechEQConfig(PreTrainedConfig):
         temperatures (`dict[str, float]`, *optional*, defaults to 1.0 for each of `esc`, `eis`, `gender`):
             What the logits are divided by in use, not in training, so that probabilities are calibrated; fitted on
             validation (temperature scaling, https://arxiv.org/abs/1706.04599). The most probable fine class and gender
-            stay the same; sums over fine classes and the expected intensity move.
+            stay the same, and the expected intensity does; sums over fine classes move.
         abstain_below (`float`, *optional*, defaults to 0.0):
             The pipeline gives no label whose probability is below this; chosen on validation.
         uncertainty_weighting (`bool`, *optional*, defaults to `False`):

@@ -345,12 +345,13 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         known = self.standardizer(statistics)  # of a voice; the speaker's own mean would take its gender away
         emotion = known if speaker_mean is None else self.standardizer(statistics, speaker_mean, speaker_std)
         logits = {"esc": self.esc_head(emotion), "eis": self.eis_head(emotion), "gender": self.gender_head(known)}
+        eis = self._expected_intensity(logits["eis"])  # a temperature would draw it to the middle of the scale
         if not self.training:
             logits = {task: scores / self.config.temperatures[task] for task, scores in logits.items()}
         return SpeechEQOutput(
             esc_logits=logits["esc"],
             eis_logits=logits["eis"],
-            eis=self._expected_intensity(logits["eis"]),
+            eis=eis,
             gender_logits=logits["gender"],
             statistics=statistics,
         )

@@ -149,6 +149,7 @@ class SpeechEQPipeline(ChunkPipeline):
         heard = {
             "scores": output.esc_logits.float().softmax(dim=-1),
             "levels": output.eis_logits.float().softmax(dim=-1),
+            "intensity": output.eis.float(),
             "gender": output.gender_logits.float().softmax(dim=-1),
             "symbols": output.phoneme_logits.argmax(dim=-1),
             "frames": output.frame_lengths,
@@ -180,11 +181,12 @@ class SpeechEQPipeline(ChunkPipeline):
         )
 
         wholes = [heard for heard in audio.answers if heard["whole"]] or audio.answers
-        scores, levels, gender = (_mean(wholes, name) for name in ("scores", "levels", "gender"))
+        names = ("scores", "levels", "intensity", "gender")
+        scores, levels, intensity, gender = (_mean(wholes, name) for name in names)
         scores = _folded(scores, fold)
         ranked = [{"label": labels[index], "score": float(scores[index])} for index in scores.argsort(descending=True)]
         best = int(gender.argmax())
-        answer |= {"emotion": ranked[:top_k], "intensity": self._intensity(levels)}
+        answer |= {"emotion": ranked[:top_k], "intensity": self._intensity(levels, float(intensity))}
         answer |= {"gender": {"label": self.model.config.gender_labels[best], "score": float(gender[best])}}
         threshold = self.model.config.abstain_below if abstain_below is None else abstain_below
         sure = ranked[0]["score"] >= threshold
@@ -197,9 +199,8 @@ class SpeechEQPipeline(ChunkPipeline):
             cut = [heard for heard in audio.answers if not heard["whole"]]
             spans = [(heard["start"], heard["end"], heard["first"], heard) for heard in cut]
             spans = spans or [(*region, True, wholes[0]) for region in about["regions"]]
-            steps = torch.arange(levels.shape[-1]) / (levels.shape[-1] - 1)
             answers = [
-                Answer(start, end, first, _folded(heard["scores"], fold).numpy(), float(heard["levels"] @ steps))
+                Answer(start, end, first, _folded(heard["scores"], fold).numpy(), float(heard["intensity"]))
                 for start, end, first, heard in spans
             ]
             answer["timeline"] = segments(answers, labels, CHANGE)
@@ -286,13 +287,12 @@ class SpeechEQPipeline(ChunkPipeline):
     def _placed(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.device, self.model.dtype if value.is_floating_point() else None)
 
-    def _intensity(self, levels: torch.Tensor) -> dict:
-        """Expectation, likeliest level, and the shortest run of levels that is sure enough, as values in [0, 1]."""
+    def _intensity(self, levels: torch.Tensor, value: float) -> dict:
+        """Value, likeliest level, and the shortest run of levels that is sure enough, as values in [0, 1]."""
         last = len(levels) - 1
         runs = combinations(range(last + 2), 2)  # of levels, from `start` to before `stop`
         sure = [(stop - start, -float(levels[start:stop].sum()), start, stop) for start, stop in runs]
         _, _, start, stop = min(run for run in sure if -run[1] >= SURE or run[0] == last + 1)
-        value = float(levels @ torch.arange(last + 1.0)) / last
         level = self.model.config.eis_labels[int(levels.argmax())]
         return {"value": value, "level": level, "interval": [start / last, (stop - 1) / last]}
 

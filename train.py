@@ -14,7 +14,7 @@ from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQT
 from speecheq.training.data import describe_labels, load_seqd, shared_speakers
 from speecheq.training.fit import find_checkpoint, fit
 from speecheq.training.hub import save_for_hub, write_card
-from speecheq.training.recipes import check_same_recipe, read_recipe
+from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 
 
 def parse(arguments: list[str]) -> tuple[ModelArguments, DataArguments, SpeechEQTrainingArguments, dict]:
@@ -36,7 +36,7 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
     }
     return {
         "corpora": corpora,
-        "backbone": _public_name(model_arguments.checkpoint or model_arguments.backbone)
+        "backbone": public_name(model_arguments.checkpoint or model_arguments.backbone)
         if model_arguments.backbone_config is None
         else f"{model_arguments.backbone_config['model_type']}, random weights",
         "tuning": model_arguments.tuning,
@@ -46,11 +46,6 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
         "command": f"python -m speecheq.training.evaluate {folder} --dataset {data_arguments.dataset} "
         f"--dataset_config {data_arguments.dataset_config}",
     }
-
-
-def _public_name(name_or_path: str) -> str:
-    """A Hub repository as it is; of a folder its last name, for its place on this machine is nobody's business."""
-    return Path(name_or_path).resolve().name if Path(name_or_path).is_dir() else name_or_path
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:

@@ -292,6 +292,7 @@ def test_temperatures_divide_the_logits_in_use_and_not_in_training(whisper_confi
     torch.testing.assert_close(cooled.esc_logits, plain.esc_logits / 2)
     torch.testing.assert_close(cooled.eis_logits, plain.eis_logits / 4)
     torch.testing.assert_close(cooled.gender_logits, plain.gender_logits / 0.5)
+    torch.testing.assert_close(cooled.eis, plain.eis)
     statistics = plain.statistics
     model.esc_head.train()
     model.training = True

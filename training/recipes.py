@@ -67,3 +67,8 @@ def check_same_recipe(program: str, folder: Path, given: dict, begun: bool):
             )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(given, indent=2) + "\n")
+
+
+def public_name(name_or_path: str) -> str:
+    """A Hub repository as it is; of a folder its last name, for its place on this machine is nobody's business."""
+    return Path(name_or_path).resolve().name if Path(name_or_path).is_dir() else name_or_path

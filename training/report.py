@@ -18,9 +18,10 @@ from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, table
 from speecheq.training import calibration, fairness, figures
-from speecheq.training.data import column, label_spaces, load_seqd, shared_speakers
+from speecheq.training.data import Collator, column, label_spaces, load_seqd, shared_speakers
 from speecheq.training.features import answer_rows
 from speecheq.training.heads import ALL, score_heads
+from speecheq.training.recipes import public_name
 from speecheq.training.trainer import score
 
 KNOWN = (1, 5, 20, ALL)
@@ -67,7 +68,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False) -> dict
         _keep(Path(model) / "config.json", kept)
     predictions = (probabilities, output.eis.numpy(), test["phonemes"], output.gender_logits.argmax(dim=-1).numpy())
     results = {
-        "dataset": Path(dataset).name,
+        "dataset": public_name(dataset),
         "shared_speakers": shared_speakers(splits),
         "scores": score(predictions, rows, found.config, lambda phonemes: phonemes, spaces),
         "known": {str(number): known_scores(found, test, rows, spaces, number) for number in KNOWN},
@@ -103,12 +104,20 @@ def fit_temperatures(model: SpeechEQModel, answers: dict, rows: Dataset, spaces:
         "esc": calibration.fit_esc_temperature(
             output.esc_logits.detach().numpy(), column(rows, "native_label"), column(rows, "corpus"), spaces
         ),
-        "eis": calibration.fit_eis_temperature(
-            output.eis_logits.detach().numpy(), column(rows, "eis_low"), column(rows, "eis_high")
-        ),
+        "eis": calibration.fit_eis_temperature(output.eis_logits.detach().numpy(), *_learned_intensities(rows)),
         "gender": calibration.fit_class_temperature(output.gender_logits.detach().numpy(), genders),
     }
     return {task: round(max(1.0, temperature), 4) for task, temperature in fitted.items()}
+
+
+def _learned_intensities(rows: Dataset) -> tuple[list[float | None], list[float | None]]:
+    """Low and high of the intensities as they are learned: calibrated on others, the head would be unsure of all."""
+    labels = (
+        {"esc": esc, "eis_low": low, "eis_high": high}
+        for esc, low, high in zip(*(column(rows, name) for name in ("esc", "eis_low", "eis_high")), strict=True)
+    )
+    targets = [Collator.eis_target(label) for label in labels]
+    return tuple([None if end < 0 else end for end in ends] for ends in zip(*targets, strict=True))
 
 
 def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int) -> dict[str, float]:

@@ -18,6 +18,7 @@ from speecheq.dataset_scripts.manifest import write_text
 from speecheq.training.data import SPLITS, label_spaces, load_seqd
 from speecheq.training.degradations import DEGRADATIONS
 from speecheq.training.evaluate import build_scorer
+from speecheq.training.recipes import public_name
 
 _COLUMNS = {"eis_ccc": "EIS CCC", "phoneme_per": "PER (%)", "gender_uar": "gender UAR (%)"}
 
@@ -59,9 +60,9 @@ def robustness(
     scorer = build_scorer(model, label_spaces(splits), bf16)
     rows = limit_rows(splits[split], limit)
     run = {
-        "model": model,
+        "model": public_name(model),
         "weights": _checksum(scorer.model),
-        "dataset": dataset,
+        "dataset": public_name(dataset),
         "dataset_config": config,
         "split": split,
         "limit": limit,

@@ -5,13 +5,23 @@ import shutil
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from huggingface_hub import ModelCard
 from samples import MINI_SEQD
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.training.data import label_spaces, load_seqd
 from speecheq.training.heads import ALL
-from speecheq.training.report import answer_rows, calibration_errors, known_scores, main, page, report, write_between
+from speecheq.training.report import (
+    _learned_intensities,
+    answer_rows,
+    calibration_errors,
+    known_scores,
+    main,
+    page,
+    report,
+    write_between,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +34,7 @@ def reported(trained_run, tmp_path_factory):
 
 def test_the_scores_are_those_of_the_run(reported):
     _, results, scores = reported
-    decided = {name: value for name, value in scores.items() if "eis" not in name}  # the temperature moves intensities
-    assert {name: results["scores"][name] for name in decided} == pytest.approx(decided, abs=1e-6)
+    assert results["scores"] == pytest.approx(scores, abs=1e-6)
     assert results["shared_speakers"] == []
 
 
@@ -96,3 +105,13 @@ def test_the_command_writes_the_tables_between_the_marks(reported, tmp_path, cap
     assert "old" not in text and text.split("-->\n", 1)[1].split("\n<!--")[0] in printed
     with pytest.raises(ValueError, match=r"README.md must have the marks <!-- other --> and <!-- /other -->"):
         write_between(page, "other", "")
+
+
+def test_the_intensity_is_calibrated_on_what_was_learned():
+    rows = Dataset.from_list(
+        [
+            {"esc": ["neutral"], "eis_low": 0.0, "eis_high": 0.0}, {"esc": ["sad"], "eis_low": None, "eis_high": None},
+            {"esc": ["sad"], "eis_low": 0.5, "eis_high": 0.5}, {"esc": None, "eis_low": None, "eis_high": None},
+        ]
+    )  # fmt: skip
+    assert _learned_intensities(rows) == ([0.0, 0.125, 0.5, None], [0.375, 1.0, 0.5, None])

@@ -1,0 +1,68 @@
+"""Claims about the checkpoint at the root, the results beside it, and what the card says of them."""
+
+import json
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from safetensors import safe_open
+from samples import ROOT
+from transformers import pipeline
+
+from speecheq import SpeechEQModel
+from speecheq.dataset_scripts.build import build
+from speecheq.storage_speecheq import SCALE
+from speecheq.training.evaluate import evaluate
+from speecheq.training.report import model_index, page
+from speecheq.training.robustness import robustness_table
+
+RESULTS = json.loads((ROOT / "results" / "results.json").read_text())
+
+
+def test_the_weights_are_at_most_30_mb_and_complete():
+    assert (ROOT / "model.safetensors").stat().st_size <= 30_000_000
+    with safe_open(ROOT / "model.safetensors", "pt") as weights:
+        stored = {name for name in weights.keys() if not name.endswith(SCALE)}  # noqa: SIM118
+    assert stored == set(SpeechEQModel.from_pretrained(ROOT).state_dict())
+
+
+def test_the_card_says_what_was_measured():
+    card = ModelCard.load(ROOT / "README.md")
+    assert {result.dataset_config for result in card.data.eval_results} == {"nemo", "emotale", "ased", "urdu"}
+    said = {(result.dataset_config, result.metric_name): result.metric_value for result in card.data.eval_results}
+    assert said == {
+        (result.dataset_config, result.metric_name): result.metric_value for result in model_index(RESULTS)
+    }
+    assert page(RESULTS) in card.text
+    measured = json.loads((ROOT / "results" / "robustness.json").read_text())
+    assert robustness_table(measured["scores"]) in card.text
+    assert card.data.license == "cc-by-nc-sa-4.0"  # nEMO's terms bind the weights
+
+
+def test_no_test_speaker_was_heard():
+    assert RESULTS["shared_speakers"] == []
+
+
+def test_every_figure_of_the_card_is_there():
+    text = (ROOT / "README.md").read_text()
+    for name in ("confusion", "reliability", "risk_coverage", "intensity"):
+        assert f"(results/{name}.svg)" in text
+        assert (ROOT / "results" / f"{name}.svg").read_text().startswith("<?xml")
+
+
+def test_the_pipeline_of_the_root_answers_and_abstains():
+    pipe = pipeline(model=str(ROOT), trust_remote_code=True)
+    answer = pipe(str(ROOT / "space/examples/angry_high_en.wav"), abstain_below=0.0)
+    assert answer["label"] in pipe.model.config.esc_labels and answer["timeline"] and answer["phonemes"]
+    assert 0 < pipe.model.config.abstain_below < 1
+    assert pipe({"array": np.zeros(16_000), "sampling_rate": 16_000})["abstained"] == "silence"
+
+
+@pytest.mark.corpora
+@pytest.mark.slow
+def test_the_checkpoint_gives_the_card_s_numbers_on_the_held_out_speakers_of_emotale(corpora, tmp_path):
+    build({"emotale": corpora / "emotale"}, tmp_path / "seqd")
+    scores = evaluate(str(ROOT), str(tmp_path / "seqd"))
+    for metric in ("esc_uar", "esc_wa", "eis_ccc", "phoneme_per", "gender_uar"):
+        name = f"emotale/{metric}"
+        assert scores[name] == pytest.approx(RESULTS["scores"][name], abs=0.001)
