@@ -21,7 +21,7 @@ from speecheq.dataset_scripts.manifest import MANIFEST, REPORT
 from speecheq.release.assemble import CARD, MODEL_FILES, Repository, links, resolve
 
 MIB = 2**20
-TEXT = (".csv", ".css", ".json", ".md", ".py", ".svg", ".txt", ".yaml")
+TEXT = (".csv", ".css", ".ipynb", ".json", ".md", ".py", ".svg", ".txt", ".yaml")
 # Bytes of a file at most. The Hub shows and compares no larger text: https://huggingface.co/docs/hub/repositories-recommendations
 LIMITS = dict.fromkeys(TEXT, 10 * MIB) | {
     "LICENSE": MIB, ".png": 10 * MIB, ".wav": MIB, ".safetensors": 5 * 1024 * MIB, ".parquet": 5 * 1024 * MIB,

@@ -221,7 +221,7 @@ def test_every_relative_link_of_a_page_leads_somewhere(name):
 
 @pytest.mark.parametrize("name", ["training/FINE_TUNING.md", "scoring/API.md"])
 def test_a_page_is_read_in_one_sitting(name):
-    assert len(PAGES[name].splitlines()) <= 150
+    assert len(PAGES[name].splitlines()) <= 200
 
 
 def first_cells(title: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ def test_a_pickle_is_refused_whatever_its_name(root, tmp_path, unloaded):
     faults = faults_of(root, tmp_path / "out")
 
     assert faults[0].startswith(
-        "release: file must be one of .csv, .css, .json, .md, .py, .svg, .txt, .yaml, LICENSE, "
+        "release: file must be one of .csv, .css, .ipynb, .json, .md, .py, .svg, .txt, .yaml, LICENSE, "
     )
     assert (
         "got 'results/weights.bin' in model me/speecheq. Pickles may run code: save weights as safetens" in faults[0]
