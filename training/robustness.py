@@ -62,6 +62,7 @@ def robustness(
     run = {
         "model": public_name(model),
         "weights": _checksum(scorer.model),
+        "temperatures": scorer.model.config.temperatures,
         "dataset": public_name(dataset),
         "dataset_config": config,
         "split": split,

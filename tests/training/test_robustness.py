@@ -150,6 +150,16 @@ def test_a_model_trained_anew_is_another_model(tmp_path, scored):
         robustness(save(folder, seed=1), MINI_SEQD, conditions=["clean"], out=out)
 
 
+def test_a_model_calibrated_anew_is_another_model(tmp_path, scored):
+    out, folder = tmp_path / "scores.json", save(tmp_path / "model", seed=0)
+    robustness(folder, MINI_SEQD, conditions=["clean"], out=out)
+    config = json.loads((Path(folder) / "config.json").read_text())
+    config["temperatures"]["esc"] = 2.0
+    (Path(folder) / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="out must hold scores of temperatures"):
+        robustness(folder, MINI_SEQD, conditions=["clean"], out=out)
+
+
 def test_an_unknown_condition_is_refused():
     with pytest.raises(ValueError, match=r"conditions must be among clean, noise_20db, .*; got 'fog'"):
         robustness("nowhere", MINI_SEQD, conditions=["fog"])
