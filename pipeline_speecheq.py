@@ -16,7 +16,7 @@ from transformers.pipelines.base import ChunkPipeline
 
 from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK, read_blocks
 from .pooling_speecheq import SpeakerStatistics
-from .processing_speecheq import to_mono_16khz
+from .processing_speecheq import symbol_runs, to_mono_16khz
 from .speech_speecheq import SpeechDetector, windows
 from .timeline_speecheq import Answer, segments
 
@@ -63,9 +63,8 @@ class SpeechEQPipeline(ChunkPipeline):
                 f"SpeechEQPipeline: parameters must be among {', '.join(known)}; got {', '.join(unknown)}."
             )
         chosen = [{name: parameters[name] for name in names if name in parameters} for names in steps.values()]
-        self._label_space(
-            parameters.get("scale", "fine"), parameters.get("candidate_labels")
-        )  # refuses wrong ones now
+        # Wrong ones are refused now, before anything is read.
+        self._label_space(parameters.get("scale", "fine"), parameters.get("candidate_labels"))
         if parameters.get("on_error") not in (None, "raise", "return"):
             raise ValueError(f"SpeechEQPipeline: on_error must be raise or return; got {parameters['on_error']!r}.")
         return chosen
@@ -106,7 +105,7 @@ class SpeechEQPipeline(ChunkPipeline):
         """
         stream = _Heard(self._blocks(inputs, sampling_rate))
         whole = stream.beginning(WHOLE_SECONDS)
-        found, regions, end = deque(), [], 0
+        found, regions, end = [], [], 0
         cut = windows(
             stream, SpeechDetector(vad), int(WINDOW_SECONDS * SAMPLING_RATE), int(HOP_SECONDS * SAMPLING_RATE)
         )
@@ -304,13 +303,12 @@ class SpeechEQPipeline(ChunkPipeline):
             low = (before["end"] + window["start"]) / 2 if before and not window["first"] else -np.inf
             high = (window["end"] + after["start"]) / 2 if after and not after["first"] else np.inf
             ids = window["symbols"][: int(window["frames"])].numpy()
-            starts = np.flatnonzero(np.diff(ids, prepend=-1))
             step = (window["end"] - window["start"]) / max(len(ids), 1)
-            for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
-                begin, end = float(window["start"] + start * step), float(window["start"] + stop * step)
-                if ids[start] > 0 and low <= (begin + end) / 2 < high:
+            for symbol, start, stop in symbol_runs(ids):
+                begin, end = window["start"] + start * step, window["start"] + stop * step
+                if low <= (begin + end) / 2 < high:
                     times = {"start": round(max(begin, low), 3), "end": round(min(end, high), 3)}
-                    found.append({"phoneme": names[ids[start]], **times})
+                    found.append({"phoneme": names[symbol], **times})
         return found
 
 

@@ -1,7 +1,7 @@
 """Waveforms to model inputs, and phoneme ids to IPA and back."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import soxr
@@ -182,10 +182,20 @@ class SpeechEQProcessor(ProcessorMixin):
         lengths = [ids.shape[1]] * len(ids) if frame_lengths is None else [int(length) for length in frame_lengths]
         decoded = []
         for row, length in zip(ids, lengths, strict=True):
-            row = row[:length]
-            starts = row[np.flatnonzero(np.diff(row, prepend=-1))]
-            decoded.append([self.phoneme_labels[index] for index in starts if index > 0])
+            decoded.append([self.phoneme_labels[index] for index, _, _ in symbol_runs(row[:length])])
         return decoded
+
+
+def symbol_runs(ids: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """The symbols of a best CTC path: id, first frame, and the frame after the last; repeats are one, blanks and padding none.
+
+    Args:
+        ids (`np.ndarray` of shape `(frames,)`): the likeliest symbol of each frame.
+    """
+    starts = np.flatnonzero(np.diff(ids, prepend=-1))
+    for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
+        if ids[start] > 0:
+            yield int(ids[start]), int(start), int(stop)
 
 
 def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray:

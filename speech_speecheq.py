@@ -66,7 +66,6 @@ class SpeechDetector:
         end = self._position + len(self._rest)
         if self._start is not None:
             yield from self._close(min(self._last_speech + FRAME, end), end)
-        self._position = end
 
     @property
     def open(self) -> Region | None:
@@ -120,35 +119,33 @@ def windows(blocks: Iterable[np.ndarray], detector: SpeechDetector, length: int,
         length (`int`): of a window, in samples.
         hop (`int`): from one window to the next, in samples.
     """
-    kept, origin, following = (
-        np.zeros(0, np.float32),
-        0,
-        None,
-    )  # `following`: the next window of the region that is open
+    kept, origin = np.zeros(0, np.float32), 0
+    following = None  # where the next window of the region begins, once it has one
 
-    def cut(start: int, end: int, first: bool) -> Window:
-        return Window(start, kept[start - origin : end - origin].copy(), first)
+    def cut(start: int, end: int) -> Window:
+        return Window(start, kept[start - origin : end - origin].copy(), first=following is None)
+
+    def inside(region: Region) -> Iterator[Window]:
+        """Those that end before the region does."""
+        nonlocal following
+        at = region.start if following is None else following
+        while at + length < region.end:
+            yield cut(at, at + length)
+            at = following = at + hop
 
     def ended(regions: Iterable[Region]) -> Iterator[Window]:
         nonlocal following
-        for start, end in regions:
-            first, at = following is None, start if following is None else following
-            while at + length < end:
-                yield cut(at, at + length, first)
-                first, at = False, at + hop
-            yield cut(max(start, end - length), end, first)
+        for region in regions:
+            yield from inside(region)
+            yield cut(max(region.start, region.end - length), region.end)
             following = None
 
     for block in blocks:
         kept = np.concatenate([kept, block])
         yield from ended(detector.feed(block))
         if (region := detector.open) is not None:
-            start, end = region
-            at = start if following is None else following
-            while at + length < end:
-                yield cut(at, at + length, following is None)
-                at = following = at + hop
-            needed = at - hop
+            yield from inside(region)
+            needed = (region.start if following is None else following) - hop
         else:
             needed = origin + len(kept) - FRAME
         drop = max(0, min(needed - int(PAD * SAMPLING_RATE), origin + len(kept)) - origin)

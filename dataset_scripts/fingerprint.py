@@ -11,7 +11,8 @@ from functools import cache
 
 import numpy as np
 
-SAMPLING_RATE = 16_000
+from speecheq.audio_speecheq import SAMPLING_RATE
+
 WINDOW, HOP = 1024, 512  # 64 ms, 32 ms
 BANDS = 17  # from 200 Hz to 3.4 kHz, which every codec keeps
 LOWEST, HIGHEST = 200.0, 3400.0

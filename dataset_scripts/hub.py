@@ -20,7 +20,7 @@ from speecheq.dataset_scripts.build import describe_build, open_corpus, parse_co
 from speecheq.dataset_scripts.card import ALL, card_text
 from speecheq.dataset_scripts.manifest import MANIFEST, REPORT, damaged, is_finished, read_manifest, write_files
 from speecheq.dataset_scripts.records import CorpusError, options
-from speecheq.dataset_scripts.withheld import copy_corpus, is_closed, join_corpus, withhold
+from speecheq.dataset_scripts.withheld import closed_terms, copy_corpus, join_corpus, withhold
 
 CARD = "README.md"
 # What huggingface_hub raises when the Hub says no, or nothing: `OSError`, and the error of the HTTP library that it uses.
@@ -57,9 +57,9 @@ def push(
     """
     folder = Path(folder)
     corpora = check(folder)["corpora"]
-    closed = [corpus for corpus, entry in corpora.items() if is_closed(entry)]
+    closed = closed_terms(corpora)
     if closed and not metadata_only:
-        terms = options(f"{corpus} ({corpora[corpus].get('license', 'unknown terms')})" for corpus in closed)
+        terms = options(f"{corpus} ({found})" for corpus, found in closed.items())
         raise CorpusError(
             f"push: terms of every corpus must allow redistribution; got {terms} in {str(folder)!r}. Push with "
             "--metadata-only, which leaves out their audio, text and phonemes, or build a SEQD without them."

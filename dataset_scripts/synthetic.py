@@ -23,9 +23,9 @@ import soundfile
 import soxr
 from tqdm import tqdm
 
+from speecheq.audio_speecheq import SAMPLING_RATE
 from speecheq.dataset_scripts import espeak
 
-SAMPLING_RATE = 16_000
 # Voice variants of espeak-ng. Each speaks both languages, so a language says nothing of the speaker.
 SPEAKERS = {
     "f1": "female", "f2": "female", "f3": "female", "f4": "female", "f5": "female", "Annie": "female",

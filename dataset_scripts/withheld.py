@@ -39,6 +39,11 @@ def is_closed(entry: dict) -> bool:
     return not entry.get("redistributable", False) and not entry.get("metadata_only", False)
 
 
+def closed_terms(corpora: dict[str, dict]) -> dict[str, str]:
+    """The terms of the closed ones among the corpora of a manifest."""
+    return {name: entry.get("license", "unknown terms") for name, entry in corpora.items() if is_closed(entry)}
+
+
 def withhold(folder: Path, out: Path, repo_id: str) -> Path:
     """Copy a SEQD folder without audio, text and phonemes of the corpora whose terms forbid redistribution.
 

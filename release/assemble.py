@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from speecheq.dataset_scripts import hub
 from speecheq.dataset_scripts.manifest import MANIFEST, REPORT
 from speecheq.dataset_scripts.records import options
-from speecheq.dataset_scripts.withheld import is_closed, withhold
+from speecheq.dataset_scripts.withheld import closed_terms, withhold
 
 CARD = "README.md"
 MODEL_FILES = (CARD, "LICENSE", "config.json", "model.safetensors", "processor_config.json")
@@ -112,9 +112,9 @@ def assemble_dataset(folder: Path, repo_id: str, out: Path, metadata_only: bool 
         ReleaseError: if it holds a corpus that may not be passed on, unless `metadata_only`.
     """
     corpora = hub.check(folder)["corpora"]
-    closed = [corpus for corpus, entry in corpora.items() if is_closed(entry)]
+    closed = closed_terms(corpora)
     if closed and not metadata_only:
-        terms = options(f"{corpus} ({corpora[corpus].get('license', 'unknown terms')})" for corpus in closed)
+        terms = options(f"{corpus} ({found})" for corpus, found in closed.items())
         raise ReleaseError(
             f"release: terms of every corpus must allow redistribution; got {terms} in {str(folder)!r}. Give "
             "--metadata-only, which leaves out their audio, text and phonemes, or build a SEQD without them."

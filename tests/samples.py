@@ -57,3 +57,18 @@ def split(found, key: str = "path.name") -> tuple[dict[str, NativeRecord], dict[
     found = list(found)
     records = {attrgetter(key)(item): item for item in found if isinstance(item, NativeRecord)}
     return records, {item.path.name: item.reason for item in found if isinstance(item, Skipped)}
+
+
+def tiny_pipeline():
+    """A pipeline on a tiny model of random weights, whose heads are large enough for it to have opinions."""
+    import torch
+
+    from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
+    from speecheq.pipeline_speecheq import SpeechEQPipeline
+
+    torch.manual_seed(0)
+    config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"], phoneme_labels=["<blank>", "a", "ə", "tʃ"])
+    model = SpeechEQModel(config).eval()
+    for head in (model.esc_head, model.phoneme_head, model.gender_head):
+        torch.nn.init.normal_(head.classifier.weight, std=1.0)
+    return SpeechEQPipeline(model=model, processor=SpeechEQProcessor.for_config(config), device="cpu")

@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from samples import ROOT, TINY_BACKBONES, waveform
+from samples import ROOT, tiny_pipeline, waveform
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.labels_speecheq import EIS_LABELS, ESC_SCALES
@@ -60,11 +59,7 @@ LEFT_OUT = [
 
 @pytest.fixture(scope="module")
 def tiny() -> SpeechEQPipeline:
-    torch.manual_seed(0)
-    config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"], phoneme_labels=["<blank>", "a", "b", "t"])
-    model = SpeechEQModel(config).eval()
-    torch.nn.init.normal_(model.phoneme_head.classifier.weight, std=1.0)  # so that it hears some
-    return SpeechEQPipeline(model=model, processor=SpeechEQProcessor.for_config(config), device="cpu")
+    return tiny_pipeline()
 
 
 @pytest.fixture

@@ -10,14 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from samples import ROOT, TINY_BACKBONES, waveform
+from samples import ROOT, tiny_pipeline, waveform
 from test_auto_classes import run as run_without_speecheq
 
-from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
-from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pipeline_speecheq import SpeechEQPipeline
-from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.hub import save_for_hub
 
 SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
@@ -26,12 +23,7 @@ QUIET = {"vad": False}  # noise counts as speech
 
 @pytest.fixture(scope="module")
 def pipe() -> SpeechEQPipeline:
-    torch.manual_seed(0)
-    config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"], phoneme_labels=["<blank>", "a", "b", "t"])
-    model = SpeechEQModel(config).eval()
-    for head in (model.esc_head, model.phoneme_head, model.gender_head):  # so that it has opinions
-        torch.nn.init.normal_(head.classifier.weight, std=1.0)
-    return SpeechEQPipeline(model=model, processor=SpeechEQProcessor.for_config(config), device="cpu")
+    return tiny_pipeline()
 
 
 def loud(seconds: float, seed: int = 0, rate: int = 16_000) -> dict:

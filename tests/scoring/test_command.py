@@ -10,15 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 import soundfile
-import torch
 import transformers.pipelines
 from praatio.textgrid import openTextgrid
-from samples import ROOT, TINY_BACKBONES, waveform
+from samples import ROOT, tiny_pipeline, waveform
 
-from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pipeline_speecheq import SpeechEQPipeline
-from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.scoring import command
 from speecheq.scoring.command import CommandError, find_audio, main, text_grid_paths
 from speecheq.training.hub import save_for_hub
@@ -28,12 +24,7 @@ SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
 
 @pytest.fixture(scope="module")
 def tiny() -> SpeechEQPipeline:
-    torch.manual_seed(0)
-    config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"], phoneme_labels=["<blank>", "a", "ə", "tʃ"])
-    model = SpeechEQModel(config).eval()
-    for head in (model.esc_head, model.phoneme_head, model.gender_head):  # so that it has opinions
-        torch.nn.init.normal_(head.classifier.weight, std=1.0)
-    return SpeechEQPipeline(model=model, processor=SpeechEQProcessor.for_config(config), device="cpu")
+    return tiny_pipeline()
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
-from samples import ROOT, TINY_BACKBONES, waveform
+from samples import ROOT, tiny_pipeline, waveform
 
-from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pipeline_speecheq import SpeechEQPipeline
@@ -33,12 +31,8 @@ SPEECH = str(ROOT / "space/examples/sad_then_angry_en.wav")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A tiny model with opinions, as it lies on the Hub."""
-    torch.manual_seed(0)
-    config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"], phoneme_labels=["<blank>", "a", "b", "t"])
-    model = SpeechEQModel(config).eval()
-    for head in (model.esc_head, model.phoneme_head, model.gender_head):
-        torch.nn.init.normal_(head.classifier.weight, std=1.0)
-    return save_for_hub(model, SpeechEQProcessor.for_config(config), tmp_path_factory.mktemp("hub") / "model")
+    tiny = tiny_pipeline()
+    return save_for_hub(tiny.model, tiny.processor, tmp_path_factory.mktemp("hub") / "model")
 
 
 @pytest.fixture(scope="module")
