@@ -39,6 +39,11 @@ class SpeechEQConfig(PreTrainedConfig):
             Gender classes, in the order of `gender_logits`.
         phoneme_labels (`list[str]`, *optional*, defaults to `["<blank>"]`):
             IPA symbols, in the order of `phoneme_logits`. The first is the CTC blank.
+        adapter_size (`int`, *optional*, defaults to 0):
+            Channels of a trunk between the encoder and the heads, see [`FrameAdapter`]. 0 means none: the heads read the
+            states of the encoder themselves.
+        adapter_layers (`int`, *optional*, defaults to 2):
+            Convolutions of the trunk.
         pooling (`str`, *optional*, defaults to `"statistics"`):
             How frames become an utterance: `"statistics"` (mean and standard deviation over the speech frames) or
             `"attentive"` (the same, weighted by a learned attention: https://arxiv.org/abs/1803.10963).
@@ -93,6 +98,8 @@ class SpeechEQConfig(PreTrainedConfig):
     eis_labels: list[str] | None = None
     gender_labels: list[str] | None = None
     phoneme_labels: list[str] | None = None
+    adapter_size: int = 0
+    adapter_layers: int = 2
     pooling: str = "statistics"
     head_hidden_size: int = 0
     head_dropout: float | int = 0.1
@@ -132,6 +139,16 @@ class SpeechEQConfig(PreTrainedConfig):
         """Hidden states that the encoder gives: the input of its first layer and the output of each."""
         return self.backbone_config.num_hidden_layers + 1
 
+    @property
+    def head_states(self) -> int:
+        """States that the heads read: the encoder's, or the one of the adapter."""
+        return 1 if self.adapter_size else self.num_encoder_states
+
+    @property
+    def head_channels(self) -> int:
+        """Channels of each."""
+        return self.adapter_size or self.hidden_size
+
     def _refuse_unknown_fields(self, kwargs: dict):
         declared = set(type(self).__dataclass_fields__)
         for name in kwargs:
@@ -151,6 +168,8 @@ class SpeechEQConfig(PreTrainedConfig):
                 f"SpeechEQConfig: backbone_config must have a model_type among {', '.join(BACKBONE_TYPES)}; "
                 f"got {backbone_type!r}."
             )
+        check(self.adapter_size >= 0, "adapter_size", "be 0 or more")
+        check(self.adapter_layers >= 0, "adapter_layers", "be 0 or more")
         check(self.pooling in POOLINGS, "pooling", f"be one of {', '.join(POOLINGS)}")
         check(self.head_hidden_size >= 0, "head_hidden_size", "be 0 or more")
         check(0 <= self.head_dropout < 1, "head_dropout", "lie in [0, 1)")

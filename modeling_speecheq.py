@@ -17,6 +17,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, cached_file
 
+from .adapter_speecheq import FrameAdapter
 from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask, keep_layers
 from .configuration_speecheq import SpeechEQConfig
 from .labels_speecheq import TASKS
@@ -87,8 +88,8 @@ class UtteranceHead(nn.Module):
 
     def __init__(self, config: SpeechEQConfig, num_outputs: int):
         super().__init__()
-        width = 2 * config.hidden_size
-        self.layer_mix = LayerMix(config.num_encoder_states)
+        width = 2 * config.head_channels
+        self.layer_mix = LayerMix(config.head_states)
         self.dropout = nn.Dropout(config.head_dropout)
         self.dense = nn.Linear(width, config.head_hidden_size) if config.head_hidden_size else None
         self.classifier = nn.Linear(config.head_hidden_size or width, num_outputs)
@@ -148,9 +149,9 @@ class PhonemeHead(nn.Module):
 
     def __init__(self, config: SpeechEQConfig):
         super().__init__()
-        self.layer_mix = LayerMix(config.num_encoder_states)
+        self.layer_mix = LayerMix(config.head_states)
         self.dropout = nn.Dropout(config.head_dropout)
-        self.classifier = nn.Linear(config.hidden_size, len(config.phoneme_labels))
+        self.classifier = nn.Linear(config.head_channels, len(config.phoneme_labels))
 
     def forward(self, states: list[torch.Tensor]) -> torch.Tensor:
         """
@@ -199,6 +200,12 @@ class SpeechEQPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
             if module.bias is not None:
                 init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv1d):
+            init.kaiming_normal_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
         elif isinstance(module, RunningStandardizer):
             init.zeros_(module.mean)
             init.ones_(module.variance)
@@ -227,8 +234,19 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             "input_features" if config.backbone_config.model_type in ("whisper", "wav2vec2-bert") else "input_values"
         )
         self.backbone = backbone_from_config(config.backbone_config)
-        self.pooling = StatisticsPooling(config.hidden_size, attentive=config.pooling == "attentive")
-        self.standardizer = RunningStandardizer(config.num_encoder_states, 2 * config.hidden_size)
+        self.adapter = (
+            FrameAdapter(
+                config.num_encoder_states,
+                config.hidden_size,
+                config.adapter_size,
+                config.adapter_layers,
+                config.head_dropout,
+            )
+            if config.adapter_size
+            else None
+        )
+        self.pooling = StatisticsPooling(config.head_channels, attentive=config.pooling == "attentive")
+        self.standardizer = RunningStandardizer(config.head_states, 2 * config.head_channels)
         self.esc_head = UtteranceHead(config, len(config.esc_labels))
         self.eis_head = OrdinalHead(config)
         self.phoneme_head = PhonemeHead(config)
@@ -287,6 +305,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         input_values: torch.Tensor | None = None,
         input_features: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
+        encoder_states: torch.Tensor | None = None,
         esc_labels: torch.Tensor | None = None,
         eis_labels: torch.Tensor | None = None,
         phoneme_labels: torch.Tensor | None = None,
@@ -302,6 +321,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 whisper, `(batch, frames, channels)` for wav2vec2-bert. [`SpeechEQProcessor`] gives the right one.
             attention_mask (`torch.LongTensor` of shape `(batch, samples or frames)`, *optional*): 1 on speech, 0 on padding,
                 which comes last. Without it everything is speech.
+            encoder_states (`torch.FloatTensor` of shape `(batch, frames, states, hidden)`, *optional*): what the encoder
+                made of the utterances before, instead of its input; it is not run. `attention_mask` is then of its frames.
             esc_labels (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`, *optional*): a
                 distribution over sets of fine classes: the weight of a set on its members, 0 elsewhere. Missing: all 1.
             eis_labels (`torch.FloatTensor` of shape `(batch, 2)`, *optional*): intensity, low and high in `[0, 1]`.
@@ -317,15 +338,21 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             ValueError: if the encoder's input is missing, or an utterance exceeds whisper's 30 s.
         """
         inputs = input_features if self.main_input_name == "input_features" else input_values
-        if inputs is None:
+        if encoder_states is not None:
+            frames = encoder_states.shape[:2]
+            lengths = attention_mask.sum(dim=-1) if attention_mask is not None else torch.full(frames[:1], frames[1])
+            states = encoder_states.to(self.dtype).unbind(dim=2)
+        elif inputs is None:
             raise ValueError(
                 f"SpeechEQModel: {self.main_input_name} must be given for a {self.config.backbone_config.model_type} "
                 "backbone; got None. Make the inputs with the processor saved beside the model."
             )
-        states, lengths = encode(self.backbone, inputs, self._lengths(inputs, attention_mask), self._spec_augment)
-        output = self.score_statistics(
-            self.pooling(states, frame_mask(lengths, states[0].shape[1])), speaker_mean, speaker_std
-        )
+        else:
+            states, lengths = encode(self.backbone, inputs, self._lengths(inputs, attention_mask), self._spec_augment)
+        mask = frame_mask(lengths, states[0].shape[1])
+        if self.adapter is not None:
+            states = [self.adapter(states, mask)]
+        output = self.score_statistics(self.pooling(states, mask), speaker_mean, speaker_std)
         output.phoneme_logits, output.frame_lengths = self.phoneme_head(states), lengths
         self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
         return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()

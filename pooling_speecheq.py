@@ -4,11 +4,14 @@ The speaker is the largest nuisance in emotion recognition: the mean and deviati
 no labels, take much of it away (Busso et al. 2013, https://doi.org/10.1109/T-AFFC.2013.26).
 """
 
+import math
 import os
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+ATTENTIONS = 4  # of attentive pooling
 
 
 class RunningStandardizer(nn.Module):
@@ -42,7 +45,7 @@ class RunningStandardizer(nn.Module):
             `torch.FloatTensor` of shape `(batch, *shape)`: within 10 deviations.
         """
         if self.training and mean is None:
-            self._update(features.detach().float())
+            self.update(features)
         mean = self.mean if mean is None else mean
         scale = torch.rsqrt(self.variance + 1e-5) if std is None else 1 / std
         return ((features - mean) * scale).clamp(-10, 10).to(features.dtype)
@@ -54,7 +57,9 @@ class RunningStandardizer(nn.Module):
         self.variance.copy_(features.var(dim=0, correction=0).clamp(min=1e-8))
 
     @torch.no_grad()
-    def _update(self, features: torch.Tensor):
+    def update(self, features: torch.Tensor):
+        """Bring the estimates up to date with a batch, `(n, *shape)`."""
+        features = features.detach().float()
         self.num_batches += 1
         momentum = (1 / self.num_batches).clamp(min=self.momentum)
         shift = features.mean(dim=0) - self.mean
@@ -167,18 +172,18 @@ def draw_to_corpus(
 
 
 class StatisticsPooling(nn.Module):
-    """Mean and standard deviation of every layer over the speech frames, equally weighted or by a learned attention.
+    """Mean and standard deviation of every layer over the speech frames, equally weighted or by learned attentions.
 
     Args:
         hidden_size (`int`): channels of the encoder.
-        attentive (`bool`): weigh frames by attention (attentive statistics pooling, https://arxiv.org/abs/1803.10963).
+        attentive (`bool`): weigh frames by attention (attentive statistics pooling, https://arxiv.org/abs/1803.10963), each
+            quarter of the channels by its own (multi-head attention pooling, https://arxiv.org/abs/1906.09890).
     """
 
     def __init__(self, hidden_size: int, attentive: bool):
         super().__init__()
-        width = max(hidden_size // 4, 1)
         self.attention = (
-            nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, width), nn.Tanh(), nn.Linear(width, 1))
+            nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, math.gcd(hidden_size, ATTENTIONS)))
             if attentive
             else None
         )
@@ -192,10 +197,11 @@ class StatisticsPooling(nn.Module):
         Returns:
             `torch.FloatTensor` of shape `(batch, states, 2 * hidden)`, in float32: half-precision squares would cancel.
         """
-        scores = torch.zeros_like(mask, dtype=torch.float32)
+        scores = torch.zeros_like(mask, dtype=torch.float32)[..., None]
         if self.attention is not None:
-            scores = self.attention(sum(states) / len(states))[..., 0].float()
-        weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)[..., None]
+            scores = self.attention(sum(states) / len(states)).float()  # (batch, frames, attentions)
+            scores = scores.repeat_interleave(states[0].shape[-1] // scores.shape[-1], dim=-1)
+        weights = scores.masked_fill(~mask[..., None], -torch.inf).softmax(dim=1)
         return torch.stack([self._statistics(state.float(), weights) for state in states], dim=1)
 
     @staticmethod

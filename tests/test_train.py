@@ -73,6 +73,11 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
         ({"checkpoint": "."}, ValueError, "exactly one of backbone, backbone_config and checkpoint"),
         ({"build": ["nemo"]}, ValueError, "a corpus must be NAME=FOLDER or NAME=FILE.yaml; got 'nemo'"),
         ({"tuning": "half"}, ValueError, "tuning must be one of frozen, lora, full; got 'half'"),
+        (
+            {"cache": "states"},
+            ValueError,
+            r"cache must go with tuning frozen and augment_probability 0.*got full and 0\.3",
+        ),
         ({"pooling": "max"}, ValueError, "pooling must be one of statistics, attentive; got 'max'"),
     ],
 )
@@ -141,6 +146,18 @@ def test_a_run_leaves_a_folder_ready_for_the_hub(tuning, tmp_path):
     assert f"{100 * scores['synthetic/esc_uar']:.1f}" in card.text
     assert card.data.library_name == "transformers"
     assert json.loads((run / "results.json").read_text()) == pytest.approx(scores)
+
+
+def test_a_run_on_kept_states_learns_what_a_run_on_audio_learns(tmp_path):
+    changes = {"tuning": "frozen", "augment_probability": 0.0, "num_train_epochs": 1, "adapter_size": 8}
+    kept, heard = tmp_path / "kept", tmp_path / "heard"
+    kept.mkdir(), heard.mkdir()
+    main([recipe(kept, **changes, cache=str(tmp_path / "states"))])
+    main([recipe(heard, **changes)])
+    expected, found = losses(heard / "run"), losses(kept / "run")
+    assert len(list((tmp_path / "states").rglob("*.npy"))) == 126  # utterances of train
+    for step, loss in expected.items():
+        assert found[step] == pytest.approx(loss, rel=2e-2), step
 
 
 @pytest.mark.slow

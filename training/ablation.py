@@ -1,8 +1,9 @@
 """The paper's claim, taken apart: `python -m speecheq.training.ablation recipes/ablation.yaml`.
 
 One corpus and one task; further tasks; further corpora; all of it. Every row is an experiment of its own in `output_dir`
-(see `speecheq.training.experiment`), with the same encoder and the same passes over the data: the models of a row, one for
-each corpus or one for all, cost together what those of every other row cost. A killed run goes on where it was.
+(see `speecheq.training.experiment`), with the same encoder and the same budget: where one model serves all corpora, it has
+`max_steps` of the recipe; where each corpus has a model of its own, that has the steps which the corpus has of those, and
+so hears its utterances as often. A killed run goes on where it was.
 """
 
 import json
@@ -10,11 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from speecheq.labels_speecheq import TASKS
 from speecheq.training import experiment
 from speecheq.training.comparison import mean_interval
+from speecheq.training.protocols import folds
 from speecheq.training.recipes import read_recipe
 from speecheq.training.results import read_results, summarise
 
@@ -39,18 +42,46 @@ def main(arguments: list[str] | None = None) -> dict[str, np.ndarray]:
         raise ValueError(
             f"ablation: method must be finetune, for the tasks to share an encoder; got {method.method!r}."
         )
-    weights = yaml.safe_load(Path(method.finetune).read_text()).get("loss_weights") or {}
+    recipe = yaml.safe_load(Path(method.finetune).read_text())
+    weights = recipe.get("loss_weights") or {}
+    if not (steps := method.max_steps or recipe.get("max_steps")):
+        raise ValueError(
+            f"ablation: max_steps must be given, the budget of each row; got none in {method.finetune!r}."
+        )
+    _, facts = experiment.load_rows(asked.dataset)
+    own_steps = share_steps(steps, training_sizes(asked, facts), recipe.get("corpus_balance", 0.5))
     rates = {}
     for name, (corpora, tasks) in ROWS.items():
         folder = Path(asked.output_dir) / name.replace(",", "").replace("+", "and").replace(" ", "_")
         chosen = {task: weights.get(task, 1.0) if task in tasks else 0.0 for task in TASKS}
-        options = ["--output_dir", str(folder), "--loss_weights", json.dumps(chosen)]
-        options += ["--train_corpora", "all"] if corpora == "all" else []
+        options = ["--loss_weights", json.dumps(chosen), "--output_dir"]
         print(name, flush=True)
-        experiment.main([*arguments, *options])
-        rates[name] = uar_by_seed(read_results(folder), asked.corpora, asked.seeds)
+        if corpora == "all":
+            experiment.main([*arguments, *options, str(folder), "--train_corpora", "all", "--max_steps", str(steps)])
+            results = read_results(folder)
+        else:
+            results = []
+            for corpus, its_steps in own_steps.items():
+                own = folder / corpus
+                experiment.main([*arguments, *options, str(own), "--corpora", corpus, "--max_steps", str(its_steps)])
+                results += read_results(own)
+        rates[name] = uar_by_seed(results, asked.corpora, asked.seeds)
     print(table(rates, asked.corpora))
     return rates
+
+
+def training_sizes(asked: experiment.ExperimentArguments, facts: pd.DataFrame) -> dict[str, float]:
+    """Training utterances of each tested corpus, mean over its folds."""
+    return {
+        corpus: float(np.mean([len(part.train) for part in folds(asked.protocol, facts, corpus, None, asked.folds)]))
+        for corpus in asked.corpora
+    }
+
+
+def share_steps(steps: int, sizes: dict[str, float], corpus_balance: float) -> dict[str, int]:
+    """The steps of each corpus, of those in which all are drawn together; see `sampling_weights`."""
+    parts = {corpus: size ** (1 - corpus_balance) for corpus, size in sizes.items()}
+    return {corpus: max(1, round(steps * part / sum(parts.values()))) for corpus, part in parts.items()}
 
 
 def uar_by_seed(results: list[dict], corpora: list[str], seeds: list[int]) -> np.ndarray:

@@ -26,6 +26,8 @@ class ModelArguments:
     backbone_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of the encoder; by default that of the heads."}
     )
+    adapter_size: int = field(default=0, metadata={"help": "Channels of a trunk that the heads share; 0: none."})
+    adapter_layers: int = field(default=2, metadata={"help": "Convolutions of the trunk."})
     pooling: str = field(default="statistics", metadata={"help": "statistics or attentive."})
     head_hidden_size: int = field(default=0, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
     head_dropout: float = field(default=0.1, metadata={"help": "Dropout before each head."})
@@ -47,8 +49,9 @@ class ModelArguments:
 
     def config_fields(self) -> dict:
         """The fields that go into [`SpeechEQConfig`] as they are."""
-        names = ("pooling", "head_hidden_size", "head_dropout", "loss_weights", "uncertainty_weighting",
-                 "mask_time_prob", "mask_time_length", "mask_feature_prob", "mask_feature_length")  # fmt: skip
+        names = ("adapter_size", "adapter_layers", "pooling", "head_hidden_size", "head_dropout", "loss_weights",
+                 "uncertainty_weighting", "mask_time_prob", "mask_time_length", "mask_feature_prob",
+                 "mask_feature_length")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
@@ -73,6 +76,13 @@ class DataArguments:
         default=0.0, metadata={"help": "How often something is known of a training speaker; 0: never."}
     )
     augment_probability: float = field(default=0.5, metadata={"help": "Of each waveform augmentation; 0: none."})
+    cache: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder for what a frozen encoder makes of each utterance, 50 kB a second and state; each epoch then "
+            "reads it and does not run the encoder. No augmentation."
+        },
+    )
 
     def __post_init__(self):
         if self.dataset is None and not self.build:

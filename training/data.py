@@ -10,7 +10,9 @@ import numpy as np
 import soundfile
 import torch
 from datasets import Audio, get_dataset_config_names, get_dataset_split_names, load_dataset
+from torch.nn.utils.rnn import pad_sequence
 
+from speecheq.backbones_speecheq import frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.labels_speecheq import CTC_BLANK, VALENCE_CLASSES
 from speecheq.losses_speecheq import MISSING
@@ -139,11 +141,15 @@ class SpeechDataset(torch.utils.data.Dataset):
     Args:
         rows (`datasets.Dataset`): as [`load_seqd`] gives them.
         augment (`Callable`, *optional*): takes a waveform of shape `(samples,)` at 16 kHz and a seed, gives a waveform.
+        states ([`EncoderStates`], *optional*): read in place of the audio, which is not decoded.
     """
 
-    def __init__(self, rows: datasets.Dataset, augment: Callable[[np.ndarray, int], np.ndarray] | None = None):
+    def __init__(
+        self, rows: datasets.Dataset, augment: Callable[[np.ndarray, int], np.ndarray] | None = None, states=None
+    ):
         self.rows = rows
         self.augment = augment
+        self.states = states
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -152,6 +158,9 @@ class SpeechDataset(torch.utils.data.Dataset):
         index, seed = key if isinstance(key, tuple) else (key, 0)
         row = dict(self.rows[int(index)])
         audio = row.pop("audio")
+        if self.states is not None:
+            row["encoder_states"] = self.states.read(audio)
+            return row
         samples, rate = soundfile.read(
             io.BytesIO(audio["bytes"]) if audio["bytes"] else audio["path"], dtype="float32"
         )
@@ -178,7 +187,10 @@ class Collator:
         self.use_votes = use_votes
 
     def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
-        batch = self.processor([item["waveform"] for item in items], sampling_rate=SAMPLING_RATE)
+        if "encoder_states" in items[0]:
+            batch = pad_states([item["encoder_states"] for item in items])
+        else:
+            batch = self.processor([item["waveform"] for item in items], sampling_rate=SAMPLING_RATE)
         phonemes = pad_labels([self.phoneme_target(item) for item in items])
         speakers = [item["speaker_id"] for item in items]
         return {**batch, **self.utterance_labels(items), "phoneme_labels": phonemes, "speakers": speakers}
@@ -238,6 +250,13 @@ class Collator:
                 f"Collator: gender must be among {', '.join(self.gender_labels)}; got {gender!r} in {item.get('id')}."
             )
         return MISSING if gender is None else self.gender_labels.index(gender)
+
+
+def pad_states(states: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    """`encoder_states` and `attention_mask` of [`SpeechEQModel`] from arrays of shape `(frames, states, hidden)`."""
+    lengths = torch.tensor([len(of_utterance) for of_utterance in states])
+    padded = pad_sequence([torch.from_numpy(of_utterance) for of_utterance in states], batch_first=True)
+    return {"encoder_states": padded, "attention_mask": frame_mask(lengths, padded.shape[1]).long()}
 
 
 class BalancedLengthSampler(torch.utils.data.Sampler):

@@ -87,6 +87,7 @@ class MethodArguments:
     finetune: str | None = field(default=None, metadata={"help": "With finetune: the recipe of train.py."})
     head_hidden_size: int = field(default=512, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
     head_dropout: float = field(default=0.3, metadata={"help": "Dropout before each layer of a head."})
+    max_steps: int | None = field(default=None, metadata={"help": "With finetune: steps, instead of the recipe's."})
     loss_weights: dict | str | None = field(
         default=None, metadata={"help": "Of the tasks; with finetune, instead of the recipe's."}
     )
@@ -248,6 +249,8 @@ def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) ->
     options = ["--dataset", "given", "--backbone", method.backbone, "--output_dir", str(folder), "--seed", str(seed)]
     if method.loss_weights is not None:
         options += ["--loss_weights", json.dumps(method.loss_weights)]
+    if method.max_steps is not None:
+        options += ["--max_steps", str(method.max_steps)]
     model_arguments, data_arguments, arguments, _ = read_recipe("experiment", groups, [method.finetune, *options])
     trainer = fit({"train": rows.select(part.train)}, model_arguments, data_arguments, arguments)
     model = trainer.accelerator.unwrap_model(trainer.model)

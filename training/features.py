@@ -42,8 +42,11 @@ def utterance_statistics(
     order = np.argsort(rows["duration"], kind="stable")
     folder = None
     if cache is not None:
-        folder = Path(cache) / _identity(backbone, pooling, rows, augment)
-        folder.mkdir(parents=True, exist_ok=True)
+        digest = _identity((backbone, pooling))
+        digest.update(repr(augment).encode())
+        for audio in rows["audio"]:
+            digest.update(_fingerprint(audio))
+        folder = Path(cache) / digest.hexdigest()[:32]
     parts = []
     for start in tqdm(range(0, len(order), ROWS_PER_PART), desc="frozen encoder", unit="part"):
         file = folder and folder / f"{start:07}.npy"
@@ -54,9 +57,7 @@ def utterance_statistics(
         batches = [part[at : at + batch_size] for at in range(0, len(part), batch_size)]
         parts.append(torch.cat([_encode(backbone, pooling, extractor, items, batch) for batch in batches]))
         if file:
-            partial = file.with_suffix(".partial.npy")
-            np.save(partial, parts[-1].numpy())
-            os.replace(partial, file)
+            write_array(file, parts[-1].numpy())
     statistics = torch.cat(parts)
     return statistics[torch.from_numpy(np.argsort(order, kind="stable"))]
 
@@ -82,22 +83,76 @@ def answer_rows(model: SpeechEQModel, processor: SpeechEQProcessor, rows: Datase
     return {"statistics": torch.stack(statistics), "phonemes": phonemes}
 
 
-def _encode(backbone, pooling, extractor, items: SpeechDataset, batch: np.ndarray) -> torch.Tensor:
+class EncoderStates:
+    """What a frozen encoder makes of utterances, frame by frame, one file each: `(frames, states, hidden)` in float16.
+
+    A file is found by the audio that it was made of, so that any folds of any data share them, and a killed run goes on.
+
+    Args:
+        backbone (`PreTrainedModel`): a speech encoder; it runs in evaluation mode, on the device where it is.
+        cache (`Path`): folder of the files.
+    """
+
+    def __init__(self, backbone, cache: Path):
+        self.backbone = backbone
+        self.folder = Path(cache) / _identity((backbone,)).hexdigest()[:32]
+
+    @torch.inference_mode()
+    def fill(self, rows: Dataset, batch_size: int = 16):
+        """Run the encoder on those of the rows that have no file yet."""
+        missing = [row for row, audio in enumerate(rows["audio"]) if not self._file(audio).is_file()]
+        if not missing:
+            return
+        rows = rows.select(missing).sort("duration")
+        items, extractor = SpeechDataset(rows), SpeechEQFeatureExtractor.for_backbone(self.backbone.config)
+        training = self.backbone.training
+        self.backbone.eval()
+        for start in tqdm(range(0, len(rows), batch_size), desc="frozen encoder", unit="batch"):
+            batch = range(start, min(start + batch_size, len(rows)))
+            states, lengths = _states(self.backbone, extractor, items, batch)
+            states = torch.stack(states, dim=2).half().cpu().numpy()
+            for row, of_utterance, length in zip(batch, states, lengths, strict=True):
+                write_array(self._file(rows[row]["audio"]), of_utterance[: int(length)])
+        self.backbone.train(training)
+
+    def read(self, audio: dict) -> np.ndarray:
+        """States of an utterance, by the column `audio` of its row."""
+        return np.load(self._file(audio))
+
+    def _file(self, audio: dict) -> Path:
+        name = _fingerprint(audio).hex()
+        return self.folder / name[:2] / f"{name}.npy"
+
+
+def _states(backbone, extractor, items: SpeechDataset, batch) -> tuple[list[torch.Tensor], torch.Tensor]:
     waveforms = [items[int(row)]["waveform"] for row in batch]
     inputs = extractor(waveforms, sampling_rate=SAMPLING_RATE).to(backbone.device)
     lengths = inputs["attention_mask"].sum(dim=-1)
-    states, lengths = encode(backbone, inputs[extractor.model_input_names[0]], lengths)
+    return encode(backbone, inputs[extractor.model_input_names[0]], lengths)
+
+
+def _encode(backbone, pooling, extractor, items: SpeechDataset, batch: np.ndarray) -> torch.Tensor:
+    states, lengths = _states(backbone, extractor, items, batch)
     return pooling(states, frame_mask(lengths, states[0].shape[1])).cpu()
 
 
-def _identity(backbone, pooling, rows, augment) -> str:
-    """A name for an encoder with its weights, the audio and what is done to it."""
-    digest = hashlib.sha256(json.dumps(backbone.config.to_dict(), sort_keys=True, default=str).encode())
-    for module in (backbone, pooling):
+def _identity(modules) -> "hashlib._Hash":
+    """Of an encoder, and of what follows it, with their weights."""
+    digest = hashlib.sha256(json.dumps(modules[0].config.to_dict(), sort_keys=True, default=str).encode())
+    for module in modules:
         for name, tensor in sorted(module.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().float().contiguous().cpu().numpy())
-    digest.update(repr(augment).encode())
-    for audio in rows["audio"]:
-        digest.update(hashlib.sha256(audio["bytes"] or Path(audio["path"]).read_bytes()).digest())
-    return digest.hexdigest()[:32]
+    return digest
+
+
+def _fingerprint(audio: dict) -> bytes:
+    return hashlib.sha256(audio["bytes"] or Path(audio["path"]).read_bytes()).digest()
+
+
+def write_array(file: Path, array: np.ndarray):
+    """Write an array, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}.partial.npy")
+    np.save(partial, array)
+    os.replace(partial, file)

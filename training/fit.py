@@ -11,6 +11,7 @@ from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
 from speecheq.training.augmentation import WaveformAugmentation
 from speecheq.training.data import label_spaces, phoneme_inventory
+from speecheq.training.features import EncoderStates
 from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
 
 
@@ -36,6 +37,15 @@ def fit(
     model = prepare_tuning(model, model_arguments.tuning, model_arguments.lora_rank, model_arguments.frozen_layers)
     learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters learn.")
+    states = None
+    if data_arguments.cache:
+        if model_arguments.tuning != "frozen" or data_arguments.augment_probability:
+            raise ValueError(
+                "training: cache must go with tuning frozen and augment_probability 0, for what it keeps does not change; "
+                f"got {model_arguments.tuning} and {data_arguments.augment_probability}."
+            )
+        states = EncoderStates(model.backbone, Path(data_arguments.cache))
+        states.fill(splits["train"])
     trainer = SpeechEQTrainer(
         model,
         arguments,
@@ -51,6 +61,7 @@ def fit(
         class_balance=data_arguments.class_balance,
         backbone_learning_rate=model_arguments.backbone_learning_rate,
         enrolment_probability=data_arguments.enrolment_probability,
+        states=states,
         callbacks=[EarlyStoppingCallback(arguments.patience)] if arguments.patience and chosen else None,
     )
     trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))

@@ -61,7 +61,7 @@ def folds(
             `native_label`, `esc`, `split` and `fold`. Rows are numbered by their place.
         corpus (`str`): the tested corpus.
         train_corpora (`Sequence[str]`, *optional*): the corpora that train, `["all"]` for all. By default the tested one,
-            which must be among them; for `cross-corpus` all others, and it must not be.
+            which must be among them; for `cross-corpus` all others (`["all"]` as well), and it must not be.
         number (`int`, *optional*, defaults to 5): folds of `speaker-kfold`.
 
     Returns:
@@ -322,7 +322,7 @@ PROTOCOLS = {
 def _training_corpora(protocol: str, corpus: str, given: Sequence[str] | None, known: list[str]) -> list[str]:
     _choose("corpus", [corpus], known)
     across = protocol == "cross-corpus"
-    if given is None:
+    if given is None or (across and list(given) == ["all"]):
         return [name for name in known if name != corpus] if across else [corpus]
     trains = known if list(given) == ["all"] else list(given)
     _choose("train_corpora", trains, known)

@@ -19,7 +19,16 @@ from speecheq.training.speakers import SpeakerMemory, speakers_to_know
 
 LABEL_NAMES = [f"{task}_labels" for task in TASKS]
 TUNINGS = ("frozen", "lora", "full")
-_HEADS = ("pooling", "standardizer", "esc_head", "eis_head", "phoneme_head", "gender_head", "uncertainty_weights")
+_HEADS = (
+    "adapter",
+    "pooling",
+    "standardizer",
+    "esc_head",
+    "eis_head",
+    "phoneme_head",
+    "gender_head",
+    "uncertainty_weights",
+)
 
 
 def prepare_tuning(
@@ -126,6 +135,7 @@ class SpeechEQTrainer(Trainer):
         backbone_learning_rate (`float`, *optional*, defaults to `args.learning_rate`): of what lies in the encoder.
         enrolment_probability (`float`, *optional*, defaults to 0): how often something is known of a training speaker, see
             [`SpeakerMemory`].
+        states ([`EncoderStates`], *optional*): the encoder's answers to the training rows, read instead of their audio.
         kwargs: passed on to `Trainer`.
     """
 
@@ -143,6 +153,7 @@ class SpeechEQTrainer(Trainer):
         class_balance: float = 0.0,
         backbone_learning_rate: float | None = None,
         enrolment_probability: float = 0.0,
+        states=None,
         **kwargs,
     ):
         args.label_names = LABEL_NAMES
@@ -166,7 +177,7 @@ class SpeechEQTrainer(Trainer):
             model,
             args,
             data_collator=Collator(processor, config, use_votes),
-            train_dataset=SpeechDataset(train_rows, augment) if train_rows is not None else None,
+            train_dataset=SpeechDataset(train_rows, augment, states) if train_rows is not None else None,
             eval_dataset=SpeechDataset(self.eval_rows) if eval_rows is not None else None,
             compute_metrics=lambda evaluation: self._score(evaluation.predictions),
             **kwargs,

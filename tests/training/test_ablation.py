@@ -9,13 +9,13 @@ import yaml
 from samples import MINI_SEQD
 
 from speecheq.training import ablation, experiment
-from speecheq.training.ablation import ROWS, main, table, uar_by_seed
+from speecheq.training.ablation import ROWS, main, share_steps, table, uar_by_seed
 
 
 @pytest.fixture
 def recipe(tmp_path):
     weights = {"esc": 1.0, "eis": 0.5, "phoneme": 0.25, "gender": 0.3}
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump({"num_train_epochs": 1, "loss_weights": weights}))
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump({"max_steps": 7, "loss_weights": weights}))
     asked = {
         "dataset": MINI_SEQD, "output_dir": str(tmp_path / "out"), "backbone": "none", "protocol": "default",
         "corpora": ["synthetic"], "seeds": [0, 1], "method": "finetune", "finetune": str(tmp_path / "train.yaml"),
@@ -37,12 +37,14 @@ def test_each_row_trains_its_tasks_on_its_corpora(recipe, tmp_path, monkeypatch,
     def fake(arguments):
         groups = (experiment.ExperimentArguments, experiment.MethodArguments, experiment.HeadArguments)
         chosen, method, _, _ = experiment.read_recipe("x", groups, arguments)
-        folder = tmp_path / "out" / chosen.output_dir.rpartition("/")[2]
+        folder = Path(chosen.output_dir)
         folder.mkdir(parents=True)
+        row = folder.relative_to(tmp_path / "out").parts
+        assert row[1:] == (() if chosen.train_corpora else ("synthetic",)) and method.max_steps == 7
         right = [0, 0, 1, 1 if chosen.train_corpora else 0]
         for seed in chosen.seeds:
             (folder / f"synthetic-seed{seed}.json").write_text(json.dumps(result("synthetic", seed, right)))
-        asked[folder.name] = (chosen.train_corpora, {task: w for task, w in method.loss_weights.items() if w})
+        asked[row[0]] = (chosen.train_corpora, {task: w for task, w in method.loss_weights.items() if w})
 
     monkeypatch.setattr(ablation.experiment, "main", fake)
     rates = main([recipe])
@@ -71,6 +73,21 @@ def test_the_tasks_of_a_row_reach_the_recipe_of_train(monkeypatch, recipe):
     with pytest.raises(InterruptedError):
         main([recipe])
     assert seen == {"esc": 1.0, "eis": 0.0, "phoneme": 0.0, "gender": 0.0}
+
+
+def test_a_corpus_by_itself_has_the_steps_that_it_has_among_all():
+    sizes = {"large": 2500.0, "small": 100.0}
+    assert share_steps(1200, sizes, corpus_balance=0.5) == {"large": 1000, "small": 200}
+    assert share_steps(1200, sizes, corpus_balance=1.0) == {"large": 600, "small": 600}
+    assert share_steps(1200, sizes, corpus_balance=0.0) == {"large": 1154, "small": 46}
+
+
+def test_without_a_budget_there_is_no_comparison(recipe, tmp_path):
+    (tmp_path / "train.yaml").write_text("num_train_epochs: 1")
+    with pytest.raises(
+        ValueError, match=r"ablation: max_steps must be given, the budget of each row; got none in '.*'"
+    ):
+        main([recipe])
 
 
 def test_the_table_gives_means_over_seeds_and_the_gain_over_the_first_row():

@@ -260,6 +260,11 @@ def test_a_fold_that_says_nothing_is_refused(train, test, space, message):
         check(Fold("x-made", np.array(train, dtype=int), np.array(test, dtype=int), space), FACTS)
 
 
+def test_all_corpora_of_cross_corpus_are_all_others():
+    (part,), (usual,) = (folds("cross-corpus", FACTS, "x", trains) for trains in (["all"], None))
+    assert part.train.tolist() == usual.train.tolist() and set(FACTS["corpus"].iloc[part.train]) == {"y"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -270,10 +275,6 @@ def test_a_fold_that_says_nothing_is_refused(train, test, space, message):
         (
             {"protocol": "cross-corpus", "train_corpora": ["x", "y"]},
             "must not hold the tested corpus .*; got x, y for",
-        ),
-        (
-            {"protocol": "cross-corpus", "train_corpora": ["all"]},
-            "must not hold the tested corpus .*; got all for 'x'",
         ),
         (
             {"protocol": "emobox", "corpus": "y"},
