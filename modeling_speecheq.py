@@ -7,7 +7,6 @@ standardised, and each task reads its own learned sum over the layers (https://a
 reads a sum of the frames themselves.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,7 @@ from transformers.utils import ModelOutput, cached_file
 from .adapter_speecheq import FrameAdapter
 from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask, keep_layers
 from .configuration_speecheq import SpeechEQConfig
+from .heads_speecheq import LayerMix, OrdinalHead, PhonemeHead, UtteranceHead
 from .labels_speecheq import TASKS
 from .losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
 from .pooling_speecheq import RunningStandardizer, StatisticsPooling
@@ -59,110 +59,6 @@ class SpeechEQOutput(ModelOutput):
     gender_logits: torch.Tensor | None = None
     frame_lengths: torch.Tensor | None = None
     statistics: torch.Tensor | None = None
-
-
-class LayerMix(nn.Module):
-    """A learned weighted sum of all encoder layers (https://arxiv.org/abs/2105.01051).
-
-    Args:
-        num_states (`int`): hidden states of the encoder, the input of its first layer included.
-    """
-
-    def __init__(self, num_states: int):
-        super().__init__()
-        self.weights = nn.Parameter(torch.zeros(num_states))
-
-    def forward(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Sum the states, tensors of one shape."""
-        weights = self.weights.softmax(dim=-1)
-        return sum(weight.to(state.dtype) * state for weight, state in zip(weights, states, strict=True))
-
-
-class UtteranceHead(nn.Module):
-    """One prediction per utterance from the statistics of all layers.
-
-    Args:
-        config (`SpeechEQConfig`): gives sizes, `head_hidden_size` and `head_dropout`.
-        num_outputs (`int`): scores per utterance.
-    """
-
-    def __init__(self, config: SpeechEQConfig, num_outputs: int):
-        super().__init__()
-        width = 2 * config.head_channels
-        self.layer_mix = LayerMix(config.head_states)
-        self.dropout = nn.Dropout(config.head_dropout)
-        self.dense = nn.Linear(width, config.head_hidden_size) if config.head_hidden_size else None
-        self.classifier = nn.Linear(config.head_hidden_size or width, num_outputs)
-
-    def forward(self, statistics: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): standardised mean and deviation of
-                every hidden state of the encoder.
-
-        Returns:
-            `torch.FloatTensor` of shape `(batch, outputs)`: unnormalised scores.
-        """
-        hidden = self.layer_mix(statistics.unbind(dim=1)).to(self.classifier.weight.dtype)
-        hidden = self.dropout(hidden)
-        if self.dense is not None:
-            hidden = self.dropout(nn.functional.gelu(self.dense(hidden)))
-        return self.classifier(hidden)
-
-
-class OrdinalHead(UtteranceHead):
-    """Ordered levels by the proportional-odds model (McCullagh 1980): one location, K - 1 ordered thresholds.
-
-    Args:
-        config (`SpeechEQConfig`): `eis_labels` gives the K levels.
-    """
-
-    def __init__(self, config: SpeechEQConfig):
-        super().__init__(config, num_outputs=1)
-        self.num_levels = len(config.eis_labels)
-        self.first_threshold = nn.Parameter(torch.empty(1))
-        self.log_steps = nn.Parameter(torch.empty(self.num_levels - 2))
-
-    def initial_thresholds(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """First threshold and logarithms of the steps for which all levels are equally likely at location 0."""
-        thresholds = torch.logit(torch.arange(1, self.num_levels) / self.num_levels)
-        return thresholds[:1], thresholds.diff().log()
-
-    def forward(self, statistics: torch.Tensor) -> torch.Tensor:
-        """As in [`UtteranceHead`]; `torch.FloatTensor` of shape `(batch, levels)`: log-probabilities."""
-        location = super().forward(statistics).float()
-        steps = torch.cat([self.first_threshold, self.log_steps.exp()]).float()
-        below = steps.cumsum(dim=0) - location  # (batch, levels - 1): logits of "at most level k"
-        lower = nn.functional.pad(below, (1, 0), value=-torch.inf)
-        upper = nn.functional.pad(below, (0, 1), value=torch.inf)
-        # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)), without cancellation.
-        gap = torch.log(-torch.expm1(lower - upper))
-        return nn.functional.logsigmoid(upper) + nn.functional.logsigmoid(-lower) + gap
-
-
-class PhonemeHead(nn.Module):
-    """CTC scores per frame from a sum of all layers, each brought to unit variance first: their scales differ.
-
-    Args:
-        config (`SpeechEQConfig`): `phoneme_labels` gives the symbols.
-    """
-
-    def __init__(self, config: SpeechEQConfig):
-        super().__init__()
-        self.layer_mix = LayerMix(config.head_states)
-        self.dropout = nn.Dropout(config.head_dropout)
-        self.classifier = nn.Linear(config.head_channels, len(config.phoneme_labels))
-
-    def forward(self, states: list[torch.Tensor]) -> torch.Tensor:
-        """
-        Args:
-            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): hidden states of the encoder.
-
-        Returns:
-            `torch.FloatTensor` of shape `(batch, frames, symbols)`: unnormalised scores.
-        """
-        hidden = self.layer_mix([nn.functional.layer_norm(state, state.shape[-1:]) for state in states])
-        return self.classifier(self.dropout(hidden))
 
 
 class UncertaintyWeights(nn.Module):
@@ -305,13 +201,13 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         input_values: torch.Tensor | None = None,
         input_features: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        encoder_states: torch.Tensor | None = None,
         esc_labels: torch.Tensor | None = None,
         eis_labels: torch.Tensor | None = None,
         phoneme_labels: torch.Tensor | None = None,
         gender_labels: torch.Tensor | None = None,
         speaker_mean: torch.Tensor | None = None,
         speaker_std: torch.Tensor | None = None,
+        encoder_states: torch.Tensor | None = None,
         return_dict: bool | None = None,
     ) -> SpeechEQOutput | tuple:
         """
@@ -321,8 +217,6 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 whisper, `(batch, frames, channels)` for wav2vec2-bert. [`SpeechEQProcessor`] gives the right one.
             attention_mask (`torch.LongTensor` of shape `(batch, samples or frames)`, *optional*): 1 on speech, 0 on padding,
                 which comes last. Without it everything is speech.
-            encoder_states (`torch.FloatTensor` of shape `(batch, frames, states, hidden)`, *optional*): what the encoder
-                made of the utterances before, instead of its input; it is not run. `attention_mask` is then of its frames.
             esc_labels (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`, *optional*): a
                 distribution over sets of fine classes: the weight of a set on its members, 0 elsewhere. Missing: all 1.
             eis_labels (`torch.FloatTensor` of shape `(batch, 2)`, *optional*): intensity, low and high in `[0, 1]`.
@@ -332,6 +226,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             speaker_mean, speaker_std (`torch.FloatTensor` of shape `(states, 2 * hidden)` or with `batch` before,
                 *optional*): what is known of the speaker, from [`SpeakerStatistics`]; ESC and EIS are then read from how
                 the utterance differs from the speaker's others. By default from how it differs from the training corpus.
+            encoder_states (`torch.FloatTensor` of shape `(batch, frames, states, hidden)`, *optional*): what the encoder
+                made of the utterances before, instead of its input; it is not run. `attention_mask` is then of its frames.
             return_dict (`bool`, *optional*, defaults to the configuration's): `False` for a tuple.
 
         Raises:

@@ -9,8 +9,9 @@ from samples import TINY_BACKBONES, waveform
 from transformers import WhisperConfig, WhisperForAudioClassification, WhisperModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from speecheq.backbones_speecheq import encode, frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.modeling_speecheq import OrdinalHead, SpeechEQModel
+from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 from speecheq.processing_speecheq import SpeechEQProcessor
 
@@ -226,20 +227,6 @@ def test_from_backbone_keeps_the_pretrained_weights(backbone_config, tmp_path):
     assert model.config.pooling == "attentive"
 
 
-def test_ordinal_levels_start_equal_and_shift_with_the_location(whisper_config):
-    head = OrdinalHead(SpeechEQConfig(backbone_config=whisper_config))
-    first, steps = head.initial_thresholds()
-    head.first_threshold.data, head.log_steps.data = first, steps
-    statistics = torch.zeros(1, 3, 32)
-    torch.nn.init.zeros_(head.classifier.weight)
-    torch.nn.init.zeros_(head.classifier.bias)
-    torch.testing.assert_close(head.eval()(statistics).exp(), torch.full((1, 5), 0.2))
-    head.classifier.bias.data += 30
-    extreme = head(statistics)
-    assert extreme.exp()[0].tolist() == pytest.approx([0, 0, 0, 0, 1], abs=1e-6)
-    assert extreme.isfinite().all()
-
-
 def test_spec_augment_masks_in_training_only(whisper_config):
     model, _ = build(whisper_config, mask_time_prob=0.3, mask_feature_prob=0.3)
     features = torch.ones(8, 200, 80)
@@ -298,3 +285,19 @@ def test_temperatures_divide_the_logits_in_use_and_not_in_training(whisper_confi
     model.training = True
     model.standardizer.eval()
     torch.testing.assert_close(model.score_statistics(statistics).esc_logits, plain.esc_logits)
+
+
+def test_states_made_before_stand_for_the_input(backbone_config):
+    model, processor = build(backbone_config)
+    inputs = processor([waveform(0.6), waveform(1.5, seed=1)], sampling_rate=16_000)
+    with torch.no_grad():
+        expected = model(**inputs)
+        states, lengths = encode(model.backbone, inputs[model.main_input_name], inputs["attention_mask"].sum(dim=-1))
+        mask = frame_mask(lengths, states[0].shape[1])
+        model.backbone.forward = None  # is not needed
+        found = model(encoder_states=torch.stack(states, dim=2), attention_mask=mask)
+        alone = model(encoder_states=torch.stack(states, dim=2)[1:])
+    assert found.frame_lengths.tolist() == expected.frame_lengths.tolist()
+    for name in LOGITS:
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-5, rtol=0)
+        torch.testing.assert_close(getattr(alone, name), getattr(expected, name)[1:], atol=1e-4, rtol=0)
