@@ -76,7 +76,7 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
         (
             {"cache": "states"},
             ValueError,
-            r"cache must go with tuning frozen and augment_probability 0.*got full and 0\.3",
+            r"cache must go with tuning frozen and no augmentation, .*; got tuning 'full', augment_probability 0\.3\.",
         ),
         ({"pooling": "max"}, ValueError, "pooling must be one of statistics, attentive; got 'max'"),
     ],

@@ -39,10 +39,13 @@ def fit(
     print(f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters learn.")
     states = None
     if data_arguments.cache:
-        if model_arguments.tuning != "frozen" or data_arguments.augment_probability:
+        given = vars(model_arguments) | vars(data_arguments)
+        fixed = {"tuning": "frozen", "augment_probability": 0, "mask_time_prob": 0, "mask_feature_prob": 0}
+        others = ", ".join(f"{name} {given[name]!r}" for name, value in fixed.items() if given[name] != value)
+        if others:
             raise ValueError(
-                "training: cache must go with tuning frozen and augment_probability 0, for what it keeps does not change; "
-                f"got {model_arguments.tuning} and {data_arguments.augment_probability}."
+                "training: cache must go with tuning frozen and no augmentation, for what it keeps does not change; "
+                f"got {others}."
             )
         states = EncoderStates(model.backbone, Path(data_arguments.cache))
         states.fill(splits["train"])
