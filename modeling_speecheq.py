@@ -235,9 +235,9 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         """
         inputs = input_features if self.main_input_name == "input_features" else input_values
         if encoder_states is not None:
-            frames = encoder_states.shape[:2]
-            lengths = attention_mask.sum(dim=-1) if attention_mask is not None else torch.full(frames[:1], frames[1])
-            states = encoder_states.to(self.dtype).unbind(dim=2)
+            size, device = encoder_states.shape[:2], encoder_states.device
+            mask = torch.ones(size, dtype=torch.long, device=device) if attention_mask is None else attention_mask
+            lengths, states = mask.sum(dim=-1), encoder_states.to(self.dtype).unbind(dim=2)
         elif inputs is None:
             raise ValueError(
                 f"SpeechEQModel: {self.main_input_name} must be given for a {self.config.backbone_config.model_type} "
