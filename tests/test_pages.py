@@ -45,7 +45,7 @@ NOT_RUN = {
     "accelerate launch train.py": "needs several GPUs",
 }
 ELSEWHERE = ("venv", "pip", "pytest")  # programs whose options are not ours
-NOT_OF_A_CLONE = (".*", "__pycache__", "*.egg-info", "mycorpus", "runs", "seqd", "tests", "build", "dist")
+NOT_OF_A_CLONE = (".*", "__pycache__", "*.egg-info", "mycorpus", "onnx", "runs", "seqd", "tests", "build", "dist")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

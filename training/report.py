@@ -28,7 +28,7 @@ KNOWN = (1, 5, 20, ALL)
 RISK = 0.2  # of the abstention threshold: at most so many of the answers given are wrong on validation
 
 
-def report(model: str, dataset: str, out: Path, calibrate: bool = False) -> dict:
+def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: str | None = None) -> dict:
     """Measure a saved model on the test split of a SEQD.
 
     Args:
@@ -37,6 +37,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False) -> dict
         out (`Path`): folder for `results.json` and the figures.
         calibrate (`bool`, *optional*, defaults to `False`): fit the temperatures and the abstention threshold on validation
             and keep them in the model's config.json; by default the temperatures that it has are used.
+        onnx (`str`, *optional*): let this exported file of the model answer, see [`speecheq.scoring.onnx_model.OnnxModel`].
 
     Returns:
         `dict`: what `results.json` holds: `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by the number
@@ -46,10 +47,11 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False) -> dict
     spaces = label_spaces(splits)
     found = SpeechEQModel.from_pretrained(model).eval()
     processor = SpeechEQProcessor.from_pretrained(model)
-    validation = answer_rows(found, processor, splits["validation"])
+    answering = found if onnx is None else _exported(model, onnx)
+    validation = answer_rows(answering, processor, splits["validation"])
     if calibrate:
         found.config.temperatures = fit_temperatures(found, validation, splits["validation"], spaces)
-    test = answer_rows(found, processor, splits["test"])
+    test = answer_rows(answering, processor, splits["test"])
     rows = splits["test"]
     natives, corpora = list(rows["native_label"]), list(rows["corpus"])
     with torch.inference_mode():
@@ -108,6 +110,12 @@ def fit_temperatures(model: SpeechEQModel, answers: dict, rows: Dataset, spaces:
         "gender": calibration.fit_class_temperature(output.gender_logits.detach().numpy(), genders),
     }
     return {task: round(max(1.0, temperature), 4) for task, temperature in fitted.items()}
+
+
+def _exported(model: str, file: str):
+    from speecheq.scoring.onnx_model import OnnxModel  # ONNX Runtime is needed for it alone
+
+    return OnnxModel(model, file)
 
 
 def _learned_intensities(rows: Dataset) -> tuple[list[float | None], list[float | None]]:
@@ -251,14 +259,21 @@ def main(arguments: list[str] | None = None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of a trained model")
     parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
-    parser.add_argument("--out", type=Path, help="folder for results.json and figures (default: MODEL/results)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for results.json and figures (default: MODEL/results; with --onnx: MODEL/onnx)",
+    )
     parser.add_argument("--calibrate", action="store_true", help="fit temperatures and threshold, into config.json")
+    parser.add_argument(
+        "--onnx", metavar="FILE", help="let an exported file answer, onnx/model_int8.onnx for instance"
+    )
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="put the tables between its marks, the scores into its metadata"
     )
     options = parser.parse_args(arguments)
-    out = options.out or Path(options.model) / "results"
-    results = report(options.model, options.dataset, out, options.calibrate)
+    out = options.out or Path(options.model) / ("onnx" if options.onnx else "results")
+    results = report(options.model, options.dataset, out, options.calibrate, options.onnx)
     text = page(results)
     print(text)
     if options.write:

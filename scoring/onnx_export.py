@@ -1,0 +1,141 @@
+"""Write a saved model for ONNX Runtime: `python -m speecheq.scoring.onnx_export MODEL`.
+
+`MODEL/onnx/model.onnx` gives the answers of the model to 1e-4, for any number of utterances of any length. In
+`model_int8.onnx` the matrices of the encoder are 8-bit integers: the fastest on a CPU. Both need ONNX Runtime alone;
+[`speecheq.scoring.onnx_model.OnnxModel`] runs them in a pipeline.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import nn
+
+from speecheq import SpeechEQModel, SpeechEQProcessor
+from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, answer, open_session, speaker_inputs
+
+TOLERANCE = 1e-4
+SECONDS = ((0.2,), (3.0, 0.5))  # of the noise in the batches that an export is checked with
+SAMPLES = (48_000, 24_000)  # that the graph is traced with
+
+
+def export_onnx(folder: str | os.PathLike) -> list[Path]:
+    """Write the two files of a saved model, beside its weights.
+
+    Args:
+        folder (`str` or `os.PathLike`): of the model.
+
+    Returns:
+        `list[Path]`: `onnx/model.onnx` and `onnx/model_int8.onnx`.
+
+    Raises:
+        ValueError: if the encoder cannot be exported, or the exported model gives other answers.
+    """
+    model, processor = SpeechEQModel.from_pretrained(folder).eval(), SpeechEQProcessor.from_pretrained(folder)
+    path, int8_path = Path(folder, FILE), Path(folder, INT8_FILE)
+    path.parent.mkdir(exist_ok=True)
+    program = _trace(model, processor)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        unfinished = Path(scratch, "model.onnx")
+        program.save(unfinished)
+        check(model, processor, unfinished)
+        quantize_dynamic(
+            unfinished, Path(scratch, "int8.onnx"), per_channel=True, weight_type=QuantType.QInt8,
+            nodes_to_quantize=_encoder_matrices(unfinished),
+        )  # fmt: skip
+        os.replace(unfinished, path)
+        os.replace(Path(scratch, "int8.onnx"), int8_path)
+    return [path, int8_path]
+
+
+def _trace(model: SpeechEQModel, processor: SpeechEQProcessor) -> torch.onnx.ONNXProgram:
+    """The graph of a model, for any number of utterances of any length."""
+    inputs = dict(processor([_noise(size) for size in SAMPLES], sampling_rate=16_000))
+    inputs |= {name: value.expand(2, -1, -1) for name, value in speaker_inputs(model.standardizer).items()}
+    kind = model.config.backbone_config.model_type
+    shapes = ({0: "batch", 2 if kind == "whisper" else 1: "time"}, {0: "batch", 1: "time"}, {0: "batch"}, {0: "batch"})
+    try:
+        return torch.onnx.export(
+            _Answers(model).eval(), tuple(inputs.values()), dynamo=True, verbose=False, dynamic_shapes=shapes,
+            input_names=list(inputs), output_names=list(OUTPUTS),
+        )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ValueError(
+            f"export_onnx: the encoder must be one that torch can export; got {kind}: {reason}. Encoders that run each "
+            "utterance by itself, as those with feat_extract_norm='group' do, are none."
+        ) from error
+
+
+class _Answers(nn.Module):
+    """The model with its inputs in a fixed order and its answers as a tuple."""
+
+    def __init__(self, model: SpeechEQModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs, attention_mask, speaker_mean, speaker_std):
+        known = {"attention_mask": attention_mask, "speaker_mean": speaker_mean, "speaker_std": speaker_std}
+        output = self.model(**{self.model.main_input_name: inputs}, **known)
+        return tuple(output[name] for name in OUTPUTS)
+
+
+@torch.no_grad()
+def check(model: SpeechEQModel, processor: SpeechEQProcessor, path: Path, seconds=SECONDS):
+    """Compare the answers to noise.
+
+    Args:
+        model ([`SpeechEQModel`]), processor ([`SpeechEQProcessor`]): what was exported.
+        path (`Path`): the exported file.
+        seconds (`Sequence[Sequence[float]]`, *optional*): lengths of the utterances in each batch.
+
+    Raises:
+        ValueError: if they differ by more than 1e-4.
+    """
+    session = open_session(path)
+    for lengths in seconds:
+        inputs = processor([_noise(int(16_000 * length)) for length in lengths], sampling_rate=16_000)
+        expected = model(**inputs)
+        speaker = speaker_inputs(model.standardizer)
+        speaker = {name: value.expand(len(lengths), -1, -1) for name, value in speaker.items()}
+        found = answer(session, dict(inputs) | speaker)
+        answers = set(OUTPUTS) - {"statistics"}  # which are of any size, and which the answers follow from
+        apart = {name: float((found[name] - expected[name]).abs().max()) for name in answers}
+        worst = max(apart, key=apart.get)
+        if apart[worst] > TOLERANCE:
+            raise ValueError(
+                f"onnx_export: answers must be within {TOLERANCE} of the model's; got {worst} off by {apart[worst]:.2g} for "
+                f"utterances of {', '.join(f'{length:g} s' for length in lengths)}."
+            )
+
+
+def _encoder_matrices(path: Path) -> list[str]:
+    """Names of the nodes that multiply by a matrix of the encoder; the heads are small and stay as they are."""
+    graph = onnx.load(path).graph
+    width = {tensor.name: min(tensor.dims) for tensor in graph.initializer if len(tensor.dims) == 2}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in ("MatMul", "Gemm") and any(width.get(name, 0) >= 256 for name in node.input)
+    ]
+
+
+def _noise(samples: int) -> np.ndarray:
+    return np.random.default_rng(samples).normal(scale=0.1, size=samples).astype(np.float32)
+
+
+def main(arguments: list[str] | None = None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder of a saved model")
+    given = parser.parse_args(arguments)
+    for path in export_onnx(given.model):
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""A model exported by `speecheq.scoring.onnx_export`, run by ONNX Runtime in the place of [`SpeechEQModel`]."""
+
+import os
+
+import onnxruntime
+import torch
+from safetensors import safe_open
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.modeling_speecheq import SpeechEQOutput
+from speecheq.pooling_speecheq import RunningStandardizer
+
+FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_int8.onnx"  # as on the Hub
+OUTPUTS = ("esc_logits", "eis_logits", "eis", "phoneme_logits", "gender_logits", "frame_lengths", "statistics")
+
+
+class OnnxModel(nn.Module):
+    """The answers of the four heads by ONNX Runtime, on the CPU.
+
+    Utterances run one by one: nothing is spent on padding, and with 8-bit integers, whose steps follow from all that runs
+    together, none changes the answer of another.
+
+    Args:
+        folder (`str` or `os.PathLike`): of the saved model; its configuration, and what its training corpus is like.
+        file_name (`str`, *optional*, defaults to `"onnx/model_int8.onnx"`): the exported file in it.
+
+    Raises:
+        ValueError: if there is no such file.
+
+    Example:
+
+    ```python
+    >>> model, processor = OnnxModel("runs/mine"), SpeechEQProcessor.from_pretrained("runs/mine")
+    >>> pipe = SpeechEQPipeline(model=model, processor=processor)
+    ```
+    """
+
+    device, dtype, input_modalities = (
+        torch.device("cpu"),
+        torch.float32,
+        ("audio",),
+    )  # what a pipeline asks a model for
+
+    def __init__(self, folder: str | os.PathLike, file_name: str = INT8_FILE):
+        super().__init__()
+        path = os.path.join(folder, file_name)
+        if not os.path.isfile(path):
+            raise ValueError(
+                f"OnnxModel: file_name must be an exported file in {os.fspath(folder)!r}; got {file_name!r}. "
+                f"`python -m speecheq.scoring.onnx_export {os.fspath(folder)}` writes it."
+            )
+        self.config = SpeechEQConfig.from_pretrained(folder)
+        self.standardizer = RunningStandardizer(self.config.head_states, 2 * self.config.head_channels)
+        with safe_open(os.path.join(folder, "model.safetensors"), framework="pt") as weights:
+            for name, buffer in self.standardizer.named_buffers():
+                buffer.copy_(weights.get_tensor(f"standardizer.{name}"))
+        self.session = open_session(path)
+
+    def forward(
+        self,
+        attention_mask: torch.Tensor,
+        speaker_mean: torch.Tensor | None = None,
+        speaker_std: torch.Tensor | None = None,
+        **inputs: torch.Tensor,
+    ) -> SpeechEQOutput:
+        """As [`SpeechEQModel`] without labels, from what the processor gives."""
+        ((name, features),) = inputs.items()
+        time = 2 if self.config.backbone_config.model_type == "whisper" else 1
+        rows = []
+        for row, mask in enumerate(attention_mask):
+            length = int(mask.sum())
+            rows.append(
+                answer(
+                    self.session,
+                    {name: features[row : row + 1].narrow(time, 0, length), "attention_mask": mask[None, :length]}
+                    | speaker_inputs(self.standardizer, _of_row(speaker_mean, row), _of_row(speaker_std, row)),
+                )
+            )
+        return SpeechEQOutput(
+            **{
+                name: pad_sequence([row[name][0] for row in rows], batch_first=True)
+                if name == "phoneme_logits"
+                else torch.cat([row[name] for row in rows])
+                for name in OUTPUTS
+            }
+        )
+
+    def can_generate(self) -> bool:
+        """A pipeline asks for it."""
+        return False
+
+
+def open_session(path: str | os.PathLike) -> onnxruntime.InferenceSession:
+    """Open an exported file for the CPU, with as many threads as torch has."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def answer(session: onnxruntime.InferenceSession, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Run an exported file; shapes as in [`SpeechEQModel`]."""
+    found = session.run(OUTPUTS, {name: value.numpy() for name, value in inputs.items()})
+    return {name: torch.from_numpy(value) for name, value in zip(OUTPUTS, found, strict=True)}
+
+
+def speaker_inputs(
+    standardizer: RunningStandardizer, mean: torch.Tensor | None = None, std: torch.Tensor | None = None
+) -> dict[str, torch.Tensor]:
+    """What an exported file takes of the speaker, `(1, states, 2 * hidden)`; the training corpus's own by default."""
+    mean = standardizer.mean if mean is None else mean
+    std = (standardizer.variance + 1e-5).sqrt() if std is None else std
+    return {"speaker_mean": mean[None], "speaker_std": std[None]}
+
+
+def _of_row(value: torch.Tensor | None, row: int) -> torch.Tensor | None:
+    return value[row] if value is not None and value.ndim == 3 else value

@@ -1,0 +1,126 @@
+"""Claims about exported models: the answers are the model's, alone and in a batch, and the pipeline's."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from samples import ROOT, TINY_BACKBONES, waveform
+
+from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
+from speecheq.pipeline_speecheq import SpeechEQPipeline
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+from speecheq.scoring import onnx_export
+from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, OnnxModel
+
+pytestmark = pytest.mark.slow
+SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
+SIXTEEN = tuple(np.linspace(0.2, 8, 16).round(2).tolist())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The checkpoint with its exported files."""
+    folder = tmp_path_factory.mktemp("exported")
+    for name in ("config.json", "model.safetensors", "processor_config.json"):
+        shutil.copy(ROOT / name, folder)
+    onnx_export.main([str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder) -> SpeechEQModel:
+    return SpeechEQModel.from_pretrained(folder).eval()
+
+
+@pytest.fixture(scope="module")
+def processor(folder) -> SpeechEQProcessor:
+    return SpeechEQProcessor.from_pretrained(folder)
+
+
+def answers(model, processor, waveforms, **speaker) -> dict[str, torch.Tensor]:
+    with torch.inference_mode():
+        output = model(**processor(waveforms, sampling_rate=16_000), **speaker)
+    return {name: output[name] for name in OUTPUTS}
+
+
+def test_the_files_have_the_names_that_the_hub_knows_and_nothing_is_left_beside_them(folder):
+    sizes = {path.name: path.stat().st_size / 1e6 for path in (folder / "onnx").iterdir()}
+
+    assert set(sizes) == {"model.onnx", "model_int8.onnx"}
+    assert sizes["model_int8.onnx"] < 40 < sizes["model.onnx"] < 100
+
+
+@pytest.mark.parametrize("seconds", [(0.2,), (30.0,), (30.0, 0.2), SIXTEEN], ids=["0.2", "30", "2", "16"])
+def test_the_graph_gives_the_model_s_answers_whatever_the_length_and_the_batch(folder, model, processor, seconds):
+    onnx_export.check(model, processor, folder / FILE, [seconds])
+
+
+def test_an_answer_that_is_off_is_refused(folder, model, processor):
+    with pytest.raises(
+        ValueError, match=r"answers must be within 0.0001 of the model's; got \w+ off by .* of 1 s, 0.5 s"
+    ):
+        onnx_export.check(model, processor, folder / INT8_FILE, [(1.0, 0.5)])
+
+
+@pytest.mark.parametrize("name", [FILE, INT8_FILE])
+def test_an_utterance_is_answered_alone_as_in_a_batch(folder, processor, name):
+    model, waveforms = OnnxModel(folder, name), [waveform(length, seed) for seed, length in enumerate((3.0, 0.2, 1.4))]
+    together = answers(model, processor, waveforms)
+
+    for row, samples in enumerate(waveforms):
+        alone = answers(model, processor, samples)
+        frames = int(alone["frame_lengths"])
+        assert torch.equal(alone["phoneme_logits"][0], together["phoneme_logits"][row, :frames])
+        assert together["phoneme_logits"][row, frames:].abs().sum() == 0
+        for output in set(OUTPUTS) - {"phoneme_logits"}:
+            assert torch.equal(alone[output][0], together[output][row]), output
+
+
+def test_what_is_known_of_a_speaker_counts(folder, model, processor):
+    heard = answers(model, processor, [waveform(2.0, seed) for seed in (1, 2)])["statistics"]
+    pipe = SpeechEQPipeline(model=OnnxModel(folder, FILE), processor=processor)
+    speaker = pipe.new_speaker().update(heard)
+    known = {"speaker_mean": speaker.mean, "speaker_std": speaker.std}
+    expected = answers(model, processor, waveform(3.0), **known)
+    found = answers(pipe.model, processor, waveform(3.0), **known)
+
+    for name in OUTPUTS:
+        torch.testing.assert_close(found[name], expected[name], atol=1e-4, rtol=1e-5)
+    assert (answers(pipe.model, processor, waveform(3.0))["esc_logits"] - found["esc_logits"]).abs().max() > 0.1
+
+
+def test_the_pipeline_takes_an_exported_model(folder, model, processor):
+    expected = SpeechEQPipeline(model=model, processor=processor)(SPEECH, vad=False)
+    exact, int8 = (
+        SpeechEQPipeline(model=OnnxModel(folder, name), processor=processor)([SPEECH], vad=False)[0]
+        for name in (FILE, INT8_FILE)
+    )
+
+    for found, tolerance in ((exact, 1e-4), (int8, 0.1)):
+        scores, others = ({entry["label"]: entry["score"] for entry in each["emotion"]} for each in (found, expected))
+        assert scores == pytest.approx(others, abs=tolerance)
+        assert found["gender"]["label"] == expected["gender"]["label"]
+    assert (
+        exact["phonemes"] == expected["phonemes"] and exact["timeline"][0]["label"] == expected["timeline"][0]["label"]
+    )
+
+
+def test_a_folder_without_the_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"file_name must be an exported file .*; got 'onnx/model_int8.onnx'\. `python -m"
+    ):
+        OnnxModel(tmp_path)
+
+
+def test_an_encoder_that_cannot_be_exported_is_named(tmp_path):
+    config = SpeechEQConfig(backbone_config=dict(TINY_BACKBONES["wav2vec2"]))
+    SpeechEQModel(config).save_pretrained(tmp_path)
+    SpeechEQProcessor.for_config(config).save_pretrained(tmp_path)
+
+    with pytest.raises(ValueError, match="export_onnx: the encoder must be one that torch can export; got wav2vec2: "):
+        onnx_export.export_onnx(tmp_path)
+    assert list((tmp_path / "onnx").iterdir()) == []
