@@ -1,0 +1,285 @@
+"""How fast speech is answered, beside what people would run otherwise: `python benchmarks/inference.py --audio FOLDER`.
+
+All contestants run in one process, in turns, on the same waveforms and with the same number of threads; medians of the repeats.
+From the waveform: each makes its own features. The contestants:
+
+- `speecheq`: the checkpoint at the root of the repository, in torch (float32), and exported for ONNX Runtime (float32, int8).
+- `whisper`: `WhisperForAudioClassification` with the same encoder, which pads to 30 s (random weights,
+  as all others but ours).
+- `wav2vec2`: `Wav2Vec2ForSequenceClassification` of the size of wav2vec2-base.
+- `opensmile`: eGeMAPS functionals and a support vector machine, if `opensmile` is installed.
+
+`one` is an utterance of 3 s, `batch` 16 utterances of 1 to 6 s. `folder` is files from disk to answers: our pipeline, which
+reads any file, against the stock pipeline of transformers on `whisper`, which is given arrays, at a batch size of 8. `start`
+is a new process to its first answer, and the import of the package alone.
+"""
+
+import argparse
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from machine import describe, time_in_turns
+
+ROOT = Path(__file__).resolve().parents[1]
+RATE = 16_000
+OURS = "speecheq, ONNX int8"
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+EMOTIONS = 7  # of the classifiers that are not ours
+STOCK_BATCH = 8
+
+
+def speech(folder: Path, number: int) -> list[Path]:
+    """So many files of a folder, in the order of their names, again from the first if there are fewer.
+
+    Raises:
+        ValueError: if the folder has no audio.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES)
+    if not files:
+        raise ValueError(f"inference: --audio must be a folder with {', '.join(SUFFIXES)} files; got {str(folder)!r}.")
+    return list(itertools.islice(itertools.cycle(files), number))
+
+
+def read(file: Path) -> np.ndarray:
+    """One file as 16 kHz mono float32."""
+    samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    return soxr.resample(samples.mean(axis=1), rate, RATE).astype(np.float32)
+
+
+def of_length(files: Iterable[Path], seconds: float) -> np.ndarray:
+    """Speech of a length: files joined and cut."""
+    heard = np.zeros(0, np.float32)
+    for file in files:
+        heard = np.concatenate([heard, read(file)])
+        if len(heard) >= seconds * RATE:
+            break
+    return np.resize(heard, int(seconds * RATE))
+
+
+def ours(model) -> Callable[[list[np.ndarray]], list]:
+    """Waveforms to the four heads' answers."""
+    from speecheq import SpeechEQProcessor
+
+    processor = SpeechEQProcessor.from_pretrained(ROOT)
+
+    def answer(waveforms):
+        with torch.inference_mode():
+            output = model(**processor(waveforms, sampling_rate=RATE))
+        phonemes = processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)
+        return [output.esc_logits.softmax(-1), output.eis, output.gender_logits.argmax(-1), phonemes]
+
+    return answer
+
+
+def stock(model, extractor, **padding) -> Callable[[list[np.ndarray]], torch.Tensor]:
+    """Waveforms to the probabilities of a classifier of transformers."""
+
+    def answer(waveforms):
+        with torch.inference_mode():
+            return model(**extractor(waveforms, sampling_rate=RATE, return_tensors="pt", **padding)).logits.softmax(-1)
+
+    return answer
+
+
+def whisper():
+    """The stock classifier on the checkpoint's own encoder, and its feature extractor."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForAudioClassification
+
+    from speecheq import SpeechEQConfig
+
+    encoder = SpeechEQConfig.from_pretrained(ROOT).backbone_config.to_dict()
+    encoder = {name: value for name, value in encoder.items() if name not in ("id2label", "label2id", "architectures")}
+    config = WhisperConfig(**encoder, num_labels=EMOTIONS)
+    return WhisperForAudioClassification(config).eval(), WhisperFeatureExtractor(feature_size=config.num_mel_bins)
+
+
+def wav2vec2():
+    """The stock classifier on an encoder of the size of wav2vec2-base, and its feature extractor."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+
+    return Wav2Vec2ForSequenceClassification(Wav2Vec2Config(num_labels=EMOTIONS)).eval(), Wav2Vec2FeatureExtractor()
+
+
+def opensmile() -> Callable[[list[np.ndarray]], list] | None:
+    """eGeMAPS functionals and a support vector machine, `None` where openSMILE is not installed."""
+    try:
+        import opensmile
+    except ImportError:
+        return None
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
+    random = np.random.default_rng(0)
+    classifier = make_pipeline(StandardScaler(), SVC()).fit(
+        random.normal(size=(700, len(smile.feature_names))), np.arange(700) % EMOTIONS
+    )
+    return lambda waveforms: [
+        classifier.predict(smile.process_signal(waveform, RATE).to_numpy()) for waveform in waveforms
+    ]
+
+
+def contestants() -> dict[str, Callable[[list[np.ndarray]], object]]:
+    """From waveforms to answers; the checkpoint is exported first if it is not."""
+    from speecheq import SpeechEQModel
+    from speecheq.scoring.onnx_export import export_onnx
+    from speecheq.scoring.onnx_model import FILE, INT8_FILE, OnnxModel
+
+    if not (ROOT / INT8_FILE).is_file():
+        export_onnx(ROOT)
+    found = {
+        OURS: ours(OnnxModel(ROOT, INT8_FILE)),
+        "speecheq, ONNX float32": ours(OnnxModel(ROOT, FILE)),
+        "speecheq, torch float32": ours(SpeechEQModel.from_pretrained(ROOT).eval()),
+        "whisper (30 s)": stock(*whisper()),
+        "wav2vec2-base": stock(*wav2vec2(), padding=True),
+        "openSMILE eGeMAPS, SVM": opensmile(),
+    }
+    return {name: contestant for name, contestant in found.items() if contestant is not None}
+
+
+def compare_waveforms(files: list[Path], repeats: int) -> dict[str, dict[str, float]]:
+    """Median seconds of each contestant for one utterance of 3 s and for a batch of 16."""
+    lengths = np.linspace(1, 6, 16)
+    batch = [of_length(files[place:], seconds) for place, seconds in enumerate(lengths)]
+    inputs = {"one": [of_length(files, 3.0)], "batch": batch}
+    answers = contestants()
+    return {
+        name: time_in_turns({who: partial(answer, waveforms) for who, answer in answers.items()}, number)
+        for (name, waveforms), number in zip(inputs.items(), (repeats, max(1, repeats // 5)), strict=True)
+    }
+
+
+def compare_folder(files: list[Path]) -> dict[str, float]:
+    """Seconds from files to answers, once: our pipeline in torch and with int8, and the stock pipeline."""
+    from transformers import AudioClassificationPipeline
+
+    from speecheq import SpeechEQModel, SpeechEQProcessor
+    from speecheq.pipeline_speecheq import SpeechEQPipeline
+    from speecheq.scoring.onnx_model import OnnxModel
+
+    processor = SpeechEQProcessor.from_pretrained(ROOT)
+    pipes = {
+        OURS: SpeechEQPipeline(model=OnnxModel(ROOT), processor=processor, vad=False),
+        "speecheq, torch float32": SpeechEQPipeline(
+            model=SpeechEQModel.from_pretrained(ROOT).eval(), processor=processor, device="cpu", vad=False
+        ),
+    }
+    with_vad = SpeechEQPipeline(model=OnnxModel(ROOT), processor=processor)
+    model, extractor = whisper()
+    theirs = AudioClassificationPipeline(model=model, feature_extractor=extractor, device="cpu")
+    arrays = ({"raw": read(file), "sampling_rate": RATE} for file in files)
+    runs = {name: partial(_all_of, pipe, map(str, files)) for name, pipe in pipes.items()}
+    runs[f"{OURS}, silero-vad"] = partial(_all_of, with_vad, map(str, files))
+    runs["whisper (30 s), stock pipeline"] = partial(_all_of, theirs, arrays, batch_size=STOCK_BATCH)
+    return {name: _seconds(run) for name, run in runs.items()}
+
+
+def _all_of(pipe, inputs: Iterable, **options):
+    for _ in pipe((one for one in inputs), **options):
+        pass
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def compare_start(file: Path, repeats: int) -> dict[str, float]:
+    """Median seconds of a new process to its first answer, and of the import of the package."""
+    load = "from transformers import pipeline\n"
+    with tempfile.TemporaryDirectory() as folder:
+        model, extractor = whisper()
+        model.save_pretrained(folder)
+        extractor.save_pretrained(folder)
+        scripts = {
+            "import speecheq": "import speecheq",
+            "speecheq, pipeline": f"{load}pipeline(model={str(ROOT)!r}, trust_remote_code=True)({str(file)!r})",
+            "whisper (30 s), stock pipeline": f"{load}import soundfile\n"
+            f"pipeline('audio-classification', model={folder!r})(soundfile.read({str(file)!r})[0])",
+        }
+        runs = {name: partial(_run_script, script) for name, script in scripts.items()}
+        return time_in_turns(runs, repeats)
+
+
+def _run_script(script: str):
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"inference: a new process must answer; got {done.stderr[-2000:]}")
+
+
+def table(title: str, seconds: dict[str, float], unit: str = "ms") -> list[str]:
+    """A line for each contestant: its time, and how many times that of the first."""
+    first = next(iter(seconds.values()))
+    scale = 1000 if unit == "ms" else 1
+    rows = [f"| {name} | {scale * value:.1f} | {value / first:.2f} |" for name, value in seconds.items()]
+    return [f"| {title} | {unit} | times the first |", "|---|---:|---:|", *rows, ""]
+
+
+def figure(seconds: dict[str, float]) -> bytes:
+    """Bars of the times of one utterance, as SVG."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    from speecheq.dataset_scripts.metric_figures import BLUE, PALE, STYLE, svg
+
+    with matplotlib.style.context(["default", STYLE]):
+        drawn = Figure(figsize=(7, 0.4 * len(seconds) + 0.8), layout="constrained")
+        axes = drawn.subplots()
+        colours = [BLUE if name.startswith("speecheq") else PALE for name in seconds]
+        bars = axes.barh(list(seconds), [1000 * value for value in seconds.values()], color=colours)
+        axes.bar_label(bars, fmt="%.0f", padding=3)
+        axes.invert_yaxis()
+        axes.set_xlabel("ms for an utterance of 3 s")
+        return svg(drawn).encode()
+
+
+def measure(folder: Path, utterances: int, repeats: int) -> dict[str, dict[str, float]]:
+    """All four comparisons; see the head of this file."""
+    files = speech(folder, max(utterances, 64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = compare_waveforms(files, repeats)
+        if utterances:
+            found["folder"] = compare_folder(files[:utterances])
+        return found | {"start": compare_start(files[0], max(1, repeats // 5))}
+
+
+def main(arguments: list[str] | None = None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--audio", type=Path, default=ROOT / "space/examples", help="folder of speech")
+    parser.add_argument(
+        "--utterances", type=int, default=1000, help="files of `folder` (default 1000; 0: leave it out)"
+    )
+    parser.add_argument("--repeats", type=int, default=25, help="of `one`; a fifth of them of the others (default 25)")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the times of `one`, as SVG")
+    given = parser.parse_args(arguments)
+    print(describe(), "", sep="\n", flush=True)
+    titles = {
+        "one": "one utterance of 3 s", "batch": "16 utterances of 1 to 6 s", "folder": f"{given.utterances} files to answers",
+        "start": "a new process to its first answer",
+    }  # fmt: skip
+    found = measure(given.audio, given.utterances, given.repeats)
+    if given.figure:
+        given.figure.write_bytes(figure(found["one"]))
+    for name, seconds in found.items():
+        print(*table(titles[name], seconds, "s" if name in ("folder", "start") else "ms"), sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
