@@ -22,10 +22,12 @@ import soxr
 SAMPLING_RATE = 16_000
 MIN_SECONDS = 0.05  # shorter than any vowel
 SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise floor of any room
+MAX_PEAK = 2.0  # full scale is 1; codecs, resampling and floats go somewhat over it, other numbers are no audio
 RATES = (4_000, 384_000)  # Hz, of audio
 MAX_CHANNELS = 64
 MAX_DOWNLOAD = 2**31  # bytes
 BLOCK_SECONDS = 10
+MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer into a pipe leaves in a RIFF header
 
 
@@ -44,8 +46,8 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         `np.ndarray` of shape `(samples,)`, float32, 16 kHz: 10 s each, the last one what is left.
 
     Raises:
-        AudioError: if the source is no audio, empty, truncated, not finite, or of a rate or a number of channels that no
-            recording has.
+        AudioError: if the source is no audio, empty, truncated, not finite, far beyond full scale, or of a rate or a number
+            of channels that no recording has.
     """
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         with _downloaded(source) as path:
@@ -53,32 +55,36 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         return
     if isinstance(source, (bytes, bytearray, memoryview)):
         file = io.BytesIO(source)
-        refuse_truncated_wav(file, len(source))
+        refuse_truncated(file, len(source))
     else:
         file = os.fspath(source)
         if not Path(file).is_file():
             raise AudioError(f"unreadable: there is no file {str(file)!r}")
         with open(file, "rb") as opened:
-            refuse_truncated_wav(opened, os.fstat(opened.fileno()).st_size)
+            refuse_truncated(opened, os.fstat(opened.fileno()).st_size)
     try:
-        yield from _to_16khz(_soundfile_blocks(file))
+        sound = soundfile.SoundFile(file)
     except soundfile.LibsndfileError as error:
         if isinstance(file, io.BytesIO):
             file.seek(0)
         yield from _to_16khz(_av_blocks(file, f"unreadable: {error.error_string.rstrip('.')}"))
+        return
+    with sound:
+        yield from _to_16khz(_soundfile_blocks(sound))
 
 
-def refuse_truncated_wav(file, size: int):
-    """libsndfile reads what is left of a cut WAV without a word; its header tells.
+def refuse_truncated(file, size: int):
+    """libsndfile reads what is left of a cut file without a word; the header of a WAV and the last page of an Ogg tell.
 
-    Format: chunks of a four-letter name, a little-endian size and the data, http://soundfile.sapp.org/doc/WaveFormat.
+    Formats: chunks of a four-letter name, a little-endian size and the data, http://soundfile.sapp.org/doc/WaveFormat; pages
+    of a 27-byte header, the sizes of their segments and these, https://www.rfc-editor.org/rfc/rfc3533#section-6.
 
     Args:
         file (binary file): at its beginning, and left there.
         size (`int`): of the file, in bytes.
 
     Raises:
-        AudioError: if the file is empty, or a WAV that ends before its data do.
+        AudioError: if the file is empty, or a WAV or an Ogg that ends before its data do.
     """
     if not size:
         raise AudioError("unreadable: 0 bytes")
@@ -91,19 +97,28 @@ def refuse_truncated_wav(file, size: int):
                 raise AudioError(f"truncated: {left} of {length} bytes")
             break
         file.seek(length + length % 2, os.SEEK_CUR)
+    if head[:4] == b"OggS":
+        file.seek(max(0, size - MAX_OGG_PAGE))
+        last = (last := file.read())[max(0, last.rfind(b"OggS")) :]
+        length = 27 + last[26] + sum(last[27 : 27 + last[26]]) if len(last) > 26 else 27
+        if len(last) < length:
+            raise AudioError(f"truncated: {len(last)} of {length} bytes of the last page")
     file.seek(0)
 
 
-def _soundfile_blocks(file) -> Iterator[tuple[int, np.ndarray]]:
+def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndarray]]:
     """The rate and blocks of shape `(samples, channels)` as they are stored."""
-    with soundfile.SoundFile(file) as sound:
-        _check_format(sound.samplerate, sound.channels)
-        frames, read = sound.frames, 0
+    _check_format(sound.samplerate, sound.channels)
+    frames, read = sound.frames, 0
+    try:
         while len(block := sound.read(BLOCK_SECONDS * sound.samplerate, dtype="float32", always_2d=True)):
             read += len(block)
             yield sound.samplerate, block
-        if frames < 2**62 and read < frames:  # libsndfile's mark of an unknown length is near 2**63
-            raise AudioError(f"truncated: {read} of {frames} frames")
+    except soundfile.LibsndfileError as error:  # FFmpeg would begin anew, and what was heard would be heard twice
+        reason = error.error_string.removeprefix("Error : ").rstrip(".")
+        raise AudioError(f"damaged: {reason} after {read / sound.samplerate:.2f} s") from None
+    if frames < 2**62 and read < frames:  # libsndfile's mark of an unknown length is near 2**63
+        raise AudioError(f"truncated: {read} of {frames} frames")
 
 
 def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:
@@ -145,11 +160,17 @@ def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
             resampler = resampler or soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32", quality="HQ")
             mono = resampler.resample_chunk(np.ascontiguousarray(mono))
         if len(mono):
-            yield mono
+            yield _in_range(mono, seconds)
     if resampler is not None and len(rest := resampler.resample_chunk(np.zeros(0, np.float32), last=True)):
-        yield rest
+        yield _in_range(rest, seconds)
     if seconds < MIN_SECONDS:
         raise AudioError(f"empty: {seconds:.3f} s, at least {MIN_SECONDS} s needed")
+
+
+def _in_range(mono: np.ndarray, seconds: float) -> np.ndarray:
+    if (peak := float(np.abs(mono).max())) > MAX_PEAK:
+        raise AudioError(f"out of range: a peak of {peak:.3g} before {seconds:.2f} s; full scale is 1")
+    return mono
 
 
 @contextmanager

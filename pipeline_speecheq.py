@@ -148,14 +148,18 @@ class SpeechEQPipeline(ChunkPipeline):
         heard = {
             "scores": output.esc_logits.float().softmax(dim=-1),
             "levels": output.eis_logits.float().softmax(dim=-1),
-            "intensity": output.eis.float(),
+            "intensity": output.eis,
             "gender": output.gender_logits.float().softmax(dim=-1),
-            "symbols": output.phoneme_logits.argmax(dim=-1),
             "frames": output.frame_lengths,
-            "statistics": output.statistics,
         }
-        heard = {name: value.cpu() for name, value in heard.items()}
-        return [{name: value[row] for name, value in heard.items()} for row in range(len(asked))]
+        # Numbers: small tensors, kept between the large ones that come and go, make the heap grow by 200 kB a window.
+        numbers = zip(*(value.tolist() for value in heard.values()), strict=True)
+        symbols, statistics = output.phoneme_logits.argmax(dim=-1).cpu().numpy(), output.statistics.cpu()
+        answers = [dict(zip(heard, row, strict=True)) for row in numbers]
+        for row, answer in enumerate(answers):
+            answer["symbols"] = list(symbol_runs(symbols[row, : answer["frames"]]))
+            answer["statistics"] = statistics[row]
+        return answers
 
     def postprocess(
         self, audio, scale="fine", candidate_labels=None, top_k=None, abstain_below=None, timeline=True, phonemes=True
@@ -199,7 +203,7 @@ class SpeechEQPipeline(ChunkPipeline):
             spans = [(heard["start"], heard["end"], heard["first"], heard) for heard in cut]
             spans = spans or [(*region, True, wholes[0]) for region in about["regions"]]
             answers = [
-                Answer(start, end, first, _folded(heard["scores"], fold).numpy(), float(heard["intensity"]))
+                Answer(start, end, first, _folded(torch.tensor(heard["scores"]), fold).numpy(), heard["intensity"])
                 for start, end, first, heard in spans
             ]
             answer["timeline"] = segments(answers, labels, CHANGE)
@@ -302,9 +306,8 @@ class SpeechEQPipeline(ChunkPipeline):
             before, after = heard[index - 1] if index else None, heard[index + 1] if index + 1 < len(heard) else None
             low = (before["end"] + window["start"]) / 2 if before and not window["first"] else -np.inf
             high = (window["end"] + after["start"]) / 2 if after and not after["first"] else np.inf
-            ids = window["symbols"][: int(window["frames"])].numpy()
-            step = (window["end"] - window["start"]) / max(len(ids), 1)
-            for symbol, start, stop in symbol_runs(ids):
+            step = (window["end"] - window["start"]) / max(window["frames"], 1)
+            for symbol, start, stop in window["symbols"]:
                 begin, end = window["start"] + start * step, window["start"] + stop * step
                 if low <= (begin + end) / 2 < high:
                     times = {"start": round(max(begin, low), 3), "end": round(min(end, high), 3)}
@@ -368,7 +371,7 @@ class _Audio:
 def _mean(answers: list[dict], name: str) -> torch.Tensor:
     """Mean of some probabilities over windows, each by its length."""
     lengths = torch.tensor([answer["end"] - answer["start"] for answer in answers])
-    return (lengths / lengths.sum()) @ torch.stack([answer[name] for answer in answers])
+    return (lengths / lengths.sum()) @ torch.tensor([answer[name] for answer in answers])
 
 
 def _folded(scores: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import soundfile
 import soxr
 
-from speecheq.audio_speecheq import MIN_SECONDS, SAMPLING_RATE, SILENT_PEAK, AudioError, refuse_truncated_wav
+from speecheq.audio_speecheq import MIN_SECONDS, SAMPLING_RATE, SILENT_PEAK, AudioError, refuse_truncated
 from speecheq.dataset_scripts.fingerprint import fingerprint
 
 MAX_SECONDS = 600.0  # longer than any utterance; the longest of MELD, wrongly cut, is 305 s
@@ -151,7 +151,7 @@ def _decode(source: Source) -> tuple[np.ndarray, int]:
     if Path(source.path).suffix.lower() in FFMPEG_SUFFIXES:
         return _decode_ffmpeg(source)
     with open(source.path, "rb") as file:
-        refuse_truncated_wav(file, os.fstat(file.fileno()).st_size)
+        refuse_truncated(file, os.fstat(file.fileno()).st_size)
     return _read(source.path, source)
 
 

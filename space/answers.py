@@ -13,7 +13,9 @@ MAX_BYTES = 25 * 2**20
 PLAIN = {
     "unreadable": "This file is not sound that can be read",
     "truncated": "This file ends before its sound does: it was cut off",
+    "damaged": "This file is damaged",
     "not finite": "This file holds values that are no sound",
+    "out of range": "This file holds values that are no sound",
     "no audio": "This file is of a kind that no recording has",
     "empty": "This recording is too short",
 }

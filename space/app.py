@@ -118,10 +118,10 @@ def build(pipe: Pipeline, model: str) -> gr.Blocks:
         gr.Markdown("# SpeechEQ\nThe emotion of speech: which, how intense, and from when to when.")
         with gr.Tab("Recognise"):
             _recognise_tab(recogniser)
-        with gr.Tab("What it can and cannot do"):
+        with gr.Tab("About"):  # short: on a phone all three stand side by side
             gr.Markdown(about(model), elem_classes="seq-card")
         with gr.Tab("API"):
-            address = os.environ.get("SPACE_ID", "http://127.0.0.1:7860")
+            address = os.environ.get("SPACE_ID", f"http://127.0.0.1:{os.environ.get('GRADIO_SERVER_PORT', 7860)}")
             limits = {"minutes": MAX_SECONDS // 60, "megabytes": MAX_BYTES >> 20}
             gr.Markdown(
                 API.format(address=address, scales=", ".join(f"`{name}`" for name in recogniser.scales), **limits)

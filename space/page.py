@@ -31,12 +31,12 @@ CSS = """
 .seq-phonemes { font-family: "Charis SIL", "Doulos SIL", "DejaVu Sans", sans-serif; font-size: 1.1rem; margin: 0; }
 .seq-phonemes { line-height: 1.7; overflow-wrap: anywhere; }
 .seq-card { contain: inline-size; }
-.seq-card table { display: block; overflow-x: auto; white-space: nowrap; border: 0; }
-footer img { display: none !important; }
+.seq-card table { display: block; overflow-x: auto; white-space: nowrap; border: 0; font-size: .85rem; }
+footer img, footer .divider { display: none !important; }
 @media (max-width: 700px) {
   .gradio-container .app { padding: 1rem .75rem !important; }
-  .seq-table { font-size: .85rem; }
-  .seq-table th, .seq-table td { padding: .3rem .25rem; }
+  .seq-table { font-size: .8rem; }
+  .seq-table th, .seq-table td { padding: .3rem .15rem; }
   .seq-wide { display: none; } .seq-narrow { display: block; }
 }
 """

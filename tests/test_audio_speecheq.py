@@ -75,15 +75,37 @@ def test_every_format_of_libsndfile_is_read(how, error):
         (encoded(np.zeros(0, np.float32)), r"empty: 0\.000 s, at least 0\.05 s needed"),
         (encoded(waveform(0.01)), r"empty: 0\.010 s, at least 0\.05 s needed"),
         (encoded(waveform(1.0))[:-1_000], r"truncated: 63000 of 64000 bytes"),
+        (
+            encoded(waveform(9.0), format="OGG", subtype="OPUS")[:-1_000],
+            r"truncated: \d+ of \d+ bytes of the last page",
+        ),
+        (encoded(waveform(1.0) * 20), r"out of range: a peak of \d.* before 1\.00 s; full scale is 1"),
         (encoded(np.array([0.1, np.nan] * 8_000, np.float32)), r"not finite: NaN or infinite samples before 1\.00 s"),
         (encoded(waveform(1.0), 1_000), r"no audio: its rate must lie in \[4000, 384000\] Hz; got 1000"),
         (encoded(np.zeros((99, 100), np.float32)), r"no audio: it must have at most 64 channels; got 100"),
     ],
-    ids=["nothing", "text", "no samples", "too short", "cut", "nan", "rate", "channels"],
+    ids=["nothing", "text", "no samples", "too short", "cut", "cut ogg", "loud", "nan", "rate", "channels"],
 )
 def test_what_is_no_audio_is_refused_with_the_reason(source, message):
     with pytest.raises(AudioError, match=message):
         read(source)
+
+
+def test_a_damaged_file_is_not_begun_anew_by_another_decoder():
+    damaged = bytearray(encoded(waveform(25.0), format="FLAC", subtype="PCM_16"))
+    middle = len(damaged) // 2
+    damaged[middle : middle + 40] = bytes(40)
+    heard = []
+    with pytest.raises(AudioError, match=r"damaged: flac decoder lost sync after 10\.00 s"):
+        heard.extend(read_blocks(bytes(damaged)))
+    assert [len(block) for block in heard] == [160_000]
+
+
+def test_what_is_read_at_the_edge_of_the_range_is_within_it():
+    square = 1.99 * np.sign(np.sin(np.arange(44_100) / 20)).astype(np.float32)  # resampling overshoots
+    with pytest.raises(AudioError, match=r"out of range: a peak of 2\.\d+ before 1\.00 s"):
+        read(encoded(square, 44_100))
+    assert np.abs(read(encoded(0.5 * square, 44_100))).max() > 1.0
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -37,6 +37,13 @@ def turns(*seconds: float) -> dict:
     return {"array": np.concatenate(parts), "sampling_rate": 16_000}
 
 
+def too_loud() -> bytes:
+    """A file of floats far beyond full scale."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, 4 * np.ones(16_000), 16_000, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
 def assert_same(one: dict, other: dict, tolerance: float = 1e-4):
     assert one["label"] == other["label"] and one["abstained"] == other["abstained"]
     scores, others = ({entry["label"]: entry["score"] for entry in answer["emotion"]} for answer in (one, other))
@@ -102,6 +109,17 @@ def test_overlapping_windows_say_no_phoneme_twice(pipe):
         assert two["start"] >= one["end"] - 0.001
     for second in range(12):  # about as many everywhere, seams or not
         assert sum(second <= entry["start"] < second + 1 for entry in found) > 2
+
+
+def test_of_a_window_numbers_are_kept_and_no_tensors(pipe, monkeypatch):
+    kept = []
+    monkeypatch.setattr(pipe, "postprocess", lambda audio, **_: kept.extend(audio.answers) or {})
+    pipe(loud(12.0), **QUIET)
+    assert len(kept) == 11
+    assert {type(value) for answer in kept for value in answer.values()} == {list, float, int, bool}
+    assert {type(item) for answer in kept for name in ("scores", "levels", "gender") for item in answer[name]} == {
+        float
+    }
 
 
 def test_scales_and_candidates_sum_the_fine_classes(pipe):
@@ -179,6 +197,8 @@ def test_every_kind_of_input_says_the_same(pipe, tmp_path):
         ({"array": np.zeros(0), "sampling_rate": 16_000}, "audio must not be empty"),
         ({"array": [float("nan")] * 16_000, "sampling_rate": 16_000}, "audio must be finite"),
         ({"array": np.zeros(16_000)}, "a dict with an array must have its sampling_rate; got none"),
+        ({"array": 4 * np.ones(16_000), "sampling_rate": 16_000}, "a peak of 4"),
+        (too_loud(), "out of range: a peak of 4 before 1.00 s"),
         (np.zeros(16_000), "sampling_rate must be given"),
         ({"text": "hello"}, "a dict must have array, path or bytes; got 'text'"),
         (None, "sampling_rate must be given"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 from hub_endpoint import HubEndpoint
 from hub_repositories import Repository
@@ -44,6 +45,10 @@ processor = AutoProcessor.from_pretrained("me/speecheq", trust_remote_code=True)
 audio = {"array": np.sin(np.arange(16000, dtype=np.float32)) / 3, "sampling_rate": 16000}
 logits = model(**processor(audio["array"], sampling_rate=16000)).esc_logits
 answer = pipeline(model="me/speecheq", trust_remote_code=True)(audio, vad=False)
+from datasets import Audio, load_dataset
+for streaming in (False, True):
+    rows = load_dataset("me/seqd", "synthetic", split="test", streaming=streaming).cast_column("audio", Audio(decode=False))
+    print([(row["id"], row["audio"]["bytes"][:4]) for row in rows][::53])
 print(tuple(logits.shape), len(answer["emotion"]), type(model).__module__.split(".")[0])
 """
 
@@ -164,6 +169,12 @@ def test_a_private_push_never_goes_to_a_public_repository(done):
 def test_the_pushed_model_loads_by_its_name_from_an_empty_cache(done):
     assert done.loader.returncode == 0, done.loader.stderr[-2000:]
     assert done.loader.stdout.splitlines()[-1] == "(1, 12) 12 transformers_modules"
+
+
+def test_the_pushed_dataset_loads_by_its_name_in_memory_and_as_a_stream(done):
+    in_memory, streamed = done.loader.stdout.splitlines()[-3:-1]
+    rows = pq.read_table(next(Path(MINI_SEQD).glob("synthetic/test-*"))).to_pylist()
+    assert in_memory == streamed == str([(row["id"], b"fLaC") for row in rows][::53])
 
 
 @pytest.fixture

@@ -70,11 +70,7 @@ def upload(browser: webdriver.Chrome, path: str):
 
 
 def open_tab(browser: webdriver.Chrome, name: str):
-    """Click a tab; on a phone those that do not fit are in a menu."""
     tabs = [tab for tab in browser.find_elements(By.CSS_SELECTOR, "button[role=tab]") if tab.text.strip() == name]
-    if not any(tab.is_displayed() for tab in tabs):
-        browser.find_element(By.CSS_SELECTOR, ".overflow-menu > button").click()
-        tabs = [tab for tab in browser.find_elements(By.CSS_SELECTOR, ".overflow-dropdown button") if tab.text == name]
     next(tab for tab in tabs if tab.is_displayed()).click()
 
 
@@ -137,10 +133,10 @@ def test_the_button_without_a_recording_says_so(browse):
 
 
 @pytest.mark.parametrize("phone", [False, True])
-def test_each_tab_opens(browse, phone):
+def test_each_tab_opens(browse, server, phone):
     browser = browse(phone=phone)
     for name, text in (
-        ("What it can and cannot do", "What it cannot do"),
+        ("About", "What it cannot do"),
         ("API", "api_name="),
         ("Recognise", "Scale"),
     ):
@@ -149,6 +145,10 @@ def test_each_tab_opens(browse, phone):
         panels = browser.find_elements(By.CSS_SELECTOR, "[role=tabpanel]")
         assert [other for other in panels if other.is_displayed()] == [panel]
         assert width(browser) <= (375 if phone else 1280)
+    assert f'Client("{server.rstrip("/")}")' in browser.find_element(By.TAG_NAME, "gradio-app").get_attribute(
+        "textContent"
+    )
+    assert not any(dot.is_displayed() for dot in browser.find_elements(By.CSS_SELECTOR, "footer .divider"))
 
 
 def test_the_endpoint_is_documented(browse):
@@ -166,6 +166,9 @@ def test_a_phone_scrolls_in_one_direction_only(browse):
     assert wait_for(browser, "#timeline .seq-narrow svg").is_displayed()
     time.sleep(1.0)
     assert width(browser) == 375
+    assert browser.execute_script(
+        "const box = document.querySelector('.seq-scroll'); return box.scrollWidth <= box.clientWidth"
+    )
     top = browser.execute_script("return document.querySelector('#answer').getBoundingClientRect().top")
     assert -50 <= top < 700  # the result is in sight
 

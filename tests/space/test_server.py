@@ -37,21 +37,27 @@ def server(folder, tmp_path_factory) -> Iterator[str]:
         yield address
 
 
-class serve:  # noqa: N801, a context manager
-    """A process that serves the page of a model."""
+def serve(model: Path, scratch: Path) -> "Served":
+    """The page of a model in a folder."""
+    space = shutil.copytree(ROOT / "space", scratch / "root")
+    offline = {"HF_HOME": str(scratch / "hf"), "HF_HUB_OFFLINE": "1"}
+    return Served(space, scratch, {"SPEECHEQ_MODEL": str(model), **offline})
 
-    def __init__(self, model: Path, scratch: Path):
-        shutil.copytree(ROOT / "space", scratch / "root")
+
+class Served:
+    """A process that serves the page of a folder, for which `speecheq` is not there."""
+
+    def __init__(self, space: Path, scratch: Path, environment: dict[str, str]):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address, self.log = f"http://127.0.0.1:{port}/", scratch / "log"
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environment |= {"SPEECHEQ_MODEL": str(model), "GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-        environment |= {"HF_HOME": str(scratch / "hf"), "HF_HUB_OFFLINE": "1", "GRADIO_TEMP_DIR": str(scratch / "tmp")}
+        known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment = known | environment | {"GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        environment |= {"GRADIO_TEMP_DIR": str(scratch / "tmp")}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, str(scratch / "root")],
+                [sys.executable, "-c", SERVE, str(space)],
                 cwd=scratch, env=environment, stdout=log, stderr=log,
             )  # fmt: skip
 
