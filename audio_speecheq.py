@@ -26,7 +26,15 @@ RATES = (4_000, 384_000)  # Hz, of audio
 MAX_CHANNELS = 64
 MAX_DOWNLOAD = 2**31  # bytes
 BLOCK_SECONDS = 10
+BLOCK_VALUES = 2**24  # of all channels together: 64 MiB, which ten seconds of mono have at no rate
+MAX_PEAK = 2.0  # full scale is 1
+MAX_CHUNKS = 10_000  # of a WAV; a file of nothing but chunk headers would be read for minutes
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer into a pipe leaves in a RIFF header
+# What FFmpeg may read: containers that hold the sound themselves. A playlist would lead it to other files and addresses.
+CONTAINERS = (
+    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
+    "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv",
+)  # fmt: skip
 
 
 class AudioError(ValueError):
@@ -44,8 +52,8 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         `np.ndarray` of shape `(samples,)`, float32, 16 kHz: 10 s each, the last one what is left.
 
     Raises:
-        AudioError: if the source is no audio, empty, truncated, not finite, or of a rate or a number of channels that no
-            recording has.
+        AudioError: if the source is no audio, empty, truncated, not finite, or of a rate, a number of channels or a peak that
+            no recording has.
     """
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         with _downloaded(source) as path:
@@ -83,7 +91,9 @@ def refuse_truncated_wav(file, size: int):
     if not size:
         raise AudioError("unreadable: 0 bytes")
     head = file.read(12)
-    while head[:4] == b"RIFF" and head[8:] == b"WAVE" and len(chunk := file.read(8)) == 8:
+    for _ in range(MAX_CHUNKS if head[:4] == b"RIFF" and head[8:] == b"WAVE" else 0):
+        if len(chunk := file.read(8)) < 8:
+            break
         name, length = struct.unpack("<4sI", chunk)
         if name == b"data":
             left = size - file.tell()
@@ -99,7 +109,8 @@ def _soundfile_blocks(file) -> Iterator[tuple[int, np.ndarray]]:
     with soundfile.SoundFile(file) as sound:
         _check_format(sound.samplerate, sound.channels)
         frames, read = sound.frames, 0
-        while len(block := sound.read(BLOCK_SECONDS * sound.samplerate, dtype="float32", always_2d=True)):
+        size = min(BLOCK_SECONDS * sound.samplerate, BLOCK_VALUES // sound.channels)
+        while len(block := sound.read(size, dtype="float32", always_2d=True)):
             read += len(block)
             yield sound.samplerate, block
         if frames < 2**62 and read < frames:  # libsndfile's mark of an unknown length is near 2**63
@@ -113,24 +124,29 @@ def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:
     except ImportError:
         raise AudioError(f"{reason}. AAC and video need FFmpeg: `pip install av` carries it") from None
     try:
-        with av.open(file) as container:
-            if not container.streams.audio:
-                raise AudioError(f"{reason}; and there is no sound in it")
-            stream = container.streams.audio[0]
+        allowed = {"format_whitelist": ",".join(CONTAINERS)}
+        with av.open(file, container_options=allowed, metadata_errors="replace") as container:
+            stream = next((stream for stream in container.streams.audio if stream.codec_context), None)
+            if stream is None:
+                raise AudioError(f"{reason}; and there is no sound in it that can be decoded")
             _check_format(stream.rate, stream.channels)
             to_float = av.AudioResampler(format="fltp")
             for frame in container.decode(stream):
+                if frame.sample_rate != stream.rate:
+                    raise AudioError(f"unreadable: its rate changes from {stream.rate} to {frame.sample_rate} Hz")
                 for part in to_float.resample(frame):
                     yield stream.rate, part.to_ndarray().T
-    except av.FFmpegError as error:
-        raise AudioError(f"{reason}; FFmpeg says {error.strerror!r}") from None
+    except AudioError:
+        raise
+    except (av.FFmpegError, ValueError) as error:  # ValueError: its channels change within
+        raise AudioError(f"{reason}; FFmpeg says {getattr(error, 'strerror', None) or str(error)!r}") from None
 
 
 def _check_format(rate: int, channels: int):
     low, high = RATES
     if not low <= rate <= high:
         raise AudioError(f"no audio: its rate must lie in [{low}, {high}] Hz; got {rate}")
-    if channels > MAX_CHANNELS:
+    if not 1 <= channels <= MAX_CHANNELS:
         raise AudioError(f"no audio: it must have at most {MAX_CHANNELS} channels; got {channels}")
 
 
@@ -145,11 +161,18 @@ def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
             resampler = resampler or soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32", quality="HQ")
             mono = resampler.resample_chunk(np.ascontiguousarray(mono))
         if len(mono):
-            yield mono
+            yield _of_a_sound(mono)
     if resampler is not None and len(rest := resampler.resample_chunk(np.zeros(0, np.float32), last=True)):
-        yield rest
+        yield _of_a_sound(rest)
     if seconds < MIN_SECONDS:
         raise AudioError(f"empty: {seconds:.3f} s, at least {MIN_SECONDS} s needed")
+
+
+def _of_a_sound(mono: np.ndarray) -> np.ndarray:
+    peak = float(np.abs(mono).max())
+    if not peak <= MAX_PEAK:  # a sum of channels may have overflown
+        raise AudioError(f"no audio: its peak must be at most {MAX_PEAK:g} times full scale; got {peak:g}")
+    return mono
 
 
 @contextmanager

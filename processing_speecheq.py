@@ -15,7 +15,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from .audio_speecheq import MIN_SECONDS, RATES, SAMPLING_RATE
+from .audio_speecheq import MAX_PEAK, MIN_SECONDS, RATES, SAMPLING_RATE
 from .labels_speecheq import CTC_BLANK
 from .losses_speecheq import MISSING
 
@@ -233,13 +233,13 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
     array = _mix_down(_to_float(array), refuse)
     if not np.isfinite(array).all():
         refuse("audio", "be finite", f"{int((~np.isfinite(array)).sum())} NaN or infinite samples")
-    if np.abs(array).max() > 2:
-        refuse("audio", "be floats in [-1, 1] or integer PCM", f"a peak of {np.abs(array).max():g}", "Scale it.")
     seconds = len(array) / sampling_rate
     if seconds < MIN_SECONDS:
         refuse("audio", f"last at least {MIN_SECONDS} s", f"{seconds:.4f} s ({len(array)} samples)")
     if sampling_rate != SAMPLING_RATE:
         array = soxr.resample(array, sampling_rate, SAMPLING_RATE, quality="HQ")
+    if not (peak := float(np.abs(array).max())) <= MAX_PEAK:  # after resampling, which may add to it
+        refuse("audio", "be floats in [-1, 1] or integer PCM", f"a peak of {peak:g}", "Scale it.")
     return array
 
 

@@ -2,6 +2,8 @@
 
 import io
 import sys
+import time
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -78,8 +80,26 @@ def test_every_format_of_libsndfile_is_read(how, error):
         (encoded(np.array([0.1, np.nan] * 8_000, np.float32)), r"not finite: NaN or infinite samples before 1\.00 s"),
         (encoded(waveform(1.0), 1_000), r"no audio: its rate must lie in \[4000, 384000\] Hz; got 1000"),
         (encoded(np.zeros((99, 100), np.float32)), r"no audio: it must have at most 64 channels; got 100"),
+        (encoded(waveform(1.0) * 30_000), r"no audio: its peak must be at most 2 times full scale; got \d+"),
+        (
+            encoded(np.full((16_000, 2), 3e38, np.float32)),
+            r"no audio: its peak must be at most 2 times full scale; got inf",
+        ),
+        (encoded(waveform(1.0) * 30_000, 44_100), r"no audio: its peak must be at most 2 times full scale"),
     ],
-    ids=["nothing", "text", "no samples", "too short", "cut", "nan", "rate", "channels"],
+    ids=[
+        "nothing",
+        "text",
+        "no samples",
+        "too short",
+        "cut",
+        "nan",
+        "rate",
+        "channels",
+        "loud",
+        "overflow",
+        "resampled",
+    ],
 )
 def test_what_is_no_audio_is_refused_with_the_reason(source, message):
     with pytest.raises(AudioError, match=message):
@@ -105,6 +125,56 @@ def test_what_soundfile_cannot_read_goes_through_ffmpeg(tmp_path):
         found = read(source)
         assert abs(len(found) / 16_000 - 2.0) < 0.1
         assert np.abs(np.fft.rfft(found[8_000:24_000])).argmax() == 200
+
+
+def encoded_by_ffmpeg(path, container: str, codec: str, rate: int = 48_000) -> bytes:
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sine(1.0, rate)[None], format="fltp", layout="mono")
+        frame.rate = rate
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.ts\n#EXT-X-ENDLIST\n"
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.m4a", "list.wav"])
+@pytest.mark.parametrize("playlist", [HLS, "ffconcat version 1.0\nfile other.ts\n"])
+def test_a_playlist_leads_to_no_other_file(tmp_path, monkeypatch, name, playlist):
+    encoded_by_ffmpeg(tmp_path / "other.ts", "mpegts", "aac")
+    monkeypatch.chdir(tmp_path)
+    assert len(read("other.ts")) > 15_000
+    (tmp_path / name).write_text(playlist)
+    for source in (tmp_path / name, playlist.encode()):
+        with pytest.raises(AudioError, match="unreadable: Format not recognised; FFmpeg says"):
+            read(source)
+
+
+def test_sound_of_an_unknown_codec_and_titles_in_no_encoding_are_no_accident(tmp_path):
+    content = encoded_by_ffmpeg(tmp_path / "a.mkv", "matroska", "aac")
+    with pytest.raises(AudioError, match=r"unreadable: .*; and there is no sound in it that can be decoded"):
+        read(content.replace(b"A_AAC", b"A_XXX"))
+    titled = content.replace(b"Lavf", b"L\xa3vf")
+    assert titled != content and len(read(titled)) > 15_000
+
+
+def test_a_wav_of_nothing_but_chunks_is_not_read_for_minutes():
+    chunks = b"RIFF\xff\xff\xff\xffWAVE" + (b"junk" + bytes(4)) * 4_000_000
+    start = time.perf_counter()
+    with pytest.raises(AudioError, match="unreadable"):
+        read(chunks)
+    assert time.perf_counter() - start < 5
+
+
+def test_many_channels_at_a_high_rate_are_read_in_small_blocks():
+    silence = encoded(np.zeros((384_000, 64), np.int16), 384_000, format="WAV", subtype="PCM_16")
+    tracemalloc.start()
+    assert sum(len(block) for block in read_blocks(silence)) == 16_000
+    assert tracemalloc.get_traced_memory()[1] < 200 * 2**20  # ten seconds at once would be 983 MB
+    tracemalloc.stop()
 
 
 def test_without_ffmpeg_s_libraries_their_package_is_named(monkeypatch):

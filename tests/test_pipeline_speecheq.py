@@ -30,6 +30,13 @@ def loud(seconds: float, seed: int = 0, rate: int = 16_000) -> dict:
     return {"array": waveform(seconds, seed, rate), "sampling_rate": rate}
 
 
+def loud_file() -> bytes:
+    """A WAV of floats on the scale of 16-bit integers, a common mistake."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform(1.0) * 30_000, 16_000, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
 def turns(*seconds: float) -> dict:
     """Stretches of noise with pauses of half a second."""
     pause = np.zeros(8_000, np.float32)
@@ -178,6 +185,7 @@ def test_every_kind_of_input_says_the_same(pipe, tmp_path):
         (b"text" * 100, "unreadable: "),
         ({"array": np.zeros(0), "sampling_rate": 16_000}, "audio must not be empty"),
         ({"array": [float("nan")] * 16_000, "sampling_rate": 16_000}, "audio must be finite"),
+        (loud_file(), "no audio: its peak must be at most 2 times full scale; got "),
         ({"array": np.zeros(16_000)}, "a dict with an array must have its sampling_rate; got none"),
         (np.zeros(16_000), "sampling_rate must be given"),
         ({"text": "hello"}, "a dict must have array, path or bytes; got 'text'"),
