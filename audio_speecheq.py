@@ -8,6 +8,7 @@ import io
 import os
 import struct
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -25,10 +26,12 @@ SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise floor of any room
 RATES = (4_000, 384_000)  # Hz, of audio
 MAX_CHANNELS = 64
 MAX_DOWNLOAD = 2**31  # bytes
+PATIENCE = 30  # s without a byte of a download
+SLOWEST = 1_000  # bytes a second of a download, beyond that patience
 BLOCK_SECONDS = 10
 BLOCK_VALUES = 2**24  # of all channels together: 64 MiB, which ten seconds of mono have at no rate
 MAX_PEAK = 2.0  # full scale is 1
-MAX_CHUNKS = 10_000  # of a WAV; a file of nothing but chunk headers would be read for minutes
+MAX_CHUNKS = 10_000  # of a WAV before its data; a file of nothing but headers of chunks would be read for minutes
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer into a pipe leaves in a RIFF header
 # What FFmpeg may read: containers that hold the sound themselves. A playlist would lead it to other files and addresses.
 CONTAINERS = (
@@ -86,21 +89,24 @@ def refuse_truncated_wav(file, size: int):
         size (`int`): of the file, in bytes.
 
     Raises:
-        AudioError: if the file is empty, or a WAV that ends before its data do.
+        AudioError: if the file is empty, or a WAV that ends before its data do, or has too many chunks before them.
     """
     if not size:
         raise AudioError("unreadable: 0 bytes")
     head = file.read(12)
-    for _ in range(MAX_CHUNKS if head[:4] == b"RIFF" and head[8:] == b"WAVE" else 0):
-        if len(chunk := file.read(8)) < 8:
-            break
-        name, length = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            left = size - file.tell()
-            if length not in UNKNOWN_SIZES and left < length:
-                raise AudioError(f"truncated: {left} of {length} bytes")
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        file.seek(0)
+        return
+    for _ in range(MAX_CHUNKS):
+        chunk = file.read(8)
+        name, length = struct.unpack("<4sI", chunk) if len(chunk) == 8 else (b"", 0)
+        if name == b"data" and length not in UNKNOWN_SIZES and (left := size - file.tell()) < length:
+            raise AudioError(f"truncated: {left} of {length} bytes")
+        if name in (b"", b"data"):
             break
         file.seek(length + length % 2, os.SEEK_CUR)
+    else:
+        raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before its data")
     file.seek(0)
 
 
@@ -180,11 +186,16 @@ def _downloaded(address: str) -> Iterator[str]:
     """The file behind an address, as a temporary one."""
     with tempfile.NamedTemporaryFile(suffix=Path(urlsplit(address).path).suffix[:8]) as file:
         try:
-            with urlopen(address, timeout=30) as response:  # an http(s) address: its caller has seen to that
-                while chunk := response.read(1 << 20):
+            begin = time.monotonic()
+            with urlopen(address, timeout=PATIENCE) as response:  # an http(s) address: its caller has seen to that
+                while chunk := response.read1(1 << 20):
                     file.write(chunk)
                     if file.tell() > MAX_DOWNLOAD:
                         raise AudioError(f"unreadable: more than {MAX_DOWNLOAD >> 20} MiB behind {address!r}")
+                    if time.monotonic() - begin > PATIENCE + file.tell() / SLOWEST:
+                        raise AudioError(f"unreadable: {address!r} gives less than {SLOWEST} bytes a second")
+                if response.length:
+                    raise AudioError(f"truncated: {address!r} ends {response.length} bytes early")
         except (OSError, HTTPException) as error:
             raise AudioError(f"unreadable: {address!r} answers {str(error) or type(error).__name__}") from None
         file.flush()
