@@ -432,6 +432,10 @@ def damage_manifest(folder: Path, old: str, new: str):
             lambda seqd: damage_manifest(seqd, '"nemo/test', '"nemo/../../test'),
             r"file must be <corpus>/<name>.parquet; got nemo/../../test-00000-of-00001.parquet in manifest.json",
         ),
+        (
+            lambda seqd: damage_manifest(seqd, '"homepage"', '"home"'),
+            r"manifest.json must be one that a build wrote; got KeyError 'homepage' in .*Do not use this folder",
+        ),
     ],
 )
 def test_a_folder_that_is_no_finished_seqd_is_not_pushed(seqd, damage, message):
@@ -439,6 +443,22 @@ def test_a_folder_that_is_no_finished_seqd_is_not_pushed(seqd, damage, message):
 
     with pytest.raises(CorpusError, match=message):
         push(seqd, "me/never")
+
+
+def test_joining_a_hostile_repository_deletes_nothing_outside(seqd, tmp_path):
+    precious = tmp_path / "home" / "precious"
+    precious.mkdir(parents=True)
+    (precious / "thesis.txt").write_text("years of work")
+    named = "/" + "../" * 30 + str(precious).lstrip("/")
+    empty = {"source": "", "files": {}, "skipped": []}
+    damage_manifest(seqd, '"corpora": {', f'"corpora": {{"{named}": {json.dumps(empty)},')
+    card = (seqd / "README.md").read_text()
+    (seqd / "README.md").write_text(card.replace("configs:\n", f"configs:\n- config_name: {named}\n"))
+
+    with pytest.raises(CorpusError, match=r"must have names of letters, digits, _ and -.*Do not use this folder"):
+        join(seqd, {}, tmp_path / "out")
+
+    assert (precious / "thesis.txt").read_text() == "years of work"
 
 
 def test_the_command_line_ends_with_one_line_on_a_wrong_folder(tmp_path, capsys):
