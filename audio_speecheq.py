@@ -71,12 +71,18 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
             raise AudioError(f"unreadable: there is no file {str(file)!r}")
         with open(file, "rb") as opened:
             refuse_truncated_wav(opened, os.fstat(opened.fileno()).st_size)
+    samples = 0
     try:
-        yield from _to_16khz(_soundfile_blocks(file))
+        for block in _to_16khz(_soundfile_blocks(file)):
+            samples += len(block)
+            yield block
     except soundfile.LibsndfileError as error:
+        reason = f"unreadable: {error.error_string.rstrip('.')}"
+        if samples:  # what follows would be the beginning again
+            raise AudioError(f"{reason}, after {samples / SAMPLING_RATE:.2f} s") from None
         if isinstance(file, io.BytesIO):
             file.seek(0)
-        yield from _to_16khz(_av_blocks(file, f"unreadable: {error.error_string.rstrip('.')}"))
+        yield from _to_16khz(_av_blocks(file, reason))
 
 
 def refuse_truncated_wav(file, size: int):

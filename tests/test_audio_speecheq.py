@@ -127,6 +127,16 @@ def test_what_soundfile_cannot_read_goes_through_ffmpeg(tmp_path):
         assert np.abs(np.fft.rfft(found[8_000:24_000])).argmax() == 200
 
 
+def test_what_breaks_in_the_middle_does_not_begin_anew(monkeypatch):
+    def broken(file):
+        yield 16_000, np.zeros((8_000, 1), np.float32)
+        raise soundfile.LibsndfileError(1)
+
+    monkeypatch.setattr("speecheq.audio_speecheq._soundfile_blocks", broken)
+    with pytest.raises(AudioError, match=r"unreadable: Format not recognised, after 0\.50 s"):
+        read(encoded(waveform(1.0)))
+
+
 def encoded_by_ffmpeg(path, container: str, codec: str, rate: int = 48_000) -> bytes:
     av = pytest.importorskip("av")
     with av.open(str(path), "w", format=container) as out:
