@@ -8,6 +8,7 @@ import io
 import os
 import struct
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -26,9 +27,18 @@ MAX_PEAK = 2.0  # full scale is 1; codecs, resampling and floats go somewhat ove
 RATES = (4_000, 384_000)  # Hz, of audio
 MAX_CHANNELS = 64
 MAX_DOWNLOAD = 2**31  # bytes
+PATIENCE = 30  # s without a byte of a download
+SLOWEST = 1_000  # bytes a second of a download, beyond that patience
 BLOCK_SECONDS = 10
 MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
+BLOCK_VALUES = 2**24  # of all channels together: 64 MiB, which ten seconds of mono have at no rate
+MAX_CHUNKS = 10_000  # of a WAV before its data; a file of nothing but headers of chunks would be read for minutes
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer into a pipe leaves in a RIFF header
+# What FFmpeg may read: containers that hold the sound themselves. A playlist would lead it to other files and addresses.
+CONTAINERS = (
+    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
+    "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv",
+)  # fmt: skip
 
 
 class AudioError(ValueError):
@@ -46,8 +56,8 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         `np.ndarray` of shape `(samples,)`, float32, 16 kHz: 10 s each, the last one what is left.
 
     Raises:
-        AudioError: if the source is no audio, empty, truncated, not finite, far beyond full scale, or of a rate or a number
-            of channels that no recording has.
+        AudioError: if the source is no audio, empty, truncated, not finite, or of a rate, a number of channels or a peak that
+            no recording has.
     """
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         with _downloaded(source) as path:
@@ -84,20 +94,14 @@ def refuse_truncated(file, size: int):
         size (`int`): of the file, in bytes.
 
     Raises:
-        AudioError: if the file is empty, or a WAV or an Ogg that ends before its data do.
+        AudioError: if the file is empty, or a WAV or an Ogg that ends before its data do, or a WAV has too many chunks.
     """
     if not size:
         raise AudioError("unreadable: 0 bytes")
     head = file.read(12)
-    while head[:4] == b"RIFF" and head[8:] == b"WAVE" and len(chunk := file.read(8)) == 8:
-        name, length = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            left = size - file.tell()
-            if length not in UNKNOWN_SIZES and left < length:
-                raise AudioError(f"truncated: {left} of {length} bytes")
-            break
-        file.seek(length + length % 2, os.SEEK_CUR)
-    if head[:4] == b"OggS":
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        _refuse_truncated_wav(file, size)
+    elif head[:4] == b"OggS":
         file.seek(max(0, size - MAX_OGG_PAGE))
         last = (last := file.read())[max(0, last.rfind(b"OggS")) :]
         length = 27 + last[26] + sum(last[27 : 27 + last[26]]) if len(last) > 26 else 27
@@ -106,12 +110,25 @@ def refuse_truncated(file, size: int):
     file.seek(0)
 
 
+def _refuse_truncated_wav(file, size: int):
+    for _ in range(MAX_CHUNKS):
+        chunk = file.read(8)
+        name, length = struct.unpack("<4sI", chunk) if len(chunk) == 8 else (b"", 0)
+        if name == b"data" and length not in UNKNOWN_SIZES and (left := size - file.tell()) < length:
+            raise AudioError(f"truncated: {left} of {length} bytes")
+        if name in (b"", b"data"):
+            return
+        file.seek(length + length % 2, os.SEEK_CUR)
+    raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before its data")
+
+
 def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndarray]]:
     """The rate and blocks of shape `(samples, channels)` as they are stored."""
     _check_format(sound.samplerate, sound.channels)
     frames, read = sound.frames, 0
+    size = min(BLOCK_SECONDS * sound.samplerate, BLOCK_VALUES // sound.channels)
     try:
-        while len(block := sound.read(BLOCK_SECONDS * sound.samplerate, dtype="float32", always_2d=True)):
+        while len(block := sound.read(size, dtype="float32", always_2d=True)):
             read += len(block)
             yield sound.samplerate, block
     except soundfile.LibsndfileError as error:  # FFmpeg would begin anew, and what was heard would be heard twice
@@ -128,24 +145,29 @@ def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:
     except ImportError:
         raise AudioError(f"{reason}. AAC and video need FFmpeg: `pip install av` carries it") from None
     try:
-        with av.open(file) as container:
-            if not container.streams.audio:
-                raise AudioError(f"{reason}; and there is no sound in it")
-            stream = container.streams.audio[0]
+        allowed = {"format_whitelist": ",".join(CONTAINERS)}
+        with av.open(file, container_options=allowed, metadata_errors="replace") as container:
+            stream = next((stream for stream in container.streams.audio if stream.codec_context), None)
+            if stream is None:
+                raise AudioError(f"{reason}; and there is no sound in it that can be decoded")
             _check_format(stream.rate, stream.channels)
             to_float = av.AudioResampler(format="fltp")
             for frame in container.decode(stream):
+                if frame.sample_rate != stream.rate:
+                    raise AudioError(f"unreadable: its rate changes from {stream.rate} to {frame.sample_rate} Hz")
                 for part in to_float.resample(frame):
                     yield stream.rate, part.to_ndarray().T
-    except av.FFmpegError as error:
-        raise AudioError(f"{reason}; FFmpeg says {error.strerror!r}") from None
+    except AudioError:
+        raise
+    except (av.FFmpegError, ValueError) as error:  # ValueError: its channels change within
+        raise AudioError(f"{reason}; FFmpeg says {getattr(error, 'strerror', None) or str(error)!r}") from None
 
 
 def _check_format(rate: int, channels: int):
     low, high = RATES
     if not low <= rate <= high:
         raise AudioError(f"no audio: its rate must lie in [{low}, {high}] Hz; got {rate}")
-    if channels > MAX_CHANNELS:
+    if not 1 <= channels <= MAX_CHANNELS:
         raise AudioError(f"no audio: it must have at most {MAX_CHANNELS} channels; got {channels}")
 
 
@@ -168,7 +190,7 @@ def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
 
 
 def _in_range(mono: np.ndarray, seconds: float) -> np.ndarray:
-    if (peak := float(np.abs(mono).max())) > MAX_PEAK:
+    if not (peak := float(np.abs(mono).max())) <= MAX_PEAK:  # a mean of channels may have overflown
         raise AudioError(f"out of range: a peak of {peak:.3g} before {seconds:.2f} s; full scale is 1")
     return mono
 
@@ -178,11 +200,16 @@ def _downloaded(address: str) -> Iterator[str]:
     """The file behind an address, as a temporary one."""
     with tempfile.NamedTemporaryFile(suffix=Path(urlsplit(address).path).suffix[:8]) as file:
         try:
-            with urlopen(address, timeout=30) as response:  # an http(s) address: its caller has seen to that
-                while chunk := response.read(1 << 20):
+            begin = time.monotonic()
+            with urlopen(address, timeout=PATIENCE) as response:  # an http(s) address: its caller has seen to that
+                while chunk := response.read1(1 << 20):
                     file.write(chunk)
                     if file.tell() > MAX_DOWNLOAD:
                         raise AudioError(f"unreadable: more than {MAX_DOWNLOAD >> 20} MiB behind {address!r}")
+                    if time.monotonic() - begin > PATIENCE + file.tell() / SLOWEST:
+                        raise AudioError(f"unreadable: {address!r} gives less than {SLOWEST} bytes a second")
+                if response.length:
+                    raise AudioError(f"truncated: {address!r} ends {response.length} bytes early")
         except (OSError, HTTPException) as error:
             raise AudioError(f"unreadable: {address!r} answers {str(error) or type(error).__name__}") from None
         file.flush()

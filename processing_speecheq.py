@@ -238,8 +238,8 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
         refuse("audio", f"last at least {MIN_SECONDS} s", f"{seconds:.4f} s ({len(array)} samples)")
     if sampling_rate != SAMPLING_RATE:
         array = soxr.resample(array, sampling_rate, SAMPLING_RATE, quality="HQ")
-    if np.abs(array).max() > MAX_PEAK:  # after resampling, so that what is returned is taken again
-        refuse("audio", "be floats in [-1, 1] or integer PCM", f"a peak of {np.abs(array).max():g}", "Scale it.")
+    if not (peak := float(np.abs(array).max())) <= MAX_PEAK:  # after resampling, which may add to it
+        refuse("audio", "be floats in [-1, 1] or integer PCM", f"a peak of {peak:g}", "Scale it.")
     return array
 
 

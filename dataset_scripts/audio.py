@@ -19,7 +19,15 @@ import pyarrow.parquet as pq
 import soundfile
 import soxr
 
-from speecheq.audio_speecheq import MIN_SECONDS, SAMPLING_RATE, SILENT_PEAK, AudioError, refuse_truncated
+from speecheq.audio_speecheq import (
+    CONTAINERS,
+    MAX_PEAK,
+    MIN_SECONDS,
+    SAMPLING_RATE,
+    SILENT_PEAK,
+    AudioError,
+    refuse_truncated,
+)
 from speecheq.dataset_scripts.fingerprint import fingerprint
 
 MAX_SECONDS = 600.0  # longer than any utterance; the longest of MELD, wrongly cut, is 305 s
@@ -81,8 +89,8 @@ def load(source: Source | Path) -> np.ndarray:
         `np.ndarray` of shape `(samples,)`, float32.
 
     Raises:
-        AudioError: if the audio is unreadable, truncated, shorter than 0.05 s, longer than 10 minutes, not finite, or
-            silent (peak below -60 dBFS).
+        AudioError: if the audio is unreadable, truncated, shorter than 0.05 s, longer than 10 minutes, not finite,
+            silent (peak below -60 dBFS), or louder than twice full scale.
     """
     if not isinstance(source, Source):
         source = Source(str(source))
@@ -98,6 +106,8 @@ def load(source: Source | Path) -> np.ndarray:
     peak = float(np.abs(mono).max())
     if peak < SILENT_PEAK:
         raise AudioError(f"silent: peak {20 * np.log10(max(peak, 1e-12)):.0f} dBFS, at least -60 needed")
+    if not peak <= MAX_PEAK:
+        raise AudioError(f"out of range: a peak of {peak:.3g}; full scale is 1")
     return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE, quality="HQ")
 
 
@@ -194,7 +204,7 @@ def _decode_ffmpeg(source: Source) -> tuple[np.ndarray, int]:
     seek = [] if source.start is None else ["-ss", f"{source.start:.6f}"]
     length = MAX_SECONDS + 1 if source.end is None else source.end - (source.start or 0)
     taken = [*seek, "-i", source.path, "-t", f"{length:.6f}", "-map", "0:a:0"]
-    program = [ffmpeg() or "ffmpeg", "-nostdin", "-v", "error", "-xerror"]
+    program = [ffmpeg() or "ffmpeg", "-nostdin", "-v", "error", "-xerror", "-format_whitelist", ",".join(CONTAINERS)]
     command = [*program, *taken, "-f", "wav", "-c:a", "pcm_f32le", "pipe:1"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:

@@ -127,9 +127,10 @@ def _lines(describe: Callable[[str, dict], str], corpora: dict[str, dict]) -> st
 
 def _source(corpus: str, entry: dict) -> str:
     name = "synthetic (SYNTHETIC SPEECH)" if corpus == "synthetic" else corpus
-    passed_on = "yes" if entry["redistributable"] else "no"
+    passed_on = "yes" if entry.get("redistributable") else "no"  # terms that nobody wrote down forbid it
+    terms = entry.get("license", "unknown terms")
     return (
-        f"| {name} | {', '.join(entry['languages'])} | {entry['homepage']} | {entry['license']} | {passed_on} "
+        f"| {name} | {', '.join(entry['languages'])} | {entry['homepage']} | {terms} | {passed_on} "
         f"| {entry['citation']} |"
     )
 

@@ -90,8 +90,8 @@ def check(folder: Path) -> dict:
 
     Raises:
         CorpusError: if the folder has no manifest, card or report, a file is missing or not as the manifest says, the
-            manifest names a file outside its corpus or does not know a Parquet file, or the card has other configs
-            than the manifest has corpora.
+            manifest lacks something, names a file outside its corpus or does not know a Parquet file, or the card has other
+            configs than the manifest has corpora.
     """
     again = "Run the same build again; it repairs what is not whole."
     manifest = read_manifest(folder)
@@ -112,6 +112,13 @@ def check(folder: Path) -> dict:
             f"hub: file must be <corpus>/<name>.parquet; got {options(unsafe)} in {MANIFEST} of {str(folder)!r}. "
             "Do not use this folder."
         )
+    try:
+        card_text(manifest)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CorpusError(
+            f"hub: {MANIFEST} must be one that a build wrote; got {type(error).__name__} {error} in {str(folder)!r}. "
+            "Do not use this folder."
+        ) from error
     broken = [name for entry in manifest["corpora"].values() for name in damaged(entry, folder)]
     if broken:
         raise CorpusError(

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,7 @@ from speecheq.dataset_scripts.records import CorpusError
 
 MANIFEST = "manifest.json"
 REPORT = "report.csv"
+CORPUS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 PACKAGES = ("speecheq", "pyarrow", "soundfile", "soxr", "espeakng-loader", "pypinyin", "pyloudnorm")
 
 
@@ -21,17 +23,34 @@ def read_manifest(out: Path) -> dict:
     """The manifest of a SEQD folder; an empty one where there is none.
 
     Raises:
-        CorpusError: if the file is not JSON.
+        CorpusError: if the file is not JSON, or not of corpora with names that folders can have, and their files.
     """
     path = Path(out) / MANIFEST
     if not path.is_file():
         return {"corpora": {}}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise CorpusError(
             f"build: {MANIFEST} must be JSON; got {error} in {str(path)!r}. Delete it and build again."
         ) from error
+    corpora = manifest.get("corpora") if isinstance(manifest, dict) else None
+    if not isinstance(corpora, dict):
+        raise CorpusError(
+            f"build: {MANIFEST} must hold corpora; got none in {str(path)!r}. Delete it and build again."
+        )
+    for corpus, entry in corpora.items():  # it may be somebody else's, and folders are replaced by these names
+        if not (CORPUS.fullmatch(corpus) and _is_entry(entry)):
+            raise CorpusError(
+                f"build: corpora of {MANIFEST} must have names of letters, digits, _ and -, and files with their SHA-256; "
+                f"got {corpus!r} in {str(path)!r}. Do not use this folder."
+            )
+    return manifest
+
+
+def _is_entry(entry) -> bool:
+    files = entry.get("files") if isinstance(entry, dict) else None
+    return isinstance(files, dict) and all(isinstance(file, dict) and "sha256" in file for file in files.values())
 
 
 def write_files(out: Path, manifest: dict, card_text: Callable[[dict], str]):

@@ -2,8 +2,10 @@
 
 import io
 import sys
+import time
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -83,8 +85,23 @@ def test_every_format_of_libsndfile_is_read(how, error):
         (encoded(np.array([0.1, np.nan] * 8_000, np.float32)), r"not finite: NaN or infinite samples before 1\.00 s"),
         (encoded(waveform(1.0), 1_000), r"no audio: its rate must lie in \[4000, 384000\] Hz; got 1000"),
         (encoded(np.zeros((99, 100), np.float32)), r"no audio: it must have at most 64 channels; got 100"),
+        (encoded(np.full((16_000, 2), 3e38, np.float32)), r"out of range: a peak of inf before 1\.00 s"),
+        (encoded(waveform(1.0) * 30_000, 44_100), r"out of range: a peak of \d"),
     ],
-    ids=["nothing", "text", "no samples", "too short", "cut", "cut ogg", "loud", "nan", "rate", "channels"],
+    ids=[
+        "nothing",
+        "text",
+        "no samples",
+        "too short",
+        "cut",
+        "cut ogg",
+        "loud",
+        "nan",
+        "rate",
+        "channels",
+        "overflow",
+        "resampled",
+    ],
 )
 def test_what_is_no_audio_is_refused_with_the_reason(source, message):
     with pytest.raises(AudioError, match=message):
@@ -129,6 +146,54 @@ def test_what_soundfile_cannot_read_goes_through_ffmpeg(tmp_path):
         assert np.abs(np.fft.rfft(found[8_000:24_000])).argmax() == 200
 
 
+def encoded_by_ffmpeg(path, container: str, codec: str, rate: int = 48_000) -> bytes:
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sine(1.0, rate)[None], format="fltp", layout="mono")
+        frame.rate = rate
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.ts\n#EXT-X-ENDLIST\n"
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.m4a", "list.wav"])
+@pytest.mark.parametrize("playlist", [HLS, "ffconcat version 1.0\nfile other.ts\n"])
+def test_a_playlist_leads_to_no_other_file(tmp_path, monkeypatch, name, playlist):
+    encoded_by_ffmpeg(tmp_path / "other.ts", "mpegts", "aac")
+    monkeypatch.chdir(tmp_path)
+    assert len(read("other.ts")) > 15_000
+    (tmp_path / name).write_text(playlist)
+    for source in (tmp_path / name, playlist.encode()):
+        with pytest.raises(AudioError, match="unreadable: Format not recognised; FFmpeg says"):
+            read(source)
+
+
+def test_sound_of_an_unknown_codec_and_titles_in_no_encoding_are_no_accident(tmp_path):
+    content = encoded_by_ffmpeg(tmp_path / "a.mkv", "matroska", "aac")
+    with pytest.raises(AudioError, match=r"unreadable: .*; and there is no sound in it that can be decoded"):
+        read(content.replace(b"A_AAC", b"A_XXX"))
+    titled = content.replace(b"Lavf", b"L\xa3vf")
+    assert titled != content and len(read(titled)) > 15_000
+
+
+def test_a_wav_of_nothing_but_chunks_is_not_read_for_minutes():
+    chunks = b"RIFF\xff\xff\xff\xffWAVE" + (b"junk" + bytes(4)) * 20_000
+    with pytest.raises(AudioError, match="unreadable: more than 10000 chunks before its data"):
+        read(chunks)
+
+
+def test_many_channels_at_a_high_rate_are_read_in_small_blocks():
+    silence = encoded(np.zeros((384_000, 64), np.int16), 384_000, format="WAV", subtype="PCM_16")
+    tracemalloc.start()
+    assert sum(len(block) for block in read_blocks(silence)) == 16_000
+    assert tracemalloc.get_traced_memory()[1] < 200 * 2**20  # ten seconds at once would be 983 MB
+    tracemalloc.stop()
+
+
 def test_without_ffmpeg_s_libraries_their_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AudioError, match=r"unreadable: .*\. AAC and video need FFmpeg: `pip install av` carries it"):
@@ -137,21 +202,29 @@ def test_without_ffmpeg_s_libraries_their_package_is_named(monkeypatch):
 
 @pytest.fixture
 def address():
-    """A server with one file, `/speech.wav`."""
-    content = encoded(waveform(1.0))
+    """A server with one file, `/speech.wav`; it breaks off, drips, hangs or fails if its address says so."""
+    content, over = encoded(waveform(1.0)), Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200 if self.path.startswith("/speech.wav") else 404)
+            self.send_response(500 if "fail" in self.path else 200 if self.path.startswith("/speech.wav") else 404)
+            self.send_header("Content-Length", str(len(content) + 7 * ("break" in self.path)))
             self.end_headers()
+            if "hang" in self.path:
+                over.wait(60)
+            for byte in content if "drip" in self.path else b"":
+                if over.wait(0.01):
+                    return
+                self.wfile.write(bytes([byte]))
             self.wfile.write(content)
 
         def log_message(self, *arguments):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
+    over.set()
     server.shutdown()
     server.server_close()
 
@@ -160,6 +233,23 @@ def test_an_address_is_downloaded(address):
     np.testing.assert_array_equal(read(f"{address}/speech.wav?token=1"), waveform(1.0))
     with pytest.raises(AudioError, match=r"unreadable: 'http://127.*/gone.wav' answers .*404"):
         read(f"{address}/gone.wav")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("fail", "unreadable: 'http://127.*' answers .*500"),
+        ("break", "truncated: 'http://127.*' ends 7 bytes early"),
+        ("hang", "unreadable: 'http://127.*' answers .*timed out"),
+        ("drip", "unreadable: 'http://127.*' gives less than 1000 bytes a second"),
+    ],
+)
+def test_a_server_that_fails_or_hangs_is_not_waited_for(address, monkeypatch, how, message):
+    monkeypatch.setattr("speecheq.audio_speecheq.PATIENCE", 0.5)
+    start = time.perf_counter()
+    with pytest.raises(AudioError, match=message):
+        read(f"{address}/speech.wav?{how}")
+    assert time.perf_counter() - start < 5
 
 
 def test_a_server_that_is_not_there_is_named():

@@ -55,6 +55,18 @@ def test_silero_tells_speech_from_noise_and_tones():
     assert regions(SpeechDetector(), waveform(3.0)) == regions(SpeechDetector(), tone) == []
 
 
+@pytest.mark.parametrize("silero", [True, False])
+def test_data_decoded_as_sound_is_no_speech_however_like_it_and_clipped_speech_is(silero):
+    if silero:
+        pytest.importorskip("silero_vad")
+    voice = np.concatenate([silence(0.5), speech(), silence(0.5)])
+    clipped = 2 * np.clip(voice, -0.5 * np.abs(voice).max(), 0.5 * np.abs(voice).max())
+    full_scale = np.where(np.abs(voice) > 1e-3, np.sign(voice), 0).astype(np.float32)
+    louder = 1.9 / np.abs(voice).max() * voice
+    assert len(regions(SpeechDetector(silero), clipped)) == len(regions(SpeechDetector(silero), louder)) == 1
+    assert regions(SpeechDetector(silero), full_scale) == []
+
+
 def test_streams_that_are_heard_in_turns_do_not_disturb_each_other():
     pytest.importorskip("silero_vad")
     samples = np.concatenate([silence(0.5), speech(), silence(0.5)])

@@ -64,6 +64,7 @@ def test_another_rate_becomes_16_khz_and_keeps_time_and_pitch(tmp_path, rate):
         (np.full(1600, 0.0009), r"silent: peak -61 dBFS"),
         (np.array([0.5, np.nan] * 800), "not finite"),
         (np.array([0.5, np.inf] * 800), "not finite"),
+        (np.full(1600, 30_000.0), r"out of range: a peak of 3e\+04; full scale is 1"),
     ],
 )
 def test_useless_audio_is_refused_with_its_reason(tmp_path, samples, reason):
@@ -224,6 +225,14 @@ def test_what_soundfile_cannot_read_goes_through_ffmpeg(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(audio.AudioError, match="unreadable: FFmpeg says"):
         audio.load(path)
+
+
+@pytest.mark.skipif(audio.ffmpeg() is None, reason="no FFmpeg: pip install imageio-ffmpeg")
+def test_a_playlist_with_the_name_of_a_video_leads_to_no_other_file(tmp_path):
+    write(tmp_path / "other.wav", np.full(16_000, 0.5))
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile other.wav\n")
+    with pytest.raises(audio.AudioError, match="unreadable: FFmpeg says"):
+        audio.load(tmp_path / "a.mp4")
 
 
 def test_trimming_cuts_silence_at_both_ends_and_nothing_between():

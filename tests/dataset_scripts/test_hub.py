@@ -1,7 +1,6 @@
 import csv
 import hashlib
 import json
-import pickle
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import yaml
+from datasets import Features
 from hub_repositories import File, Repository
 
 from speecheq.dataset_scripts import rows
@@ -28,7 +28,7 @@ URDU = [f"Angry/{speaker}_F1_A0{place}.wav" for place, speaker in enumerate(SPEA
 URDU += [f"Sad/{speaker}_F2_S0{place}.wav" for place, speaker in enumerate(SPEAKERS)]
 RATERS = ",".join(f"a{rater}_{part}" for rater in (1, 2, 3) for part in ("A", "V", "D", "cat"))
 CLIENT = """
-import json, pickle, sys
+import json, sys
 from speecheq.dataset_scripts import hub
 commands, places, output = json.loads(sys.argv[1])
 for arguments in commands:
@@ -46,15 +46,15 @@ folder = snapshot_download("me/model")
 print("model", [open(f"{folder}/{name}", "rb").read() for name in ("config.json", "model.safetensors")])
 
 from datasets import Audio, load_dataset
-loaded = {}
+loaded = []
 for place, configs in places.items():
     for config in configs:
         for streaming in (False, True):
             for split, rows in load_dataset(place, config, streaming=streaming).items():
                 undecoded = list(rows.cast_column("audio", Audio(decode=False)))
-                loaded[place, config, split, streaming] = undecoded, rows.features
-with open(output, "wb") as file:
-    pickle.dump(loaded, file)
+                loaded.append([[place, config, split, streaming], undecoded, rows.features.to_dict()])
+with open(output, "w") as file:
+    json.dump(loaded, file, default=bytes.hex)
 """
 
 
@@ -146,7 +146,7 @@ def hub(hub_endpoint, folders, downloads, tmp_path_factory) -> SimpleNamespace:
     one, all_three = ["nemo", "all"], ["nemo", "urdu", "emotale", "all"]
     places = {str(folders.open): one, "me/open": one, str(folders.whole): all_three, "me/seqd": all_three}
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, json.dumps([commands, places, str(home / "loaded.pickle")])],
+        [sys.executable, "-c", CLIENT, json.dumps([commands, places, str(home / "loaded.json")])],
         env={**hub_endpoint.environment(home), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -158,7 +158,10 @@ def hub(hub_endpoint, folders, downloads, tmp_path_factory) -> SimpleNamespace:
         models={name: found for (kind, name), found in hub_endpoint.repositories.items() if kind == "model"},
         printed=done.stdout,
         errors=done.stderr,
-        loaded=pickle.loads((home / "loaded.pickle").read_bytes()),
+        loaded={
+            tuple(key): (rows, Features.from_dict(features))
+            for key, rows, features in json.loads((home / "loaded.json").read_text())
+        },
         joined=joined,
         seen=hub_endpoint.seen,
     )
@@ -292,7 +295,7 @@ def test_a_push_and_load_dataset_give_identical_rows(hub, folders):
                 pushed, _ = hub.loaded["me/open", config, split, streaming]
                 local, _ = hub.loaded[str(folders.open), config, split, False]
                 assert pushed == local
-                assert [row["audio"]["bytes"][:4] for row in pushed] == [b"fLaC"] * len(local)
+                assert [bytes.fromhex(row["audio"]["bytes"])[:4] for row in pushed] == [b"fLaC"] * len(local)
 
 
 def test_streaming_reads_byte_ranges_and_the_endpoint_knew_every_request(hub):
@@ -429,6 +432,10 @@ def damage_manifest(folder: Path, old: str, new: str):
             lambda seqd: damage_manifest(seqd, '"nemo/test', '"nemo/../../test'),
             r"file must be <corpus>/<name>.parquet; got nemo/../../test-00000-of-00001.parquet in manifest.json",
         ),
+        (
+            lambda seqd: damage_manifest(seqd, '"homepage"', '"home"'),
+            r"manifest.json must be one that a build wrote; got KeyError 'homepage' in .*Do not use this folder",
+        ),
     ],
 )
 def test_a_folder_that_is_no_finished_seqd_is_not_pushed(seqd, damage, message):
@@ -436,6 +443,22 @@ def test_a_folder_that_is_no_finished_seqd_is_not_pushed(seqd, damage, message):
 
     with pytest.raises(CorpusError, match=message):
         push(seqd, "me/never")
+
+
+def test_joining_a_hostile_repository_deletes_nothing_outside(seqd, tmp_path):
+    precious = tmp_path / "home" / "precious"
+    precious.mkdir(parents=True)
+    (precious / "thesis.txt").write_text("years of work")
+    named = "/" + "../" * 30 + str(precious).lstrip("/")
+    empty = {"source": "", "files": {}, "skipped": []}
+    damage_manifest(seqd, '"corpora": {', f'"corpora": {{"{named}": {json.dumps(empty)},')
+    card = (seqd / "README.md").read_text()
+    (seqd / "README.md").write_text(card.replace("configs:\n", f"configs:\n- config_name: {named}\n"))
+
+    with pytest.raises(CorpusError, match=r"must have names of letters, digits, _ and -.*Do not use this folder"):
+        join(seqd, {}, tmp_path / "out")
+
+    assert (precious / "thesis.txt").read_text() == "years of work"
 
 
 def test_the_command_line_ends_with_one_line_on_a_wrong_folder(tmp_path, capsys):

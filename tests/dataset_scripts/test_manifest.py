@@ -19,6 +19,25 @@ def test_a_broken_manifest_says_what_to_do(tmp_path):
         manifest.read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "must hold corpora; got none"),
+        ('{"corpora": ["nemo"]}', "must hold corpora; got none"),
+        ('{"corpora": {"../up": {"files": {}}}}', r"names of letters, .*; got '../up' in .*Do not use this folder"),
+        ('{"corpora": {"/../up": {"files": {}}}}', r"names of letters, .*; got '/../up' in"),
+        ('{"corpora": {"": {"files": {}}}}', r"names of letters, .*; got '' in"),
+        ('{"corpora": {"nemo": {}}}', r"files with their SHA-256; got 'nemo' in"),
+        ('{"corpora": {"nemo": {"files": {"a": 1}}}}', r"files with their SHA-256; got 'nemo' in"),
+        ("[" * 100_000, "must be JSON; got maximum recursion"),
+    ],
+)
+def test_a_manifest_from_elsewhere_names_no_folder_but_its_own(tmp_path, text, message):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(CorpusError, match=message):
+        manifest.read_manifest(tmp_path)
+
+
 def test_files_that_are_missing_or_changed_are_named(tmp_path):
     (tmp_path / "a").write_bytes(b"whole")
     (tmp_path / "b").write_bytes(b"changed")
