@@ -233,14 +233,8 @@ def _parser() -> argparse.ArgumentParser:
     add("audio", nargs="+", metavar="AUDIO", help="file, folder (searched), pattern, or http(s) address")
     add("--format", choices=("table", *TEXT_FORMATS, "textgrid"), default="table", help="default: table")
     add("--out", type=Path, help="file to write to (default: the terminal); for textgrid a folder")
-    add("--model", help="folder or Hub repository (default: the weights that came with this installation)")
-    add("--scale", choices=("fine", *ESC_SCALES), default="fine", help="12, 7 or 4 labels (default: fine)")
-    add("--labels", type=_names, help="answer among these alone, such as angry,happy,neutral")
-    add("--top-k", type=_whole, metavar="N", help="scores of so many labels, in jsonl (default: all)")
-    add("--abstain-below", type=_probability, metavar="P", help="no label below this score (default: the model's)")
-    add("--batch-size", type=_whole, default=1, metavar="N", help="windows of audio at once (default: 1)")
-    add("--no-vad", dest="vad", action="store_const", const=False, help="all that is not silent counts as speech")
-    add("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
+    answer_options(parser)
+    add("--top-k", type=whole_number, metavar="N", help="scores of so many labels, in jsonl (default: all)")
     add(
         "--speaker",
         type=Path,
@@ -250,14 +244,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
+def answer_options(parser: argparse.ArgumentParser):
+    """The options of the model and of what it answers."""
+    add = parser.add_argument
+    add("--model", help="folder or Hub repository (default: the weights that came with this installation)")
+    add("--scale", choices=("fine", *ESC_SCALES), default="fine", help="12, 7 or 4 labels (default: fine)")
+    add("--labels", type=_names, help="answer among these alone, such as angry,happy,neutral")
+    add("--abstain-below", type=_probability, metavar="P", help="no label below this score (default: the model's)")
+    add("--batch-size", type=whole_number, default=1, metavar="N", help="windows of audio at once (default: 1)")
+    add("--no-vad", dest="vad", action="store_const", const=False, help="all that is not silent counts as speech")
+    add("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
 
 
-def _whole(text: str) -> int:
+def whole_number(text: str) -> int:
+    """An option's value, at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}.")
     return int(text)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _probability(text: str) -> float:

@@ -1,10 +1,12 @@
 """What the tests share: tiny backbones, waveforms, and where things lie."""
 
+import io
 import os
 from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from speecheq.dataset_scripts.records import NativeRecord, Skipped
 
@@ -42,6 +44,13 @@ def waveform(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
     size = int(seconds * rate)
     noise = np.random.default_rng(seed).normal(size=size)
     return (0.1 * noise * np.linspace(0.2, 1, size)).astype(np.float32)
+
+
+def wav_bytes(samples: np.ndarray, rate: int = 16_000) -> bytes:
+    """A WAV file."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV")
+    return file.getvalue()
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -24,7 +24,7 @@ from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.scoring.command import _parser
 from speecheq.training.hub import save_for_hub
 
-NAMES = ("README.md", "training/FINE_TUNING.md", "training/RESULTS.md", "scoring/API.md")
+NAMES = ("README.md", "training/FINE_TUNING.md", "training/RESULTS.md", "scoring/API.md", "scoring/SCALE.md")
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
 API = PAGES["scoring/API.md"]
 NOTEBOOK = ROOT / "training" / "fine_tuning.ipynb"
@@ -43,6 +43,8 @@ NOT_RUN = {
     "python -m speecheq.training.experiment recipes/un": "needs real corpora and an encoder from the Hub",
     "python -m speecheq.dataset_scripts.build --out seqd --emobox": "needs real corpora",
     "accelerate launch train.py": "needs several GPUs",
+    "python -m speecheq.scoring.bulk seqd": "needs real corpora",
+    'pip install "speecheq[scale]"': "needs a cluster",
 }
 ELSEWHERE = ("venv", "pip", "pytest")  # programs whose options are not ours
 NOT_OF_A_CLONE = (".*", "__pycache__", "*.egg-info", "mycorpus", "onnx", "runs", "seqd", "tests", "build", "dist")
@@ -137,6 +139,14 @@ def test_the_reference_works_as_pasted(clone, tmp_path):
     assert [line for line in printed if "angry_high_en.wav" in line]  # of the command's table
     rows = (clone / "answers.csv").read_text().splitlines()
     assert len(rows) == 1 + len(list((clone / "space" / "examples").glob("*.wav")))
+
+
+def test_the_page_of_bulk_scoring_works_as_pasted(clone, tmp_path):
+    printed = paste(PAGES["scoring/SCALE.md"], clone, offline(tmp_path)).splitlines()
+
+    recordings = sorted(path.name for path in (clone / "space" / "examples").glob("*.wav"))
+    assert printed[0] == f"{len(recordings)} rows, 0 of them failed."
+    assert printed[-1].split()[:3] == [recordings[0], "0", recordings[0]]
 
 
 def test_the_snippets_of_the_card_work_as_pasted(clone, tmp_path):

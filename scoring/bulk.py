@@ -1,0 +1,156 @@
+"""Score a whole corpus into shards of Parquet: `python -m speecheq.scoring.bulk seqd --out answers [--workers 8 | --ray]`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from speecheq.scoring.command import CommandError, answer_options, whole_number
+from speecheq.scoring.shards import Counts, count_shard, fix_plan, planned, shard_path
+from speecheq.scoring.sources import Piece, find_pieces, source_folder
+from speecheq.scoring.workers import Scorer, in_processes, on_ray
+
+EPILOG = """SOURCE holds Parquet files with an audio column, WebDataset's tar files, recordings, or all of these. Each row of
+the answers has its file, its row in it and its id; audio that failed has its error.
+
+A run that was interrupted or killed goes on by the same command: shards that stand in --out are not scored again.
+
+Exit status: 0, all was scored; 1, some audio failed; 2, wrong arguments, or an output that cannot be written;
+130, interrupted."""
+
+
+def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
+    """Score what has no shard yet.
+
+    Args:
+        given (`argparse.Namespace`): see `--help`.
+
+    Returns:
+        `tuple`: [`Counts`] of the shards of earlier runs, and of those of this one.
+
+    Raises:
+        CommandError: if an argument cannot be used.
+    """
+    folder, out = source_folder(given.source), given.out.resolve()
+    if not {out, *out.parents}.isdisjoint(Path(source).resolve() for source in given.source):
+        raise CommandError(f"--out: it must not lie in a source; got {str(given.out)!r}. Give another folder.")
+    options = {
+        "scale": given.scale, "candidate_labels": given.labels, "abstain_below": given.abstain_below, "vad": given.vad,
+        "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size,
+    }  # fmt: skip
+    columns = [given.audio_column, given.id_column]
+    model = str(Path(given.model).resolve()) if given.model and Path(given.model).exists() else given.model
+    arguments = {
+        "model": model, "device": given.device, "folder": str(folder), "out": str(out), "columns": columns,
+        "options": options,
+    }  # fmt: skip
+    alone = given.ray is None and given.workers in (None, 1)
+    scorer = Scorer(**(arguments if alone else arguments | {"device": "cpu"}))  # wrong labels are refused here
+    pieces = find_pieces(given.source, folder, given.rows_per_shard, given.audio_column)
+    of_rows = {"columns": columns, "rows_per_shard": given.rows_per_shard, "weights_sha256": scorer.weights_sha256()}
+    fix_plan(out, pieces, options | of_rows)
+    before, rows, left = _standing(out)
+    todo = ((number, piece) for number, piece in planned(out) if not shard_path(out, number).exists())
+    if alone:
+        found = (scorer.score(*task) for task in todo)
+    else:
+        del scorer
+        found = _on_others(todo, given, arguments) if left else iter(())
+    now = Counts()
+    with tqdm(total=rows, initial=before.rows, unit="row", disable=None) as progress:
+        for counts in found:
+            now = now.plus(counts)
+            progress.update(counts.rows)
+    for partial in out.glob(".*.partial"):  # of processes that were killed
+        partial.unlink()
+    return before, now
+
+
+def summary(before: Counts, now: Counts, wall: float) -> str:
+    """What was scored, what failed, and what this run cost."""
+    lines = [f"{before.rows + now.rows} rows, {before.failed + now.failed} of them failed."]
+    if now.processor and now.seconds:
+        hours, core_hours = now.seconds / 3600, now.processor / 3600
+        lines.append(
+            f"This run: {now.rows} rows, {hours:.3f} h of speech in {wall:.0f} s, {now.rows / wall:.1f} rows/s."
+        )
+        lines.append(
+            f"A core: {now.rows / now.processor:.1f} rows/s, {hours / core_hours:.1f} h of speech an hour. A million hours of "
+            f"speech would take {1e6 * core_hours / hours:,.0f} core-hours."
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status, see `EPILOG`."""
+    given = _parser().parse_args(arguments)
+    began = time.monotonic()
+    try:
+        before, now = run(given)
+    except (CommandError, OSError) as error:
+        print(f"speecheq: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("speecheq: interrupted. The same command goes on from here.", file=sys.stderr)
+        return 130
+    print(summary(before, now, time.monotonic() - began))
+    return int(before.failed + now.failed > 0)
+
+
+def _standing(out: Path) -> tuple[Counts, int | None, int]:
+    """Counts of the shards that stand; rows in all, if that is known; and pieces that are left."""
+    counts, rows, left = Counts(), 0, 0
+    for number, piece in planned(out):
+        shard = shard_path(out, number)
+        of_shard = count_shard(shard) if shard.exists() else Counts(rows=piece.rows)
+        rows = None if rows is None or of_shard.rows is None else rows + of_shard.rows
+        if shard.exists():
+            counts = counts.plus(of_shard)
+        else:
+            left += 1
+    return counts, rows, left
+
+
+def _on_others(todo: Iterator[tuple[int, Piece]], given: argparse.Namespace, arguments: dict) -> Iterator[Counts]:
+    if given.ray is None:
+        return in_processes(todo, given.workers, arguments)
+    return on_ray(todo, given.workers, given.ray, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="speecheq.scoring.bulk",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", nargs="+", metavar="SOURCE", help="file or folder, which is searched")
+    add("--out", type=Path, required=True, help="folder for the shards")
+    answer_options(parser)
+    add("--no-timeline", dest="timeline", action="store_false", help="of audio above 4 s it takes half of the time")
+    add("--no-phonemes", dest="phonemes", action="store_false", help="without phonemes the shards are smaller")
+    add("--audio-column", default="audio", metavar="NAME", help="of Parquet files (default: audio)")
+    add("--id-column", default="id", metavar="NAME", help="of Parquet files (default: id)")
+    add(
+        "--rows-per-shard",
+        type=whole_number,
+        default=1000,
+        metavar="N",
+        help="about; a row group, or a tar file, is in one",
+    )
+    add(
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="processes (default: 1), or with --ray at most so many actors",
+    )
+    add("--ray", nargs="?", const="", metavar="ADDRESS", help="on Ray: the cluster at ADDRESS, or this machine")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,293 @@
+"""Claims about bulk scoring: the pipeline's answers, each row once, whatever is broken or killed."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from samples import MINI_SEQD, tiny_pipeline, wav_bytes, waveform
+
+from speecheq.pipeline_speecheq import SpeechEQPipeline
+from speecheq.scoring import bulk, workers
+from speecheq.scoring.bulk import main
+from speecheq.scoring.shards import SCHEMA
+from speecheq.training.hub import save_for_hub
+
+
+@pytest.fixture(scope="module")
+def tiny() -> SpeechEQPipeline:
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="module")
+def model(tiny, tmp_path_factory) -> str:
+    """The tiny model, for processes of their own."""
+    return str(save_for_hub(tiny.model, tiny.processor, tmp_path_factory.mktemp("tiny") / "model"))
+
+
+@pytest.fixture
+def pipe(tiny, monkeypatch) -> SpeechEQPipeline:
+    """The pipeline that the command loads, in this process."""
+    monkeypatch.setattr(workers, "load_pipeline", lambda model, device: tiny)
+    return tiny
+
+
+def sound(number: int) -> bytes:
+    return wav_bytes(waveform(0.4 + number / 20, number))
+
+
+def parquet(path: Path, number: int, group: int = 3, **columns) -> Path:
+    """A Parquet file of recordings, in row groups."""
+    rows = [{"id": f"u{index}", "audio": {"bytes": sound(index), "path": f"{index}.wav"}} for index in range(number)]
+    for index, row in enumerate(rows):
+        row |= {name: values[index] for name, values in columns.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=group)
+    return path
+
+
+def tar(path: Path, members: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def answers(out: Path) -> list[dict]:
+    return [row for path in sorted(out.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def places(out: Path) -> list[tuple]:
+    return [(row["file"], row["row"], row["id"]) for row in answers(out)]
+
+
+def test_a_row_of_seqd_gets_the_answer_of_the_pipeline(pipe, tmp_path, capsys):
+    source = next(Path(MINI_SEQD).rglob("test-*.parquet"))
+    options = [
+        "--no-vad",
+        "--scale",
+        "basic",
+        "--labels",
+        "angry,happy",
+        "--abstain-below",
+        "0.9",
+        "--batch-size",
+        "4",
+    ]
+    assert main([str(source), "--out", str(tmp_path / "out"), *options]) == 0
+
+    rows = pq.read_table(source).to_pylist()
+    asked = {
+        "scale": "basic",
+        "candidate_labels": ["angry", "happy"],
+        "abstain_below": 0.9,
+        "vad": False,
+        "batch_size": 4,
+    }
+    expected = pipe([row["audio"] for row in rows], **asked)
+    found = answers(tmp_path / "out")
+    assert [row["id"] for row in found] == [row["id"] for row in rows]
+    for answer, row in zip(expected, found, strict=True):
+        assert row["file"] == source.name and row["error"] is None
+        typed = pa.Table.from_pylist([answer], schema=SCHEMA).to_pylist()[0]
+        assert {name: row[name] for name in answer} == {name: typed[name] for name in answer}
+    assert found[0]["phonemes"] and found[0]["timeline"] and len(found[0]["emotion"]) == 2
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{len(rows)} rows, 0 of them failed.\n") and " core-hours." in printed
+
+
+def test_parquet_tar_and_recordings_of_one_folder_are_all_scored(pipe, tmp_path):
+    parquet(tmp_path / "in/p/x.parquet", 5, group=2)
+    tar(tmp_path / "in/t.tar", {"a/u1.wav": sound(1), "a/u1.json": b"{}", "u2.take.flac": sound(2), "._u3.wav": b""})
+    for name in ("b.wav", "a.WAV", ".hidden.wav", "notes.txt", ".cache/c.wav"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(sound(3))
+    assert main([str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--no-vad", "--rows-per-shard", "3"]) == 0
+    assert places(tmp_path / "out") == [
+        ("t.tar", 0, "a/u1"), ("t.tar", 1, "u2"),
+        *(("p/x.parquet", row, f"u{row}") for row in range(5)),
+        ("a.WAV", 0, "a.WAV"), ("b.wav", 0, "b.wav"),
+    ]  # fmt: skip
+    sizes = [pq.read_metadata(path).num_rows for path in sorted((tmp_path / "out").glob("*.parquet"))]
+    assert sizes == [2, 4, 1, 2]  # a row group is not divided
+
+
+def test_what_is_broken_is_a_row_with_its_error_and_costs_no_other(pipe, tmp_path, capsys):
+    folder = tmp_path / "in"
+    whole = tar(folder / "b.tar", {f"u{index}.wav": sound(index) for index in range(3)}).read_bytes()
+    (folder / "b.tar").write_bytes(whole[: 2 * 20_000])  # in the middle of the second recording
+    (folder / "c.parquet").write_bytes(b"no Parquet")
+    (folder / "d.wav").write_text("no audio")
+    rows = [
+        {"audio": None},
+        {"audio": {"bytes": sound(0), "path": None}},
+        {"audio": {"bytes": None, "path": "gone.wav"}},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "a.parquet")
+    assert main([str(folder), "--out", str(tmp_path / "out"), "--no-vad"]) == 1
+
+    found = answers(tmp_path / "out")
+    failed = {(row["file"], row["row"]): row["error"] for row in found if row["error"]}
+    assert [(row["file"], row["row"]) for row in found if not row["error"]] == [
+        ("a.parquet", 1),
+        ("b.tar", 0),
+        ("b.tar", 1),
+    ]
+    assert set(failed) == {("a.parquet", 0), ("a.parquet", 2), ("b.tar", 2), ("c.parquet", 0), ("d.wav", 0)}
+    assert failed["a.parquet", 0].endswith("must have array, path or bytes; got nothing.")
+    assert failed["a.parquet", 2].endswith(f"there is no file '{folder / 'gone.wav'}'")
+    assert failed["b.tar", 2] == "unreadable from row 2 on: unexpected end of data"
+    assert failed["c.parquet", 0].startswith("unreadable from row 0 on: ")
+    assert failed["d.wav", 0].startswith("unreadable: ")
+    assert capsys.readouterr().out.startswith("8 rows, 5 of them failed.\n")
+
+
+def test_every_row_of_a_row_group_that_is_lost_is_reported(pipe, tmp_path):
+    path = parquet(tmp_path / "x.parquet", 6)
+    start = pq.read_metadata(path).row_group(1).column(1).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    assert main([str(path), "--out", str(tmp_path / "out"), "--no-vad", "--rows-per-shard", "3"]) == 1
+    found = answers(tmp_path / "out")
+    assert [row["row"] for row in found] == [0, 1, 2, 3, 4, 5]
+    assert [row["error"] is None for row in found] == [True] * 3 + [False] * 3
+
+
+def test_only_what_has_no_shard_is_scored_again_and_counts_are_of_all(pipe, tmp_path, monkeypatch, capsys):
+    command = [
+        str(parquet(tmp_path / "x.parquet", 9)),
+        "--out",
+        str(tmp_path / "out"),
+        "--no-vad",
+        "--rows-per-shard",
+        "3",
+    ]
+    assert main(command) == 0
+    shards = sorted((tmp_path / "out").glob("*.parquet"))
+    whole = [path.read_bytes() for path in shards]
+    shards[1].unlink()
+    (tmp_path / "out/.answers-000001.parquet.1.partial").write_bytes(whole[1][:50])
+    capsys.readouterr()
+    assert main(command) == 0
+    assert [path.read_bytes() for path in shards] == whole
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "answers-000000.parquet", "answers-000001.parquet", "answers-000002.parquet", "manifest.json", "plan.jsonl",
+    ]  # fmt: skip
+    first, now = capsys.readouterr().out.splitlines()[:2]
+    assert first == "9 rows, 0 of them failed." and now.startswith("This run: 3 rows")
+    monkeypatch.setattr(workers.Scorer, "score", None)  # nothing is left to call it for
+    assert main(command) == 0
+
+
+def test_a_run_goes_on_only_with_the_same_model_options_and_files(pipe, tmp_path, capsys):
+    source = parquet(tmp_path / "in/x.parquet", 3)
+    command = [str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--no-vad"]
+    assert main(command) == 0
+    assert main([*command, "--scale", "basic"]) == 2
+    assert "--out: a run goes on with the settings it began with; got scale 'basic', and '" in capsys.readouterr().err
+    head = pipe.model.gender_head.classifier.bias.data
+    head += 1
+    try:
+        assert main(command) == 2
+    finally:
+        head -= 1
+    assert "got weights_sha256 '" in capsys.readouterr().err
+    parquet(source, 4)
+    assert main(command) == 2
+    assert "--out: a run goes on with the files it began with; got others than those in '" in capsys.readouterr().err
+    parquet(source, 3)
+    assert main(command) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone"], r"SOURCE: a source must be a file or a folder on this machine; got 'gone'."),
+        (["in", "in/x.parquet"], "SOURCE: a source must not lie in another one; got 'in/x.parquet'."),
+        (["in", "--out", "in/answers"], "--out: it must not lie in a source; got 'in/answers'."),
+        (["in", "--out", "other"], "--out: it must be a new folder, or of this command; got "),
+        (["in", "--audio-column", "sound"], "got 'sound', and 'x.parquet' has id, audio."),
+        (["in", "--labels", "glad"], "--labels: SpeechEQPipeline: candidate_labels must be names of "),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_scored(
+    arguments, message, pipe, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    parquet(tmp_path / "in/x.parquet", 1)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine.txt").touch()
+    monkeypatch.setattr(workers.Scorer, "score", None)
+    assert main(["--out", "out", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_ray_its_option_says_what_to_install(pipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    assert main([str(parquet(tmp_path / "x.parquet", 1)), "--out", str(tmp_path / "out"), "--ray"]) == 2
+    assert '--ray: Ray must be installed; got none. `pip install "speecheq[scale]"`.' in capsys.readouterr().err
+
+
+def test_two_processes_write_what_one_writes_and_one_that_is_killed_is_named(
+    pipe, model, tmp_path, monkeypatch, capsys
+):
+    command = [str(parquet(tmp_path / "x.parquet", 9)), "--no-vad", "--rows-per-shard", "3", "--model", model]
+    assert main([*command, "--out", str(tmp_path / "one")]) == 0
+    assert main([*command, "--out", str(tmp_path / "two"), "--workers", "2"]) == 0
+    assert len(list((tmp_path / "two").glob("*.parquet"))) == 3
+    for one, two in zip(answers(tmp_path / "one"), answers(tmp_path / "two"), strict=True):
+        assert [two[name] for name in ("file", "row", "id", "label")] == [
+            one[name] for name in ("file", "row", "id", "label")
+        ]
+        assert two["score"] == pytest.approx(one["score"], abs=1e-5)
+
+    def killed(*arguments):
+        raise workers.BrokenProcessPool
+
+    monkeypatch.setattr(workers.ProcessPoolExecutor, "submit", killed)
+    assert main([*command, "--out", str(tmp_path / "three"), "--workers", "2"]) == 2
+    assert "--workers: every process must live to the end; one was killed" in capsys.readouterr().err
+
+
+def test_a_command_that_was_killed_goes_on_to_each_row_once(model, tmp_path):
+    source = parquet(tmp_path / "x.parquet", 60)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "speecheq.scoring.bulk", str(source), "--out", str(out), "--model", model]
+    command += ["--no-vad", "--rows-per-shard", "3", "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.time() + 120
+    while len(list(out.glob("*.parquet"))) < 3:
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.read()  # to its end: the processes that it started are gone too
+    reached = len(list(out.glob("*.parquet")))
+    assert reached < 20
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert places(out) == [("x.parquet", row, f"u{row}") for row in range(60)]
+    assert done.stdout.startswith("60 rows, 0 of them failed.\nThis run: ")
+    assert json.loads((out / "manifest.json").read_text())["rows_per_shard"] == 3
+
+
+def test_an_interrupt_says_that_the_command_goes_on(pipe, tmp_path, monkeypatch, capsys):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bulk.Scorer, "score", interrupted)
+    assert main([str(parquet(tmp_path / "x.parquet", 1)), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.endswith("speecheq: interrupted. The same command goes on from here.\n")
