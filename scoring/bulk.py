@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     columns = [given.audio_column, given.id_column]
     model = str(Path(given.model).resolve()) if given.model and Path(given.model).exists() else given.model
     arguments = {
-        "model": model, "device": given.device, "folder": str(folder), "out": str(out), "columns": columns,
+        "model": model, "device": given.device, "int8": given.int8, "folder": str(folder), "out": str(out), "columns": columns,
         "options": options,
     }  # fmt: skip
     alone = given.ray is None and given.workers in (None, 1)

@@ -89,8 +89,8 @@ def text_grid_paths(files: list[str], folder: Path | None, out: Path) -> dict[st
     return paths
 
 
-def load_pipeline(model: str | None, device: str | None):
-    """The pipeline of a folder or a Hub repository.
+def load_pipeline(model: str | None, device: str | None, int8: bool = False):
+    """The pipeline of a folder or a Hub repository, or of what was exported into a folder as 8-bit integers.
 
     Raises:
         CommandError: if there is none.
@@ -99,6 +99,8 @@ def load_pipeline(model: str | None, device: str | None):
         raise CommandError(
             "--model must be given: this installation holds no weights. Give a folder or a Hub repository."
         )
+    if int8:
+        return _exported_pipeline(model or str(ROOT), device)
     from transformers.pipelines import pipeline  # takes seconds, which a wrong argument need not wait for
     from transformers.utils import logging
 
@@ -114,6 +116,23 @@ def load_pipeline(model: str | None, device: str | None):
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA, asked for it
         raise CommandError(f"--device must be one that torch finds here; got {device!r}. {error}") from error
     return found
+
+
+def _exported_pipeline(folder: str, device: str | None):
+    if device not in (None, "cpu"):
+        raise CommandError(f"--int8 must go with --device cpu; got {device!r}.")
+    try:
+        from speecheq import SpeechEQProcessor
+        from speecheq.pipeline_speecheq import SpeechEQPipeline
+        from speecheq.scoring.onnx_model import OnnxModel
+
+        return SpeechEQPipeline(model=OnnxModel(folder), processor=SpeechEQProcessor.from_pretrained(folder))
+    except ImportError as error:
+        raise CommandError(
+            f'--int8: ONNX Runtime must be installed. `pip install "speecheq[onnx]"`. {error}'
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CommandError(f"--int8: {error}") from error
 
 
 class KeptSpeaker:
@@ -165,7 +184,7 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
     failed = sum(map(bool, before.values()))
     if not new:
         return failed
-    pipe = load_pipeline(given.model, given.device)
+    pipe = load_pipeline(given.model, given.device, given.int8)
     speaker = None if given.speaker is None else KeptSpeaker(pipe, given.speaker)
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "top_k": given.top_k, "abstain_below": given.abstain_below,
@@ -254,6 +273,7 @@ def answer_options(parser: argparse.ArgumentParser):
     add("--batch-size", type=whole_number, default=1, metavar="N", help="windows of audio at once (default: 1)")
     add("--no-vad", dest="vad", action="store_const", const=False, help="all that is not silent counts as speech")
     add("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
+    add("--int8", action="store_true", help="answer by --model's 8-bit export for CPUs, see scoring/API.md")
 
 
 def whole_number(text: str) -> int:

@@ -28,7 +28,7 @@ class Scorer:
     """A pipeline that turns pieces into shards.
 
     Args:
-        model (`str`, *optional*), device (`str`, *optional*): see [`~speecheq.scoring.command.load_pipeline`].
+        model, device, int8: see [`~speecheq.scoring.command.load_pipeline`].
         folder, out (`str`): the source's, and the run's.
         columns (`tuple[str, str]`): of audio and id, in Parquet files.
         options (`dict`): of a call of the pipeline.
@@ -37,10 +37,10 @@ class Scorer:
         CommandError: if the model, the device or the labels cannot be used.
     """
 
-    def __init__(self, model, device, folder: str, out: str, columns: tuple[str, str], options: dict):
+    def __init__(self, model, device, int8: bool, folder: str, out: str, columns: tuple[str, str], options: dict):
         self._folder, self._out, self._columns = Path(folder), Path(out), columns
         self._options = options
-        self.pipe = load_pipeline(model, device)
+        self.pipe = load_pipeline(model, device, int8)
         try:
             self.pipe._sanitize_parameters(scale=options["scale"], candidate_labels=options["candidate_labels"])
         except ValueError as error:
@@ -50,6 +50,7 @@ class Scorer:
         """Of the weights and the configuration: another value, other answers."""
         about = self.pipe.model.config.to_dict()
         about.pop("transformers_version", None)
+        about["kind"] = type(self.pipe.model).__name__
         digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
         for name, value in sorted(self.pipe.model.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
@@ -140,7 +141,7 @@ def on_ray(todo: Iterator[tuple[int, Piece]], workers: int | None, address: str,
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     resources, device = ray.cluster_resources(), scorer["device"]
-    gpus = int(device.startswith("cuda") if device else "GPU" in resources)
+    gpus = int(device.startswith("cuda") if device else "GPU" in resources and not scorer["int8"])
     scorer = scorer | {"device": device or ("cuda" if gpus else "cpu")}
     workers = workers or max(1, int(resources.get("GPU" if gpus else "CPU", 1)))
     left, standing = dict(todo), -1

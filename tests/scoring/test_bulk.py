@@ -36,7 +36,7 @@ def model(tiny, tmp_path_factory) -> str:
 @pytest.fixture
 def pipe(tiny, monkeypatch) -> SpeechEQPipeline:
     """The pipeline that the command loads, in this process."""
-    monkeypatch.setattr(workers, "load_pipeline", lambda model, device: tiny)
+    monkeypatch.setattr(workers, "load_pipeline", lambda *given: tiny)
     return tiny
 
 

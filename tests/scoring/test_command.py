@@ -30,7 +30,7 @@ def tiny() -> SpeechEQPipeline:
 @pytest.fixture
 def pipe(tiny, monkeypatch) -> SpeechEQPipeline:
     """The pipeline that the command loads, in this process."""
-    monkeypatch.setattr(command, "load_pipeline", lambda model, device: tiny)
+    monkeypatch.setattr(command, "load_pipeline", lambda *given: tiny)
     return tiny
 
 

@@ -1,5 +1,6 @@
 """Claims about exported models: the answers are the model's, alone and in a batch, and the pipeline's."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from speecheq.pipeline_speecheq import SpeechEQPipeline
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 from speecheq.scoring import onnx_export
+from speecheq.scoring.command import CommandError, load_pipeline, main
 from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, OnnxModel
 
 pytestmark = pytest.mark.slow
@@ -107,6 +109,19 @@ def test_the_pipeline_takes_an_exported_model(folder, model, processor):
     assert (
         exact["phonemes"] == expected["phonemes"] and exact["timeline"][0]["label"] == expected["timeline"][0]["label"]
     )
+
+
+def test_the_command_takes_an_exported_model(folder, capsys):
+    assert main([SPEECH, "--model", str(folder), "--int8", "--no-vad", "--format", "jsonl"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = load_pipeline(str(folder), "cpu", int8=True)(SPEECH, vad=False)
+
+    assert (found["label"], found["phonemes"]) == (expected["label"], expected["phonemes"])
+    assert isinstance(load_pipeline(str(folder), None, int8=True).model, OnnxModel)
+    with pytest.raises(CommandError, match=r"--int8 must go with --device cpu; got 'cuda'"):
+        load_pipeline(str(folder), "cuda", int8=True)
+    with pytest.raises(CommandError, match=r"--int8: OnnxModel: file_name must be an exported file"):
+        load_pipeline(str(folder.parent), None, int8=True)
 
 
 def test_a_folder_without_the_file_says_how_to_make_it(tmp_path):
