@@ -58,16 +58,25 @@ class RunningStandardizer(nn.Module):
 
     @torch.no_grad()
     def update(self, features: torch.Tensor):
-        """Bring the estimates up to date with a batch, `(n, *shape)`."""
+        """Bring the estimates up to date with a batch, `(n, *shape)`; with those of all processes that train together."""
         features = features.detach().float()
         self.num_batches += 1
         momentum = (1 / self.num_batches).clamp(min=self.momentum)
-        shift = features.mean(dim=0) - self.mean
+        shift = _mean_of_processes(features.mean(dim=0) - self.mean)
         # E[(x - mean)^2] around the old mean, less the move of the mean: right for a batch of one as well.
-        spread = (features - self.mean).square().mean(dim=0)
+        spread = _mean_of_processes((features - self.mean).square().mean(dim=0))
         self.variance.copy_((1 - momentum) * self.variance + momentum * spread - (momentum * shift).square())
         self.variance.clamp_(min=1e-8)
         self.mean += momentum * shift
+
+
+def _mean_of_processes(value: torch.Tensor) -> torch.Tensor:
+    """The mean of a tensor over the processes of distributed training, whose batches are of one size."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(value)
+        value = value / distributed.get_world_size()
+    return value
 
 
 class SpeakerStatistics:

@@ -269,15 +269,20 @@ class BalancedLengthSampler(torch.utils.data.Sampler):
     Args:
         lengths (`Sequence[float]`): of each row, in any unit.
         weights (`np.ndarray` of shape `(rows,)`): mean 1, see [`sampling_weights`].
-        batch_size (`int`): rows per step.
+        batch_size (`int`): rows per step, of all processes together.
         seed (`int`, *optional*, defaults to 0): of the order.
+        num_processes (`int`, *optional*, defaults to 1): each takes a run of `batch_size / num_processes` rows of a batch; the
+            runs are every `num_processes`-th row of the sorted batch, so that they are about equally long.
     """
 
-    def __init__(self, lengths: Sequence[float], weights: np.ndarray, batch_size: int, seed: int = 0):
+    def __init__(
+        self, lengths: Sequence[float], weights: np.ndarray, batch_size: int, seed: int = 0, num_processes: int = 1
+    ):
         self.lengths = np.asarray(lengths, dtype=np.float64)
         self.weights = weights
         self.batch_size = batch_size
         self.seed = seed
+        self.num_processes = num_processes
         self.epoch = 0
 
     def set_epoch(self, epoch: int):
@@ -306,6 +311,11 @@ class BalancedLengthSampler(torch.utils.data.Sampler):
             order = [longest, *(index for index in order if index != longest)]
         drawn = np.concatenate([batches[index] for index in order] + last)
         seeds = random.integers(2**31, size=len(drawn))
+        whole = np.arange(len(drawn) // self.batch_size * self.batch_size)
+        shared_out = (
+            whole.reshape(-1, self.batch_size // self.num_processes, self.num_processes).swapaxes(1, 2).ravel()
+        )
+        drawn[whole], seeds[whole] = drawn[shared_out], seeds[shared_out]
         return iter([(int(row), int(seed)) for row, seed in zip(drawn, seeds, strict=True)])
 
 

@@ -220,7 +220,8 @@ class SpeechEQTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None):
         if "loss" in logs:
-            logs |= {name: round(float(torch.stack(values).mean()), 4) for name, values in self._task_losses.items()}
+            means = {name: torch.stack(values).mean() for name, values in self._task_losses.items()}
+            logs |= {name: round(float(self.accelerator.gather(mean).mean()), 4) for name, mean in means.items()}
             self._task_losses.clear()
         super().log(logs, start_time)
 
@@ -248,10 +249,23 @@ class SpeechEQTrainer(Trainer):
         config = self.accelerator.unwrap_model(self.model).config
         return score(predictions, self.eval_rows, config, decode, self._label_spaces)
 
+    def _get_dataloader(self, *args, is_training: bool = False, **kwargs):
+        dropped = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = dropped and is_training  # what is scored is scored to its last row
+        try:
+            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = dropped
+
     def _get_train_sampler(self, train_dataset=None):
         rows = self.train_dataset.rows
+        processes = self.accelerator.num_processes
         return BalancedLengthSampler(
-            rows["duration"], sampling_weights(rows, *self._balance), self._train_batch_size, seed=self.args.seed
+            rows["duration"],
+            sampling_weights(rows, *self._balance),
+            self._train_batch_size * processes,
+            seed=self.args.seed,
+            num_processes=processes,
         )
 
     def create_optimizer(self, model=None):
