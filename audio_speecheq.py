@@ -67,7 +67,7 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         refuse_truncated_wav(file, len(source))
     else:
         file = os.fspath(source)
-        if not Path(file).is_file():
+        if not _is_file(file):
             raise AudioError(f"unreadable: there is no file {str(file)!r}")
         with open(file, "rb") as opened:
             refuse_truncated_wav(opened, os.fstat(opened.fileno()).st_size)
@@ -83,6 +83,13 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         if isinstance(file, io.BytesIO):
             file.seek(0)
         yield from _to_16khz(_av_blocks(file, reason))
+
+
+def _is_file(path: str | bytes) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:  # a zero byte in it
+        return False
 
 
 def refuse_truncated_wav(file, size: int):
@@ -118,7 +125,8 @@ def refuse_truncated_wav(file, size: int):
 
 def _soundfile_blocks(file) -> Iterator[tuple[int, np.ndarray]]:
     """The rate and blocks of shape `(samples, channels)` as they are stored."""
-    with soundfile.SoundFile(file) as sound:
+    # A path as bytes: Linux takes any as a name, and soundfile only those that are UTF-8.
+    with soundfile.SoundFile(os.fsencode(file) if isinstance(file, str) else file) as sound:
         _check_format(sound.samplerate, sound.channels)
         frames, read = sound.frames, 0
         size = min(BLOCK_SECONDS * sound.samplerate, BLOCK_VALUES // sound.channels)

@@ -15,6 +15,7 @@ same corpora give the same bytes, with the same versions of the libraries that t
 
 import argparse
 import hashlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -155,17 +156,18 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
     for record in adapter.records(folder):
         path = record.path.relative_to(folder).as_posix()
         if isinstance(record, Skipped):
-            spool.skip(path, record.reason)
+            spool.skip(_written(path), _written(record.reason))
             continue
         try:
             row = rows.describe(corpus, record, adapter.LICENSE)
+            check_unicode(path, row)
         except UnknownLabelError as error:
             if not options.skip_unknown:
                 raise UnknownLabelError(f"{error} Or build with --skip-unknown.") from error
-            spool.skip(path, str(error))
+            spool.skip(_written(path), _written(str(error)))
             continue
         except CorpusError as error:
-            spool.skip(path, str(error))
+            spool.skip(_written(path), _written(str(error)))
             continue
         if folds:
             row["fold"] = folds.of(path, record.name)
@@ -173,6 +175,27 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
         if first := spool.add(row, source):
             first = Path(first).relative_to(folder).as_posix()
             spool.skip(path, f"duplicate: {first!r} has the id {row['id']!r} already")
+
+
+def check_unicode(path: str, row: dict):
+    """Refuse a name or a text that no file of SEQD can hold: Linux takes any bytes as a name, and JSON half a letter.
+
+    Raises:
+        CorpusError: if there is one.
+    """
+    try:
+        path.encode()
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        where = f"{error.object[max(0, error.start - 10) : error.end + 10]!r}"
+        raise CorpusError(
+            f"build: names and texts must be Unicode; got {where}. Rename the file, or correct the text."
+        ) from None
+
+
+def _written(text: str) -> str:
+    """A text as a report can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
@@ -261,7 +284,9 @@ def source_sha256(adapter, folder: Path, options: BuildOptions) -> str:
         if row.corpus == corpus:
             digest.update(f"{row}\n".encode())
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n".encode())
+        digest.update(
+            f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n".encode("utf-8", "surrogateescape")
+        )
     for path in getattr(adapter, "sources", ()):
         digest.update(path.read_bytes())
     if options.emobox:

@@ -128,7 +128,7 @@ def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> li
     """Read an annotation file with a header, values stripped of spaces at both ends; encodings as of [`read_text`].
 
     Raises:
-        CorpusError: if the file or a column is missing.
+        CorpusError: if the file or a column is missing, or it is no CSV.
     """
     if not path.is_file():
         raise CorpusError(
@@ -137,14 +137,19 @@ def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> li
         )
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, quoting=quoting)
-    header = reader.fieldnames or []
+    try:
+        header, rows = reader.fieldnames or [], list(reader)
+    except csv.Error as error:
+        raise CorpusError(
+            f"read_table: annotation file must be CSV; got {error} in {path.name!r}. Copy the file again from the download."
+        ) from error
     missing = [column for column in columns if column not in header]
     if missing:
         raise CorpusError(
             f"read_table: header must hold {', '.join(columns)}; got {options(header) or 'nothing'} "
             f"in {path.name!r}. Copy the file again from the download."
         )
-    return [{column: (row[column] or "").strip() for column in columns} for row in reader]
+    return [{column: (row[column] or "").strip() for column in columns} for row in rows]
 
 
 def by_stem(rows: Iterable[dict[str, str]], column: str) -> dict[str, dict[str, str]]:
