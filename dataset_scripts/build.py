@@ -19,9 +19,11 @@ import json
 import multiprocessing
 import os
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -202,7 +204,7 @@ def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
     """Convert the audio of every row into the spool; what cannot be used is skipped with its reason.
 
     Raises:
-        CorpusError: if FFmpeg is needed and not installed.
+        CorpusError: if FFmpeg is needed and not installed, or a process died.
     """
     _keep_freed_memory()
     pool = ProcessPoolExecutor(num_proc, initializer=_prepare_worker) if num_proc > 1 else None
@@ -215,13 +217,20 @@ def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
             tasks = [(source, spool.preparation) for source, _ in batch]
             results = pool.map(audio.convert, tasks, chunksize=CHUNK) if pool else map(audio.convert, tasks)
             clips = {}
-            for (source, identity), result in zip(batch, results, strict=True):
-                progress.update()
-                if isinstance(result, audio.Clip):
-                    clips[identity] = result
-                else:
-                    spool.skip(Path(source.path).relative_to(folder).as_posix(), result)
-            spool.keep(clips)
+            try:
+                for (source, identity), result in zip(batch, results, strict=True):
+                    progress.update()
+                    if isinstance(result, audio.Clip):
+                        clips[identity] = result
+                    else:
+                        spool.skip(Path(source.path).relative_to(folder).as_posix(), result)
+            finally:
+                spool.keep(clips)
+    except BrokenProcessPool as error:
+        raise CorpusError(
+            f"build: processes that convert audio must live; got one that died in {corpus!r}, for want of memory perhaps. "
+            "What is converted is kept: run the same command again, with a smaller --num-proc."
+        ) from error
     finally:
         progress.close()
         if pool:
@@ -381,6 +390,8 @@ def main(arguments: list[str] | None = None):
         manifest = build(parse_corpora(given.corpus), given.out, options)
     except CorpusError as error:
         parser.exit(2, f"{error}\n")
+    except (OSError, sqlite3.OperationalError) as error:  # a full disk, above all
+        parser.exit(2, f"build: {error}. What is finished is kept: run the same command again to go on.\n")
     except KeyboardInterrupt:
         parser.exit(130, "Interrupted. Run the same command again to go on.\n")
     print(describe_build(manifest))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,14 +108,16 @@ def find_audio(folder: Path) -> list[Path]:
     macOS's `._*` companions are left out.
 
     Raises:
-        CorpusError: if the folder is missing or holds no audio.
+        CorpusError: if the folder is missing or holds no audio, or a folder in it cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise CorpusError(
             f"find_audio: folder must exist; got {str(folder)!r}. Give the download in its official layout."
         )
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES]
+    # Not `rglob`: it passes over a folder that may not be read, without a word.
+    found = [Path(parent, name) for parent, _, names in os.walk(folder, onerror=_unreadable) for name in names]
+    found = [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
     found = [path for path in found if path.is_file() and not path.name.startswith("._")]
     if not found:
         raise CorpusError(
@@ -122,6 +125,12 @@ def find_audio(folder: Path) -> list[Path]:
             "Unpack the download there."
         )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _unreadable(error: OSError):
+    raise CorpusError(
+        f"find_audio: folder must be readable; got {error.strerror!r} in {str(error.filename)!r}. Allow it, or move it away."
+    ) from error
 
 
 def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> list[dict[str, str]]:
