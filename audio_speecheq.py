@@ -68,12 +68,13 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         refuse_truncated(file, len(source))
     else:
         file = os.fspath(source)
-        if not Path(file).is_file():
+        if not _is_file(file):
             raise AudioError(f"unreadable: there is no file {str(file)!r}")
         with open(file, "rb") as opened:
             refuse_truncated(opened, os.fstat(opened.fileno()).st_size)
     try:
-        sound = soundfile.SoundFile(file)
+        # A path as bytes: Linux takes any as a name, and soundfile only those that are UTF-8.
+        sound = soundfile.SoundFile(os.fsencode(file) if isinstance(file, str) else file)
     except soundfile.LibsndfileError as error:
         if isinstance(file, io.BytesIO):
             file.seek(0)
@@ -81,6 +82,13 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         return
     with sound:
         yield from _to_16khz(_soundfile_blocks(sound))
+
+
+def _is_file(path: str | bytes) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:  # a zero byte in it
+        return False
 
 
 def refuse_truncated(file, size: int):

@@ -225,7 +225,10 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
         refuse("sampling_rate", f"lie in [{low}, {high}] Hz", repr(sampling_rate))
     if isinstance(audio, (str, bytes, dict)):
         refuse("audio", "be an array of samples", type(audio).__name__, "Read the file first.", TypeError)
-    array = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
+    try:
+        array = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
+    except (ValueError, TypeError, OverflowError) as error:  # a list of lists of unlike lengths, a tensor of bfloat16
+        refuse("audio", "be an array of samples", str(error))
     if array.dtype.kind not in "fiu":
         refuse("audio", "be floats in [-1, 1] or integer PCM", f"dtype {array.dtype}", error=TypeError)
     if array.size == 0:
@@ -252,9 +255,10 @@ def pad_labels(rows: list[list[int]]) -> torch.Tensor:
 
 
 def _as_list(audio) -> list:
+    empty = isinstance(audio, (list, tuple)) and not audio
+    if empty or (getattr(audio, "ndim", 1) == 3 and not len(audio)):
+        raise ValueError("SpeechEQProcessor: audio must hold at least one utterance; got an empty list.")
     if isinstance(audio, (list, tuple)):
-        if not audio:
-            raise ValueError("SpeechEQProcessor: audio must hold at least one utterance; got an empty list.")
         return [audio] if isinstance(audio[0], numbers.Real) else list(audio)
     if getattr(audio, "ndim", 1) == 2 and audio.shape[0] > 1 and audio.shape[1] > MAX_CHANNELS:
         raise ValueError(

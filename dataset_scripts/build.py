@@ -15,12 +15,15 @@ same corpora give the same bytes, with the same versions of the libraries that t
 
 import argparse
 import hashlib
+import json
 import multiprocessing
 import os
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,17 +158,18 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
     for record in adapter.records(folder):
         path = record.path.relative_to(folder).as_posix()
         if isinstance(record, Skipped):
-            spool.skip(path, record.reason)
+            spool.skip(_written(path), _written(record.reason))
             continue
         try:
             row = rows.describe(corpus, record, adapter.LICENSE)
+            check_unicode(path, row)
         except UnknownLabelError as error:
             if not options.skip_unknown:
                 raise UnknownLabelError(f"{error} Or build with --skip-unknown.") from error
-            spool.skip(path, str(error))
+            spool.skip(_written(path), _written(str(error)))
             continue
         except CorpusError as error:
-            spool.skip(path, str(error))
+            spool.skip(_written(path), _written(str(error)))
             continue
         if folds:
             row["fold"] = folds.of(path, record.name)
@@ -175,11 +179,32 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
             spool.skip(path, f"duplicate: {first!r} has the id {row['id']!r} already")
 
 
+def check_unicode(path: str, row: dict):
+    """Refuse a name or a text that no file of SEQD can hold: Linux takes any bytes as a name, and JSON half a letter.
+
+    Raises:
+        CorpusError: if there is one.
+    """
+    try:
+        path.encode()
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        where = f"{error.object[max(0, error.start - 10) : error.end + 10]!r}"
+        raise CorpusError(
+            f"build: names and texts must be Unicode; got {where}. Rename the file, or correct the text."
+        ) from None
+
+
+def _written(text: str) -> str:
+    """A text as a report can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
     """Convert the audio of every row into the spool; what cannot be used is skipped with its reason.
 
     Raises:
-        CorpusError: if FFmpeg is needed and not installed.
+        CorpusError: if FFmpeg is needed and not installed, or a process died.
     """
     _keep_freed_memory()
     pool = ProcessPoolExecutor(num_proc, initializer=_prepare_worker) if num_proc > 1 else None
@@ -192,13 +217,20 @@ def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
             tasks = [(source, spool.preparation) for source, _ in batch]
             results = pool.map(audio.convert, tasks, chunksize=CHUNK) if pool else map(audio.convert, tasks)
             clips = {}
-            for (source, identity), result in zip(batch, results, strict=True):
-                progress.update()
-                if isinstance(result, audio.Clip):
-                    clips[identity] = result
-                else:
-                    spool.skip(Path(source.path).relative_to(folder).as_posix(), result)
-            spool.keep(clips)
+            try:
+                for (source, identity), result in zip(batch, results, strict=True):
+                    progress.update()
+                    if isinstance(result, audio.Clip):
+                        clips[identity] = result
+                    else:
+                        spool.skip(Path(source.path).relative_to(folder).as_posix(), result)
+            finally:
+                spool.keep(clips)
+    except BrokenProcessPool as error:
+        raise CorpusError(
+            f"build: processes that convert audio must live; got one that died in {corpus!r}, for want of memory perhaps. "
+            "What is converted is kept: run the same command again, with a smaller --num-proc."
+        ) from error
     finally:
         progress.close()
         if pool:
@@ -261,7 +293,9 @@ def source_sha256(adapter, folder: Path, options: BuildOptions) -> str:
         if row.corpus == corpus:
             digest.update(f"{row}\n".encode())
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n".encode())
+        digest.update(
+            f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n".encode("utf-8", "surrogateescape")
+        )
     for path in getattr(adapter, "sources", ()):
         digest.update(path.read_bytes())
     if options.emobox:
@@ -356,6 +390,8 @@ def main(arguments: list[str] | None = None):
         manifest = build(parse_corpora(given.corpus), given.out, options)
     except CorpusError as error:
         parser.exit(2, f"{error}\n")
+    except (OSError, sqlite3.OperationalError) as error:  # a full disk, above all
+        parser.exit(2, f"build: {error}. What is finished is kept: run the same command again to go on.\n")
     except KeyboardInterrupt:
         parser.exit(130, "Interrupted. Run the same command again to go on.\n")
     print(describe_build(manifest))

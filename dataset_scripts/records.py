@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,14 +108,16 @@ def find_audio(folder: Path) -> list[Path]:
     macOS's `._*` companions are left out.
 
     Raises:
-        CorpusError: if the folder is missing or holds no audio.
+        CorpusError: if the folder is missing or holds no audio, or a folder in it cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise CorpusError(
             f"find_audio: folder must exist; got {str(folder)!r}. Give the download in its official layout."
         )
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES]
+    # Not `rglob`: it passes over a folder that may not be read, without a word.
+    found = [Path(parent, name) for parent, _, names in os.walk(folder, onerror=_unreadable) for name in names]
+    found = [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
     found = [path for path in found if path.is_file() and not path.name.startswith("._")]
     if not found:
         raise CorpusError(
@@ -124,11 +127,17 @@ def find_audio(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
+def _unreadable(error: OSError):
+    raise CorpusError(
+        f"find_audio: folder must be readable; got {error.strerror!r} in {str(error.filename)!r}. Allow it, or move it away."
+    ) from error
+
+
 def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> list[dict[str, str]]:
     """Read an annotation file with a header, values stripped of spaces at both ends; encodings as of [`read_text`].
 
     Raises:
-        CorpusError: if the file or a column is missing.
+        CorpusError: if the file or a column is missing, or it is no CSV.
     """
     if not path.is_file():
         raise CorpusError(
@@ -137,14 +146,19 @@ def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> li
         )
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, quoting=quoting)
-    header = reader.fieldnames or []
+    try:
+        header, rows = reader.fieldnames or [], list(reader)
+    except csv.Error as error:
+        raise CorpusError(
+            f"read_table: annotation file must be CSV; got {error} in {path.name!r}. Copy the file again from the download."
+        ) from error
     missing = [column for column in columns if column not in header]
     if missing:
         raise CorpusError(
             f"read_table: header must hold {', '.join(columns)}; got {options(header) or 'nothing'} "
             f"in {path.name!r}. Copy the file again from the download."
         )
-    return [{column: (row[column] or "").strip() for column in columns} for row in reader]
+    return [{column: (row[column] or "").strip() for column in columns} for row in rows]
 
 
 def by_stem(rows: Iterable[dict[str, str]], column: str) -> dict[str, dict[str, str]]:

@@ -27,6 +27,7 @@ EXAMPLES = {
     "Noise, no speech": "noise_no_speech.wav",
 }
 AT_ONCE, WAITING_AT_MOST = 2, 64  # recordings
+SESSIONS = 500  # whose state is kept, some 85 KB each; every call of the API is one, and gradio would keep 10,000
 KEPT = (3600, 3600)  # s: how often temporary files are looked through, and how old they may be
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # those of the reader's machine
 MONOSPACED = ("ui-monospace", "Consolas", "Menlo", "monospace")
@@ -189,6 +190,7 @@ def main():
         theme=gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=MONOSPACED),
         css=CSS,
         max_file_size=MAX_BYTES,
+        state_session_capacity=SESSIONS,
         footer_links=["api"],
         run_history=False,  # the browser would keep recordings
         share=False,

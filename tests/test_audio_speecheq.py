@@ -1,6 +1,7 @@
 """Claims about reading audio: any file to 16 kHz mono, or the reason why not."""
 
 import io
+import os
 import sys
 import time
 import tracemalloc
@@ -125,7 +126,18 @@ def test_what_is_read_at_the_edge_of_the_range_is_within_it():
     assert np.abs(read(encoded(0.5 * square, 44_100))).max() > 1.0
 
 
+def test_a_name_of_any_bytes_is_read(tmp_path):
+    path = tmp_path / os.fsdecode(b"speech \xff.wav")
+    path.write_bytes(encoded(waveform(1.0)))
+    np.testing.assert_array_equal(read(path), waveform(1.0))
+    path.write_bytes(b"text")
+    with pytest.raises(AudioError, match="unreadable: "):
+        read(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AudioError, match="unreadable: there is no file"):
+        read("a\0.wav")
     with pytest.raises(AudioError, match=r"unreadable: there is no file '.*gone.wav'"):
         read(tmp_path / "gone.wav")
     with pytest.raises(AudioError, match="unreadable: there is no file"):

@@ -10,6 +10,9 @@ import numpy as np
 import soundfile
 import torch
 from datasets import Audio, get_dataset_config_names, get_dataset_split_names, load_dataset
+from datasets.exceptions import DatasetGenerationError
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
 from torch.nn.utils.rnn import pad_sequence
 
 from speecheq.backbones_speecheq import frame_mask
@@ -39,7 +42,8 @@ def load_seqd(
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        ValueError: if the configuration, a split or a column is missing, or nothing is left of a split.
+        ValueError: if the configuration, a split or a column is missing, a Parquet file is damaged, or nothing is left of a
+            split.
     """
     looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") != 1
     if looks_local and not Path(name_or_path).expanduser().is_dir():
@@ -53,12 +57,32 @@ def load_seqd(
     splits = {}
     for split in SPLITS:
         _check_choice("split", split, available)
-        rows = load_dataset(name_or_path, config, split=split)
+        try:
+            rows = load_dataset(name_or_path, config, split=split)
+        except DatasetGenerationError as error:
+            got = _damaged(name_or_path) or repr(error.__cause__)
+            raise ValueError(
+                f"load_seqd: Parquet files must be whole; got {got} in {name_or_path}. "
+                "Run the build again: it repairs what is not whole."
+            ) from error
         missing = [column for column in REQUIRED_COLUMNS if column not in rows.column_names]
         if missing:
             raise ValueError(f"load_seqd: {name_or_path} must have the columns of SEQD; {', '.join(missing)} missing.")
         splits[split] = _select(rows.cast_column("audio", Audio(decode=False)), split, max_seconds, corpora)
     return splits
+
+
+def _damaged(folder: str) -> str:
+    """The Parquet files of a folder that cannot be read to their end."""
+    damaged = []
+    for path in sorted(Path(folder).rglob("*.parquet")):
+        try:
+            with ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    file.read_row_group(group)
+        except (ArrowException, OSError):
+            damaged.append(path.relative_to(folder).as_posix())
+    return ", ".join(damaged[:10])
 
 
 def phoneme_inventory(rows: datasets.Dataset) -> list[str]:

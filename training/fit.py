@@ -1,8 +1,11 @@
 """One training run: a model with new heads, the Trainer over it, and the checkpoints it goes on from."""
 
+import json
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import EarlyStoppingCallback, set_seed
 
 from speecheq.configuration_speecheq import SpeechEQConfig
@@ -72,9 +75,24 @@ def fit(
 
 
 def find_checkpoint(folder: Path) -> str | None:
-    """The last complete checkpoint: the Trainer writes `trainer_state.json` last."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+    """The last complete checkpoint; one that was cut short, by a kill, a full disk or a power cut, does not count."""
+    found = sorted(
+        folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1])
+    )
+    return next((str(path.parent) for path in reversed(found) if _is_complete(path.parent)), None)
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether each file of a checkpoint is there to its end: the Trainer writes `trainer_state.json` last."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())
+        for weights in checkpoint.glob("*.safetensors"):
+            with safe_open(weights, "pt"):
+                pass
+    except (OSError, ValueError, SafetensorError):
+        return False
+    # What torch writes is a ZIP, whose list of contents stands at its end.
+    return all(is_zipfile(state) for state in [*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")])
 
 
 def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechEQModel:

@@ -49,7 +49,7 @@ def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
     for path in paths:
         try:
             yield from read_shard(path)
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, UnicodeError) as error:  # the last: a name that is no UTF-8
             yield Skipped(path, f"csemotions: Parquet file must be readable; got {error}. Download it again.")
 
 

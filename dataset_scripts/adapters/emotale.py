@@ -22,6 +22,7 @@ from speecheq.dataset_scripts.records import (
     read_table,
     rows_without_audio,
 )
+from speecheq.dataset_scripts.tables import number
 
 CORPUS = "emotale"
 LICENSE = "copyright of the authors, no licence: research only, do not redistribute"
@@ -104,6 +105,6 @@ def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
 
 def _number(text: str, field: str, item: str) -> float | None:
     try:
-        return float(text) if text else None
+        return number(text) if text else None
     except ValueError:
         raise CorpusError(f"emotale: {field} must be a number or empty; got {text!r} in {item!r}.") from None

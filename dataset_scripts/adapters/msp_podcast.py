@@ -38,6 +38,7 @@ from speecheq.dataset_scripts.records import (
     read_text,
     rows_without_audio,
 )
+from speecheq.dataset_scripts.tables import number
 
 CORPUS = "msp_podcast"
 LICENSE = "UT Dallas academic licence: research only, do not redistribute"
@@ -117,10 +118,15 @@ def read_details(folder: Path) -> dict[str, list[Answers]]:
         rows = _read_json(objects)
     else:
         return details
-    for name, answers in rows:
-        # Nearly two million answers of few values: equal strings are kept once.
-        kept = answers if isinstance(answers, str) else tuple(map(intern, answers))
-        details.setdefault(Path(name).stem, []).append(kept)
+    try:
+        for name, answers in rows:
+            # Nearly two million answers of few values: equal strings are kept once.
+            kept = answers if isinstance(answers, str) else tuple(map(intern, answers))
+            details.setdefault(Path(name).stem, []).append(kept)
+    except csv.Error as error:
+        raise CorpusError(
+            f"msp_podcast: labels_detailed must be CSV; got {error}. Copy it again from the download."
+        ) from error
     return details
 
 
@@ -142,7 +148,7 @@ def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, Answers]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.DictReader(file)
         header = reader.fieldnames or []
         if "FileName" not in header or not ("EmoDetail" in header or set(ANSWERS) <= set(header)):
@@ -171,6 +177,6 @@ def _read_json(path: Path) -> Iterator[tuple[str, Answers]]:
 def _rating(arousal: str, valence: str, dominance: str, item: str) -> dict[str, float | None]:
     texts = {"valence": valence, "arousal": arousal, "dominance": dominance}
     try:
-        return {name: float(text) if text else None for name, text in texts.items()}
+        return {name: number(text) if text else None for name, text in texts.items()}
     except ValueError:
         raise CorpusError(f"msp_podcast: ratings must be numbers or empty; got {texts} in {item!r}.") from None

@@ -388,6 +388,16 @@ def test_fifty_broken_files_of_ten_kinds_cost_no_good_one(tmp_path, urdu, tone):
     assert len(manifest["corpora"]["urdu"]["skipped"]) == 50
 
 
+def test_a_name_that_is_no_unicode_costs_its_file_alone(tmp_path, urdu, tone):
+    for name in (b"SM1_F\xff_A09.wav", b"no \xff.wav"):
+        tone(tmp_path / "a.wav").rename(urdu / "Angry" / os.fsdecode(name))
+
+    build({"urdu": urdu}, tmp_path / "seqd")
+
+    assert len(read(tmp_path / "seqd", "urdu")) == 8
+    assert set(reasons(tmp_path / "seqd")) == {r"Angry/SM1_F\udcff_A09.wav", r"Angry/no \udcff.wav"}
+
+
 def test_the_audit_finds_one_recording_under_two_speakers(tmp_path, urdu):
     angry = urdu / "Angry"
     original, rate = soundfile.read(angry / "SM1_F1_A00.wav")

@@ -246,3 +246,13 @@ def test_files_go_and_recordings_wait_in_a_queue(pipe, folder):
     assert list(endpoints) == ["/recognise"]
     assert [field["parameter_name"] for field in endpoints["/recognise"]["parameters"]] == ["audio", "scale"]
     assert "intensity" in endpoints["/recognise"]["description"]
+
+
+def test_the_page_is_served_with_its_limits_and_keeps_the_state_of_few(pipe, folder, monkeypatch):
+    given = {}
+    monkeypatch.setenv("SPEECHEQ_MODEL", str(folder))
+    monkeypatch.setattr(app, "pipeline", lambda **kwargs: pipe)
+    monkeypatch.setattr(app.gr.Blocks, "launch", lambda page, **kwargs: given.update(kwargs))
+    app.main()
+    expected = {"max_file_size": 25 * 2**20, "state_session_capacity": 500, "run_history": False, "share": False}
+    assert {name: given[name] for name in expected} == expected

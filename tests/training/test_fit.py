@@ -1,16 +1,19 @@
 """Claims about what a run starts from."""
 
 import json
+from zipfile import ZipFile
 
 import numpy as np
+import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 from samples import TINY_BACKBONES
 
 from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
 from speecheq.train import main
 from speecheq.training.arguments import ModelArguments
-from speecheq.training.fit import build_model
+from speecheq.training.fit import build_model, find_checkpoint
 from speecheq.training.hub import save_for_hub
 
 CONFIG = {"backbone_config": TINY_BACKBONES["whisper"], "phoneme_labels": ["<blank>", "a", "b"], "head_hidden_size": 8}
@@ -58,3 +61,26 @@ def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained
     before, after = (json.loads((run / "config.json").read_text()) for run in (trained_run[0], tmp_path / "run"))
     assert after["phoneme_labels"] == before["phoneme_labels"] and after["head_hidden_size"] == 8
     assert "Encoder `run`" in (tmp_path / "run/README.md").read_text()
+
+
+def checkpoint(folder, step: int):
+    """A checkpoint as the Trainer writes it."""
+    place = folder / f"checkpoint-{step}"
+    place.mkdir(parents=True)
+    save_file({"weight": torch.ones(100)}, place / "model.safetensors")
+    for name in ("optimizer.pt", "rng_state.pth"):
+        with ZipFile(place / name, "w") as file:
+            file.writestr("archive/data", bytes(100))
+    (place / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+    return place
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "rng_state.pth", "trainer_state.json"])
+def test_of_a_checkpoint_cut_short_nothing_is_taken_and_the_one_before_is_kept(tmp_path, name):
+    before, last = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
+    assert find_checkpoint(tmp_path) == str(last)
+    for size in (len((last / name).read_bytes()) - 5, 0):
+        (last / name).write_bytes((last / name).read_bytes()[:size])
+        assert find_checkpoint(tmp_path) == str(before)
+    (before / "trainer_state.json").unlink()
+    assert find_checkpoint(tmp_path) is None
