@@ -42,7 +42,7 @@ class Scorer:
         self._options = options
         self.pipe = load_pipeline(model, device, int8)
         try:
-            self.pipe._sanitize_parameters(scale=options["scale"], candidate_labels=options["candidate_labels"])
+            self.pipe((nothing for nothing in ()), **options)
         except ValueError as error:
             raise CommandError(f"--labels: {error}") from error
 

@@ -44,6 +44,7 @@ NOT_RUN = {
     "python -m speecheq.dataset_scripts.build --out seqd --emobox": "needs real corpora",
     "accelerate launch train.py": "needs several GPUs",
     "python -m speecheq.scoring.bulk seqd": "needs real corpora",
+    "python -m speecheq.scoring.bulk rows.parquet": "needs real corpora",
     'pip install "speecheq[scale]"': "needs a cluster",
 }
 ELSEWHERE = ("venv", "pip", "pytest")  # programs whose options are not ours
