@@ -5,9 +5,12 @@ import hashlib
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from hub_endpoint import Answer
 from samples import MINI_SEQD
 
 from speecheq.dataset_scripts import audio, shards
@@ -131,3 +134,22 @@ def test_a_damaged_shard_is_named_when_it_is_read(tmp_path, monkeypatch, damage)
     )
     with pytest.raises(ValueError, match=said):
         load_seqd(str(folder))
+
+
+@pytest.fixture
+def failing_hub(hub_endpoint, monkeypatch):
+    """A Hub that answers 500 to everything."""
+    monkeypatch.setattr(hub_endpoint, "answer", lambda *request: Answer(500, b"", {}))
+    return hub_endpoint
+
+
+def test_a_hub_that_fails_is_named_in_a_few_lines_and_nothing_is_begun(failing_hub, tmp_path):
+    commands = [["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "speecheq.dataset_scripts.hub", *command],
+            env=failing_hub.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert "500" in done.stderr and failing_hub.url in done.stderr
+    assert not (tmp_path / "out").exists()
