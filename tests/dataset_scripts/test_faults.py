@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -152,4 +153,20 @@ def test_a_hub_that_fails_is_named_in_a_few_lines_and_nothing_is_begun(failing_h
         )  # fmt: skip
         assert done.returncode == 2 and "Traceback" not in done.stderr
         assert "500" in done.stderr and failing_hub.url in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+IMPATIENT = "import sys; from speecheq.dataset_scripts import hub; hub.PATIENCE = 0.5; hub.main(sys.argv[1:])"
+
+
+def test_a_hub_that_hangs_is_not_waited_for(hub_endpoint, monkeypatch, tmp_path):
+    over = threading.Event()
+    monkeypatch.setattr(hub_endpoint, "answer", lambda *request: over.wait(100) and Answer(500, b"", {}))
+    for command in (["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT, *command],
+            env=hub_endpoint.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2 and done.stderr.strip() and "Traceback" not in done.stderr
+    over.set()
     assert not (tmp_path / "out").exists()
