@@ -12,7 +12,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from huggingface_hub import DatasetCard, HfApi, snapshot_download
+from huggingface_hub import DatasetCard, HfApi, get_session, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from speecheq.dataset_scripts import splits
@@ -25,7 +25,21 @@ from speecheq.dataset_scripts.withheld import closed_terms, copy_corpus, join_co
 CARD = "README.md"
 # What huggingface_hub raises when the Hub says no, or nothing: `OSError`, and the error of the HTTP library that it uses.
 UNREACHABLE = HfHubHTTPError.__bases__
+PATIENCE = 60.0  # s without a byte from the Hub; huggingface_hub would wait for ever
 PARQUET = re.compile(r"([A-Za-z0-9][\w-]*)/[\w-]+\.parquet")
+
+
+def never_wait_for_ever():
+    """Give every request to the Hub a timeout; most of huggingface_hub's have none, and say so explicitly."""
+
+    def limit(request):
+        given = request.extensions.get("timeout") or {}
+        request.extensions["timeout"] = {
+            part: given.get(part) or PATIENCE for part in ("connect", "read", "write", "pool")
+        }
+
+    session = get_session()
+    session.event_hooks = session.event_hooks | {"request": [*session.event_hooks["request"], limit]}
 
 
 def push(
@@ -214,6 +228,7 @@ def main(arguments: list[str] | None = None):
     add("--corpus", action="append", default=[], metavar="NAME=FOLDER", help="your download of it; repeatable")
     add("--num-proc", type=int, default=1, help="processes that convert audio (default 1)")
     given = parser.parse_args(arguments)
+    never_wait_for_ever()
     try:
         if given.command == "push":
             print(push(given.folder, given.repo_id, private=not given.public, metadata_only=given.metadata_only))

@@ -17,7 +17,7 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import validate_repo_id
 
-from speecheq.dataset_scripts.hub import UNREACHABLE
+from speecheq.dataset_scripts.hub import UNREACHABLE, never_wait_for_ever
 from speecheq.dataset_scripts.manifest import file_sha256
 from speecheq.dataset_scripts.records import CorpusError
 from speecheq.release.assemble import ReleaseError, Repository, assemble_dataset, assemble_model, assemble_space
@@ -234,6 +234,7 @@ def main(arguments: list[str] | None = None):
         parser.error(f"--root must be a folder; got {str(given.root)!r}")
     if given.out and given.out.exists() and (not given.out.is_dir() or any(given.out.iterdir())):
         parser.error(f"--out must be a new or an empty folder; got {str(given.out)!r}")
+    never_wait_for_ever()
     try:
         with tempfile.TemporaryDirectory() as temporary:
             fit = release(given, given.out or Path(temporary))

@@ -1,6 +1,8 @@
 """Claims about train.py: recipes, overrides, bad input, resuming after a kill, and what it leaves behind."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from datasets import load_dataset
 from huggingface_hub import ModelCard
@@ -158,6 +161,32 @@ def test_a_run_on_kept_states_learns_what_a_run_on_audio_learns(tmp_path):
     assert len(list((tmp_path / "states").rglob("*.npy"))) == 126  # utterances of train
     for step, loss in expected.items():
         assert found[step] == pytest.approx(loss, rel=2e-2), step
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_from_the_checkpoint_before(tmp_path, monkeypatch):
+    path = recipe(
+        tmp_path, num_train_epochs=1, save_strategy="steps", save_steps=3, eval_strategy="steps", eval_steps=3
+    )
+    save = torch.save
+
+    def full(content, file, *args, **kwargs):
+        if "checkpoint-6" in str(file):
+            Path(file).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(content, file, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            main([path])
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert (checkpoints / "checkpoint-6").is_dir()
+    assert find_checkpoint(checkpoints) == str(checkpoints / "checkpoint-3")
+    before = losses(tmp_path / "run")
+    main([path])
+    after = losses(tmp_path / "run")
+    assert max(after) == 8 and {step: after[step] for step in before} == before
+    assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
 @pytest.mark.slow

@@ -5,9 +5,13 @@ import hashlib
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
+from hub_endpoint import Answer
 from samples import MINI_SEQD
 
 from speecheq.dataset_scripts import audio, shards
@@ -131,3 +135,38 @@ def test_a_damaged_shard_is_named_when_it_is_read(tmp_path, monkeypatch, damage)
     )
     with pytest.raises(ValueError, match=said):
         load_seqd(str(folder))
+
+
+@pytest.fixture
+def failing_hub(hub_endpoint, monkeypatch):
+    """A Hub that answers 500 to everything."""
+    monkeypatch.setattr(hub_endpoint, "answer", lambda *request: Answer(500, b"", {}))
+    return hub_endpoint
+
+
+def test_a_hub_that_fails_is_named_in_a_few_lines_and_nothing_is_begun(failing_hub, tmp_path):
+    commands = [["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "speecheq.dataset_scripts.hub", *command],
+            env=failing_hub.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert "500" in done.stderr and failing_hub.url in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+IMPATIENT = "import sys; from speecheq.dataset_scripts import hub; hub.PATIENCE = 0.5; hub.main(sys.argv[1:])"
+
+
+def test_a_hub_that_hangs_is_not_waited_for(hub_endpoint, monkeypatch, tmp_path):
+    over = threading.Event()
+    monkeypatch.setattr(hub_endpoint, "answer", lambda *request: over.wait(100) and Answer(500, b"", {}))
+    for command in (["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT, *command],
+            env=hub_endpoint.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2 and done.stderr.strip() and "Traceback" not in done.stderr
+    over.set()
+    assert not (tmp_path / "out").exists()
