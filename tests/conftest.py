@@ -10,7 +10,10 @@ from hub_endpoint import HubEndpoint
 from samples import SHARED, TINY_BACKBONES
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-torch.set_num_threads(2)
+# Tests that run side by side share out the cores, and so do the processes that they start.
+threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
+os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(params=TINY_BACKBONES)
