@@ -26,6 +26,7 @@ SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise floor of any room
 MAX_PEAK = 2.0  # full scale is 1; codecs, resampling and floats go somewhat over it, other numbers are no audio
 RATES = (4_000, 384_000)  # Hz, of audio
 MAX_CHANNELS = 64
+MAX_PLANES = 8  # channels of what FFmpeg decodes: PyAV reads no further, and dies of more
 MAX_DOWNLOAD = 2**31  # bytes
 PATIENCE = 30  # s without a byte of a download
 SLOWEST = 1_000  # bytes a second of a download, beyond that patience
@@ -158,11 +159,13 @@ def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:
             stream = next((stream for stream in container.streams.audio if stream.codec_context), None)
             if stream is None:
                 raise AudioError(f"{reason}; and there is no sound in it that can be decoded")
-            _check_format(stream.rate, stream.channels)
+            _check_format(stream.rate, stream.channels, MAX_PLANES)
             to_float = av.AudioResampler(format="fltp")
             for frame in container.decode(stream):
                 if frame.sample_rate != stream.rate:
                     raise AudioError(f"unreadable: its rate changes from {stream.rate} to {frame.sample_rate} Hz")
+                if frame.layout.nb_channels > MAX_PLANES:
+                    raise AudioError(f"unreadable: its channels change to {frame.layout.nb_channels}")
                 for part in to_float.resample(frame):
                     yield stream.rate, part.to_ndarray().T
     except AudioError:
@@ -171,12 +174,12 @@ def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:
         raise AudioError(f"{reason}; FFmpeg says {getattr(error, 'strerror', None) or str(error)!r}") from None
 
 
-def _check_format(rate: int, channels: int):
+def _check_format(rate: int, channels: int, most: int = MAX_CHANNELS):
     low, high = RATES
     if not low <= rate <= high:
         raise AudioError(f"no audio: its rate must lie in [{low}, {high}] Hz; got {rate}")
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioError(f"no audio: it must have at most {MAX_CHANNELS} channels; got {channels}")
+    if not 1 <= channels <= most:
+        raise AudioError(f"no audio: it must have at most {most} channels; got {channels}")
 
 
 def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:

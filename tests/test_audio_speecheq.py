@@ -192,6 +192,18 @@ def test_sound_of_an_unknown_codec_and_titles_in_no_encoding_are_no_accident(tmp
     assert titled != content and len(read(titled)) > 15_000
 
 
+def test_more_channels_than_ffmpeg_s_frames_have_planes_are_refused(tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=16_000, layout="hexadecagonal")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16 * 16_000), np.int16), format="s16", layout="hexadecagonal")
+        frame.rate = 16_000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with pytest.raises(AudioError, match="no audio: it must have at most 8 channels; got 16"):
+        read(tmp_path / "a.mkv")
+
+
 def test_a_wav_of_nothing_but_chunks_is_not_read_for_minutes():
     chunks = b"RIFF\xff\xff\xff\xffWAVE" + (b"junk" + bytes(4)) * 20_000
     with pytest.raises(AudioError, match="unreadable: more than 10000 chunks before its data"):

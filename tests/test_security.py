@@ -31,7 +31,7 @@ OUTSIDE = {
     *("socket", "socketserver", "ssl", "subprocess", "urllib", "webbrowser"),
 }
 DOWNLOADS = {"audio_speecheq.py": {"http", "urllib"}}  # the address that its caller gives: the card says so
-HARMLESS = {"PathLike", "SEEK_CUR", "fspath", "fstat"}  # what remote code takes of `os`
+HARMLESS = {"PathLike", "SEEK_CUR", "fsencode", "fspath", "fstat", "path"}  # what remote code takes of `os`
 
 
 @cache
@@ -184,4 +184,5 @@ def test_a_header_that_claims_hours_is_believed_by_nobody(container):
 def test_no_archive_is_unpacked():
     archives = {"zipfile", "tarfile", "gzip", "bz2", "lzma", "py7zr", "rarfile"}
     found = {file for file, tree in sources().items() if imported(tree) & archives and Path(file).parts[0] != "tests"}
-    assert found == {"benchmarks/mutations.py"}  # it makes bombs
+    # The one makes bombs; the other looks whether the end of a checkpoint is there.
+    assert found == {"benchmarks/mutations.py", "training/fit.py"}
