@@ -75,14 +75,14 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
             refuse_truncated(opened, os.fstat(opened.fileno()).st_size)
     try:
         # A path as bytes: Linux takes any as a name, and soundfile only those that are UTF-8.
-        sound = soundfile.SoundFile(os.fsencode(file) if isinstance(file, str) else file)
-    except soundfile.LibsndfileError as error:
-        if isinstance(file, io.BytesIO):
-            file.seek(0)
-        yield from _to_16khz(_av_blocks(file, f"unreadable: {error.error_string.rstrip('.')}"))
+        with soundfile.SoundFile(os.fsencode(file) if isinstance(file, str) else file) as sound:
+            yield from _to_16khz(_soundfile_blocks(sound))
         return
-    with sound:
-        yield from _to_16khz(_soundfile_blocks(sound))
+    except soundfile.LibsndfileError as error:  # nothing was heard yet
+        reason = f"unreadable: {error.error_string.rstrip('.')}"
+    if isinstance(file, io.BytesIO):
+        file.seek(0)
+    yield from _to_16khz(_av_blocks(file, reason))
 
 
 def _is_file(path: str | bytes) -> bool:
@@ -140,7 +140,10 @@ def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndar
         while len(block := sound.read(size, dtype="float32", always_2d=True)):
             read += len(block)
             yield sound.samplerate, block
-    except soundfile.LibsndfileError as error:  # FFmpeg would begin anew, and what was heard would be heard twice
+    except soundfile.LibsndfileError as error:
+        if not read:
+            raise
+        # FFmpeg would begin anew, and what was heard would be heard twice.
         reason = error.error_string.removeprefix("Error : ").rstrip(".")
         raise AudioError(f"damaged: {reason} after {read / sound.samplerate:.2f} s") from None
     if frames < 2**62 and read < frames:  # libsndfile's mark of an unknown length is near 2**63

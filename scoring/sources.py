@@ -16,12 +16,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from speecheq.audio_speecheq import AudioError
 from speecheq.scoring.command import SUFFIXES, CommandError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 SAMPLE = re.compile(r"((?:.*/)?[^./]+)\.[^/]*")  # of a tar: what shares a name up to the first dot is one sample
 ROWS_AT_ONCE = 16  # of a Parquet file: so many recordings are in memory
 BUFFER_BYTES = 1 << 20
+MAX_MEMBER = 2**31  # bytes of one recording in a tar, which is held in memory
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def read_piece(piece: Piece, folder: Path, audio_column: str, id_column: str) ->
     number = 0
     try:
         for identity, audio in found:
-            yield Row(name, piece.first + number, identity, audio)
+            refused = str(audio) if isinstance(audio, AudioError) else None
+            yield Row(name, piece.first + number, identity, None if refused else audio, refused)
             number += 1
     except (pa.ArrowException, tarfile.TarError, OSError, EOFError, zlib.error) as error:
         for lost in range(number, number + 1 if piece.rows is None else piece.rows):
@@ -179,15 +182,25 @@ def _read_parquet(path: Path, piece: Piece, audio_column: str, id_column: str) -
                 audio = audio if isinstance(audio, dict) else {"path" if isinstance(audio, str) else "bytes": audio}
                 identity = values.get(id_column, audio.get("path"))
                 if audio.get("bytes") is None and audio.get("path") is not None:
-                    audio = {"path": os.path.join(path.parent, audio["path"])}
+                    audio = _beside(path, audio["path"])
                 yield None if identity is None else str(identity), audio
 
 
-def _read_tar(path: Path) -> Iterator[tuple[str, bytes]]:
+def _beside(path: Path, name: str) -> dict | AudioError:
+    """The recording that a Parquet file names; it must lie in the file's own folder or below."""
+    folder, file = os.path.realpath(path.parent), os.path.realpath(os.path.join(path.parent, name))
+    if os.path.commonpath([folder, file]) != folder:
+        return AudioError(f"unreadable: {name!r} lies outside of the folder of {path.name}")
+    return {"path": file}
+
+
+def _read_tar(path: Path) -> Iterator[tuple[str, bytes | AudioError]]:
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             archive.members = []  # it would keep all that it has seen
             name = member.name
             if member.isfile() and os.path.splitext(name)[1].lower() in SUFFIXES and Path(name).name[0] != ".":
                 sample = SAMPLE.fullmatch(name)
-                yield sample[1] if sample else name, archive.extractfile(member).read()
+                too_large = AudioError(f"unreadable: more than {MAX_MEMBER >> 20} MiB in a tar")
+                content = too_large if member.size > MAX_MEMBER else archive.extractfile(member).read()
+                yield sample[1] if sample else name, content

@@ -16,7 +16,7 @@ import pytest
 from samples import MINI_SEQD, tiny_pipeline, wav_bytes, waveform
 
 from speecheq.pipeline_speecheq import SpeechEQPipeline
-from speecheq.scoring import bulk, workers
+from speecheq.scoring import bulk, sources, workers
 from speecheq.scoring.bulk import main
 from speecheq.scoring.shards import SCHEMA
 from speecheq.training.hub import save_for_hub
@@ -151,6 +151,28 @@ def test_what_is_broken_is_a_row_with_its_error_and_costs_no_other(pipe, tmp_pat
     assert failed["c.parquet", 0].startswith("unreadable from row 0 on: ")
     assert failed["d.wav", 0].startswith("unreadable: ")
     assert capsys.readouterr().out.startswith("8 rows, 5 of them failed.\n")
+
+
+def test_a_parquet_file_names_no_recording_outside_of_its_folder_and_a_tar_holds_none_without_bounds(
+    pipe, tmp_path, monkeypatch
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in (tmp_path / "secret.wav", folder / "near.wav"):
+        path.write_bytes(sound(0))
+    (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
+    names = ["../secret.wav", str(tmp_path / "secret.wav"), "link.wav", "near.wav"]
+    pq.write_table(
+        pa.Table.from_pylist([{"audio": {"bytes": None, "path": name}} for name in names]), folder / "a.parquet"
+    )
+    tar(folder / "b.tar", {"large.wav": sound(9), "small.wav": sound(0)})
+    monkeypatch.setattr(sources, "MAX_MEMBER", len(sound(9)) - 1)
+
+    assert main([str(folder / "a.parquet"), str(folder / "b.tar"), "--out", str(tmp_path / "out"), "--no-vad"]) == 1
+
+    errors = [row["error"] for row in answers(tmp_path / "out")]
+    assert errors[:3] == [f"unreadable: {name!r} lies outside of the folder of a.parquet" for name in names[:3]]
+    assert errors[3:] == [None, "unreadable: more than 0 MiB in a tar", None]
 
 
 def test_every_row_of_a_row_group_that_is_lost_is_reported(pipe, tmp_path):

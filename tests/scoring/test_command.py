@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -318,6 +319,24 @@ def test_the_command_works_in_a_process_of_its_own(tiny, recordings, tmp_path):
     assert answer["label"] == tiny(SPEECH, vad=False)["label"] and answer["file"] == SPEECH
     assert gone == {"file": "gone.wav", "error": "unreadable: there is no file 'gone.wav'"}
     assert found.stderr.splitlines()[-1] == "speecheq: 1 of 2 files failed." and "file/s" not in found.stderr
+
+
+def test_a_full_disk_is_named_and_the_rows_before_it_are_kept(pipe, recordings, tmp_path, capsys):
+    out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    options = ["--no-vad", "--format", "jsonl", "--out"]
+    main(["in", *options, str(whole)])
+    first = len(whole.read_text().splitlines(keepends=True)[0].encode())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (first + 50, hard))  # no file may grow beyond the middle of the second row
+    try:
+        assert main(["in", *options, str(out)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "speecheq: [Errno 27] File too large" in capsys.readouterr().err
+    assert out.stat().st_size <= first + 50
+
+    main(["in", *options, str(out)])
+    assert out.read_text() == whole.read_text()
 
 
 def test_a_reader_that_has_enough_gets_no_traceback(tiny, recordings, tmp_path):
