@@ -13,14 +13,16 @@ from speecheq.training.report import write_between
 HERE = Path(__file__).resolve().parent
 
 
-def commands(audio: Path, dataset: str) -> dict[str, list[str]]:
+def commands(audio: Path, dataset: str, utterances: int) -> dict[str, list[str]]:
     """The script and the arguments of each benchmark."""
     return {
-        "inference": ["inference.py", "--audio", str(audio), "--figure", str(HERE / "inference.svg")],
+        "inference": [
+            "inference.py", "--audio", str(audio), "--utterances", str(utterances), "--figure", str(HERE / "inference.svg"),
+        ],
         "training": ["training.py", "--dataset", dataset],
         "memory": ["memory.py", "--speech", str(audio)],
         "build_seqd": ["build_seqd.py"],
-    }
+    }  # fmt: skip
 
 
 def run(command: list[str]) -> str:
@@ -41,9 +43,12 @@ def main(arguments: list[str] | None = None):
     )
     parser.add_argument("--audio", type=Path, required=True, help="folder of speech, a thousand files or more")
     parser.add_argument("--dataset", required=True, help="folder of a built SEQD")
+    parser.add_argument(
+        "--utterances", type=int, default=1000, help="files to answers (default 1000; they take minutes)"
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of inference, training, memory, build_seqd")
     given = parser.parse_args(arguments)
-    for name, command in commands(given.audio, given.dataset).items():
+    for name, command in commands(given.audio, given.dataset, given.utterances).items():
         if given.only is None or name in given.only:
             printed = run(command)
             print(printed, flush=True)

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -151,16 +151,14 @@ def contestants() -> dict[str, Callable[[list[np.ndarray]], object]]:
     return {name: contestant for name, contestant in found.items() if contestant is not None}
 
 
-def compare_waveforms(files: list[Path], repeats: int) -> dict[str, dict[str, float]]:
+def compare_waveforms(files: list[Path], repeats: int) -> Iterator[tuple[str, dict[str, float]]]:
     """Median seconds of each contestant for one utterance of 3 s and for a batch of 16."""
     lengths = np.linspace(1, 6, 16)
     batch = [of_length(files[place:], seconds) for place, seconds in enumerate(lengths)]
     inputs = {"one": [of_length(files, 3.0)], "batch": batch}
     answers = contestants()
-    return {
-        name: time_in_turns({who: partial(answer, waveforms) for who, answer in answers.items()}, number)
-        for (name, waveforms), number in zip(inputs.items(), (repeats, max(1, repeats // 5)), strict=True)
-    }
+    for (name, waveforms), number in zip(inputs.items(), (repeats, max(1, repeats // 5)), strict=True):
+        yield name, time_in_turns({who: partial(answer, waveforms) for who, answer in answers.items()}, number)
 
 
 def compare_folder(files: list[Path]) -> dict[str, float]:
@@ -249,15 +247,15 @@ def figure(seconds: dict[str, float]) -> bytes:
         return svg(drawn).encode()
 
 
-def measure(folder: Path, utterances: int, repeats: int) -> dict[str, dict[str, float]]:
-    """All four comparisons; see the head of this file."""
+def measure(folder: Path, utterances: int, repeats: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """Each comparison as it is done; see the head of this file."""
     files = speech(folder, max(utterances, 64))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = compare_waveforms(files, repeats)
+        yield from compare_waveforms(files, repeats)
         if utterances:
-            found["folder"] = compare_folder(files[:utterances])
-        return found | {"start": compare_start(files[0], max(1, repeats // 5))}
+            yield "folder", compare_folder(files[:utterances])
+        yield "start", compare_start(files[0], max(1, repeats // 5))
 
 
 def main(arguments: list[str] | None = None):
@@ -266,7 +264,7 @@ def main(arguments: list[str] | None = None):
     parser.add_argument(
         "--utterances", type=int, default=1000, help="files of `folder` (default 1000; 0: leave it out)"
     )
-    parser.add_argument("--repeats", type=int, default=25, help="of `one`; a fifth of them of the others (default 25)")
+    parser.add_argument("--repeats", type=int, default=15, help="of `one`; a fifth of them of the others (default 15)")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the times of `one`, as SVG")
     given = parser.parse_args(arguments)
     print(describe(), "", sep="\n", flush=True)
@@ -274,10 +272,9 @@ def main(arguments: list[str] | None = None):
         "one": "one utterance of 3 s", "batch": "16 utterances of 1 to 6 s", "folder": f"{given.utterances} files to answers",
         "start": "a new process to its first answer",
     }  # fmt: skip
-    found = measure(given.audio, given.utterances, given.repeats)
-    if given.figure:
-        given.figure.write_bytes(figure(found["one"]))
-    for name, seconds in found.items():
+    for name, seconds in measure(given.audio, given.utterances, given.repeats):
+        if name == "one" and given.figure:
+            given.figure.write_bytes(figure(seconds))
         print(*table(titles[name], seconds, "s" if name in ("folder", "start") else "ms"), sep="\n", flush=True)
 
 

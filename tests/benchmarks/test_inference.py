@@ -83,7 +83,7 @@ def test_a_new_process_that_fails_says_why():
 
 def test_the_tables_and_the_figure_say_the_times(monkeypatch, capsys, tmp_path):
     found = {"one": {"speecheq, ONNX int8": 0.02, "whisper (30 s)": 0.5}, "start": {"import speecheq": 0.1}}
-    monkeypatch.setattr(inference, "measure", lambda *arguments: found)
+    monkeypatch.setattr(inference, "measure", lambda *arguments: iter(found.items()))
 
     inference.main(["--figure", str(tmp_path / "one.svg")])
 

@@ -327,7 +327,9 @@ def test_a_full_disk_is_named_and_the_rows_before_it_are_kept(pipe, recordings, 
     main(["in", *options, str(whole)])
     first = len(whole.read_text().splitlines(keepends=True)[0].encode())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (first + 50, hard))  # no file may grow beyond the middle of the second row
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (first + 50, hard)
+    )  # no file may grow beyond the middle of the second row
     try:
         assert main(["in", *options, str(out)]) == 2
     finally:
