@@ -79,7 +79,7 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
             yield from _to_16khz(_soundfile_blocks(sound))
         return
     except soundfile.LibsndfileError as error:  # nothing was heard yet
-        reason = f"unreadable: {error.error_string.rstrip('.')}"
+        reason = f"unreadable: {_said(error)}"
     if isinstance(file, io.BytesIO):
         file.seek(0)
     yield from _to_16khz(_av_blocks(file, reason))
@@ -144,10 +144,13 @@ def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndar
         if not read:
             raise
         # FFmpeg would begin anew, and what was heard would be heard twice.
-        reason = error.error_string.removeprefix("Error : ").rstrip(".")
-        raise AudioError(f"damaged: {reason} after {read / sound.samplerate:.2f} s") from None
+        raise AudioError(f"damaged: {_said(error)} after {read / sound.samplerate:.2f} s") from None
     if frames < 2**62 and read < frames:  # libsndfile's mark of an unknown length is near 2**63
         raise AudioError(f"truncated: {read} of {frames} frames")
+
+
+def _said(error: soundfile.LibsndfileError) -> str:
+    return error.error_string.removeprefix("Error : ").rstrip(".")
 
 
 def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:

@@ -30,7 +30,7 @@ REASONS = {
     "nothing.wav": "unreadable: 0 bytes",
     "text.wav": "unreadable: Format not recognised",
     "cut.wav": "truncated: 48000 of 96000 bytes",
-    "cut.flac": "damaged: flac decoder lost sync",
+    "cut.flac": "unreadable: flac decoder lost sync",
     "cut.mp3": "truncated: ",
     "cut.ogg": "truncated: ",
     "cut.opus": "truncated: ",
