@@ -27,15 +27,26 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 import torch
-from machine import describe, time_in_turns
+from machine import SUFFIXES, describe, recordings, time_in_turns
+from transformers import (
+    AudioClassificationPipeline,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForSequenceClassification,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForAudioClassification,
+)
+
+from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
+from speecheq.audio_speecheq import SAMPLING_RATE, read_blocks
+from speecheq.pipeline_speecheq import SpeechEQPipeline
+from speecheq.scoring.onnx_export import export_onnx
+from speecheq.scoring.onnx_model import FILE, INT8_FILE, OnnxModel
 
 ROOT = Path(__file__).resolve().parents[1]
-RATE = 16_000
 OURS = "speecheq, ONNX int8"
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 EMOTIONS = 7  # of the classifiers that are not ours
 STOCK_BATCH = 8
 
@@ -46,37 +57,29 @@ def speech(folder: Path, number: int) -> list[Path]:
     Raises:
         ValueError: if the folder has no audio.
     """
-    files = sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES)
+    files = recordings(folder)
     if not files:
         raise ValueError(f"inference: --audio must be a folder with {', '.join(SUFFIXES)} files; got {str(folder)!r}.")
     return list(itertools.islice(itertools.cycle(files), number))
-
-
-def read(file: Path) -> np.ndarray:
-    """One file as 16 kHz mono float32."""
-    samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    return soxr.resample(samples.mean(axis=1), rate, RATE).astype(np.float32)
 
 
 def of_length(files: Iterable[Path], seconds: float) -> np.ndarray:
     """Speech of a length: files joined and cut."""
     heard = np.zeros(0, np.float32)
     for file in files:
-        heard = np.concatenate([heard, read(file)])
-        if len(heard) >= seconds * RATE:
+        heard = np.concatenate([heard, *read_blocks(file)])
+        if len(heard) >= seconds * SAMPLING_RATE:
             break
-    return np.resize(heard, int(seconds * RATE))
+    return np.resize(heard, int(seconds * SAMPLING_RATE))
 
 
 def ours(model) -> Callable[[list[np.ndarray]], list]:
     """Waveforms to the four heads' answers."""
-    from speecheq import SpeechEQProcessor
-
     processor = SpeechEQProcessor.from_pretrained(ROOT)
 
     def answer(waveforms):
         with torch.inference_mode():
-            output = model(**processor(waveforms, sampling_rate=RATE))
+            output = model(**processor(waveforms, sampling_rate=SAMPLING_RATE))
         phonemes = processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)
         return [output.esc_logits.softmax(-1), output.eis, output.gender_logits.argmax(-1), phonemes]
 
@@ -88,17 +91,15 @@ def stock(model, extractor, **padding) -> Callable[[list[np.ndarray]], torch.Ten
 
     def answer(waveforms):
         with torch.inference_mode():
-            return model(**extractor(waveforms, sampling_rate=RATE, return_tensors="pt", **padding)).logits.softmax(-1)
+            return model(
+                **extractor(waveforms, sampling_rate=SAMPLING_RATE, return_tensors="pt", **padding)
+            ).logits.softmax(-1)
 
     return answer
 
 
 def whisper():
     """The stock classifier on the checkpoint's own encoder, and its feature extractor."""
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForAudioClassification
-
-    from speecheq import SpeechEQConfig
-
     encoder = SpeechEQConfig.from_pretrained(ROOT).backbone_config.to_dict()
     encoder = {name: value for name, value in encoder.items() if name not in ("id2label", "label2id", "architectures")}
     config = WhisperConfig(**encoder, num_labels=EMOTIONS)
@@ -107,8 +108,6 @@ def whisper():
 
 def wav2vec2():
     """The stock classifier on an encoder of the size of wav2vec2-base, and its feature extractor."""
-    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
-
     return Wav2Vec2ForSequenceClassification(Wav2Vec2Config(num_labels=EMOTIONS)).eval(), Wav2Vec2FeatureExtractor()
 
 
@@ -128,16 +127,12 @@ def opensmile() -> Callable[[list[np.ndarray]], list] | None:
         random.normal(size=(700, len(smile.feature_names))), np.arange(700) % EMOTIONS
     )
     return lambda waveforms: [
-        classifier.predict(smile.process_signal(waveform, RATE).to_numpy()) for waveform in waveforms
+        classifier.predict(smile.process_signal(waveform, SAMPLING_RATE).to_numpy()) for waveform in waveforms
     ]
 
 
 def contestants() -> dict[str, Callable[[list[np.ndarray]], object]]:
     """From waveforms to answers; the checkpoint is exported first if it is not."""
-    from speecheq import SpeechEQModel
-    from speecheq.scoring.onnx_export import export_onnx
-    from speecheq.scoring.onnx_model import FILE, INT8_FILE, OnnxModel
-
     if not (ROOT / INT8_FILE).is_file():
         export_onnx(ROOT)
     found = {
@@ -163,12 +158,6 @@ def compare_waveforms(files: list[Path], repeats: int) -> Iterator[tuple[str, di
 
 def compare_folder(files: list[Path]) -> dict[str, float]:
     """Seconds from files to answers, once: our pipeline in torch and with int8, and the stock pipeline."""
-    from transformers import AudioClassificationPipeline
-
-    from speecheq import SpeechEQModel, SpeechEQProcessor
-    from speecheq.pipeline_speecheq import SpeechEQPipeline
-    from speecheq.scoring.onnx_model import OnnxModel
-
     processor = SpeechEQProcessor.from_pretrained(ROOT)
     pipes = {
         OURS: SpeechEQPipeline(model=OnnxModel(ROOT), processor=processor, vad=False),
@@ -179,7 +168,7 @@ def compare_folder(files: list[Path]) -> dict[str, float]:
     with_vad = SpeechEQPipeline(model=OnnxModel(ROOT), processor=processor)
     model, extractor = whisper()
     theirs = AudioClassificationPipeline(model=model, feature_extractor=extractor, device="cpu")
-    arrays = ({"raw": read(file), "sampling_rate": RATE} for file in files)
+    arrays = ({"raw": np.concatenate(list(read_blocks(file))), "sampling_rate": SAMPLING_RATE} for file in files)
     runs = {name: partial(_all_of, pipe, map(str, files)) for name, pipe in pipes.items()}
     runs[f"{OURS}, silero-vad"] = partial(_all_of, with_vad, map(str, files))
     runs["whisper (30 s), stock pipeline"] = partial(_all_of, theirs, arrays, batch_size=STOCK_BATCH)

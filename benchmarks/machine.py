@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and how contestants are timed: in turns, so that all share what else the machine does."""
+"""What a benchmark ran on and heard, and how contestants are timed: in turns, so that all share what else the machine does."""
 
 import os
 import platform
@@ -6,18 +6,26 @@ import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 SETTLE_SECONDS = 0.05  # in which the idle threads of the contestant before, which wait busily, give up
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 PACKAGES = ("torch", "transformers", "onnxruntime", "opensmile")
 
 
 def describe() -> str:
-    """Cores, processor, memory and versions, in a line."""
+    """Cores, processor, threads of torch, memory and versions, in a line."""
     with open("/proc/cpuinfo") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {names[0] if names else platform.machine()}, {memory:.0f} GiB; {_versions()}"
+    cores, threads = len(os.sched_getaffinity(0)), os.environ.get("OMP_NUM_THREADS", "all")
+    processor = names[0] if names else platform.machine()
+    return f"{cores} cores of {processor}, {threads} threads, {memory:.0f} GiB; {_versions()}"
+
+
+def recordings(folder: Path) -> list[Path]:
+    """The recordings in a folder and the folders in it, in the order of their names."""
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
 def _versions() -> str:

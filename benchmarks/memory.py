@@ -11,7 +11,6 @@ and the imports included, and the time from the file to the answer.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
+from machine import describe, recordings
 
 from speecheq.audio_speecheq import SAMPLING_RATE, read_blocks
 
@@ -52,19 +52,19 @@ class Heard(NamedTuple):
     segments: int
 
 
-def make_recording(path: Path, recordings: Iterable[Path], minutes: float, pause: float):
+def make_recording(path: Path, speech: Iterable[Path], minutes: float, pause: float):
     """Write recordings one after another, until it is long enough.
 
     Args:
         path (`Path`): of the FLAC file.
-        recordings (`Iterable[Path]`): files of speech; they come again when all were used.
+        speech (`Iterable[Path]`): files of speech; they come again when all were used.
         minutes (`float`): how long it gets.
         pause (`float`): seconds of silence after each.
     """
     silence = np.zeros(int(pause * SAMPLING_RATE), np.float32)
     left = round(minutes * 60 * SAMPLING_RATE)
     with soundfile.SoundFile(path, "w", SAMPLING_RATE, 1, format="FLAC", subtype="PCM_16") as file:
-        for recording in cycle(recordings):
+        for recording in cycle(speech):
             for block in [*read_blocks(recording), silence]:
                 file.write(block[:left])
                 left -= len(block[:left])
@@ -96,14 +96,6 @@ def line(name: str, minutes: float, heard: Heard) -> str:
     return f"{name:12} {minutes:7g} {heard.peak:8.0f} {each:10.2f} {heard.speech / 60:12.1f} {heard.segments:8}"
 
 
-def machine() -> str:
-    """The processor, its cores that may be used, and the threads of torch."""
-    rows = Path("/proc/cpuinfo").read_text().splitlines()
-    named = [row.partition(":")[2].strip() for row in rows if row.startswith("model name")]
-    cores, threads = len(os.sched_getaffinity(0)), os.environ.get("OMP_NUM_THREADS", "all")
-    return f"{named[0] if named else platform.machine()}, {cores} cores, {threads} threads"
-
-
 def main(arguments: list[str] | None = None):
     """Command line: `python benchmarks/memory.py`."""
     parser = argparse.ArgumentParser(prog="memory", description="Memory and speed of the pipeline on long recordings.")
@@ -111,19 +103,17 @@ def main(arguments: list[str] | None = None):
     parser.add_argument("--speech", type=Path, default=ROOT / "space/examples", help="folder of recordings of speech")
     parser.add_argument("--minutes", type=float, nargs="+", default=[10, 60], help="lengths (default 10 60)")
     options = parser.parse_args(arguments)
-    recordings = sorted(
-        path for path in options.speech.rglob("*") if path.suffix.lower() in (".wav", ".flac", ".ogg", ".opus", ".mp3")
-    )
-    if not recordings:
+    heard_from = recordings(options.speech)
+    if not heard_from:
         parser.error(f"--speech must be a folder with wav, flac, ogg, opus or mp3 files; got {str(options.speech)!r}")
-    print(f"{machine()}; {len(recordings)} recordings of {options.speech}")
+    print(f"{describe()}; {len(heard_from)} recordings of {options.speech}")
     print(f"{'':12} {'minutes':>7} {'peak MiB':>8} {'s a minute':>10} {'min of speech':>12} {'segments':>8}")
     for name, pause in PAUSES.items():
         peaks = []
         for minutes in options.minutes:
             with tempfile.TemporaryDirectory() as scratch:
                 recording = Path(scratch, "recording.flac")
-                make_recording(recording, recordings, minutes, pause)
+                make_recording(recording, heard_from, minutes, pause)
                 heard = listen(options.model, recording)
             peaks.append(heard.peak)
             print(line(name, minutes, heard), flush=True)

@@ -8,16 +8,19 @@
 import argparse
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
+import onnx
 from speecheq import SpeechEQModel, SpeechEQProcessor
-from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, answer, open_session, speaker_inputs
+from speecheq.audio_speecheq import SAMPLING_RATE
+from speecheq.pooling_speecheq import SpeakerStatistics
+from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, answer, open_session, time_axis
 
 TOLERANCE = 1e-4
 SECONDS = ((0.2,), (3.0, 0.5))  # of the noise in the batches that an export is checked with
@@ -55,10 +58,9 @@ def export_onnx(folder: str | os.PathLike) -> list[Path]:
 
 def _trace(model: SpeechEQModel, processor: SpeechEQProcessor) -> torch.onnx.ONNXProgram:
     """The graph of a model, for any number of utterances of any length."""
-    inputs = dict(processor([_noise(size) for size in SAMPLES], sampling_rate=16_000))
-    inputs |= {name: value.expand(2, -1, -1) for name, value in speaker_inputs(model.standardizer).items()}
+    inputs = _inputs(model, processor, SAMPLES)
     kind = model.config.backbone_config.model_type
-    shapes = ({0: "batch", 2 if kind == "whisper" else 1: "time"}, {0: "batch", 1: "time"}, {0: "batch"}, {0: "batch"})
+    shapes = ({0: "batch", time_axis(model.config): "time"}, {0: "batch", 1: "time"}, {0: "batch"}, {0: "batch"})
     try:
         return torch.onnx.export(
             _Answers(model).eval(), tuple(inputs.values()), dynamo=True, verbose=False, dynamic_shapes=shapes,
@@ -99,11 +101,8 @@ def check(model: SpeechEQModel, processor: SpeechEQProcessor, path: Path, second
     """
     session = open_session(path)
     for lengths in seconds:
-        inputs = processor([_noise(int(16_000 * length)) for length in lengths], sampling_rate=16_000)
-        expected = model(**inputs)
-        speaker = speaker_inputs(model.standardizer)
-        speaker = {name: value.expand(len(lengths), -1, -1) for name, value in speaker.items()}
-        found = answer(session, dict(inputs) | speaker)
+        inputs = _inputs(model, processor, [int(SAMPLING_RATE * length) for length in lengths])
+        expected, found = model(**inputs), answer(session, inputs)
         answers = set(OUTPUTS) - {"statistics"}  # which are of any size, and which the answers follow from
         apart = {name: float((found[name] - expected[name]).abs().max()) for name in answers}
         worst = max(apart, key=apart.get)
@@ -123,6 +122,14 @@ def _encoder_matrices(path: Path) -> list[str]:
         for node in graph.node
         if node.op_type in ("MatMul", "Gemm") and any(width.get(name, 0) >= 256 for name in node.input)
     ]
+
+
+def _inputs(model: SpeechEQModel, processor: SpeechEQProcessor, samples: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Noise of so many samples each, of speakers of whom nothing is known."""
+    inputs = dict(processor([_noise(size) for size in samples], sampling_rate=SAMPLING_RATE))
+    nobody = SpeakerStatistics(model.standardizer, model.config.speaker_prior)
+    speaker = {"speaker_mean": nobody.mean, "speaker_std": nobody.std}
+    return inputs | {name: value.expand(len(samples), -1, -1) for name, value in speaker.items()}
 
 
 def _noise(samples: int) -> np.ndarray:

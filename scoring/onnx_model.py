@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQOutput
-from speecheq.pooling_speecheq import RunningStandardizer
+from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 
 FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_int8.onnx"  # as on the Hub
 OUTPUTS = ("esc_logits", "eis_logits", "eis", "phoneme_logits", "gender_logits", "frame_lengths", "statistics")
@@ -37,11 +37,10 @@ class OnnxModel(nn.Module):
     ```
     """
 
-    device, dtype, input_modalities = (
-        torch.device("cpu"),
-        torch.float32,
-        ("audio",),
-    )  # what a pipeline asks a model for
+    # What a pipeline asks a model for.
+    device = torch.device("cpu")
+    dtype = torch.float32
+    input_modalities = ("audio",)
 
     def __init__(self, folder: str | os.PathLike, file_name: str = INT8_FILE):
         super().__init__()
@@ -56,6 +55,8 @@ class OnnxModel(nn.Module):
         with safe_open(os.path.join(folder, "model.safetensors"), framework="pt") as weights:
             for name, buffer in self.standardizer.named_buffers():
                 buffer.copy_(weights.get_tensor(f"standardizer.{name}"))
+        nobody = SpeakerStatistics(self.standardizer, self.config.speaker_prior)
+        self._unknown = {"speaker_mean": nobody.mean, "speaker_std": nobody.std}
         self.session = open_session(path)
 
     def forward(
@@ -67,17 +68,16 @@ class OnnxModel(nn.Module):
     ) -> SpeechEQOutput:
         """As [`SpeechEQModel`] without labels, from what the processor gives."""
         ((name, features),) = inputs.items()
-        time = 2 if self.config.backbone_config.model_type == "whisper" else 1
+        speaker = self._unknown if speaker_mean is None else {"speaker_mean": speaker_mean, "speaker_std": speaker_std}
+        speaker = {part: value.expand(len(features), *value.shape[-2:]) for part, value in speaker.items()}
         rows = []
         for row, mask in enumerate(attention_mask):
             length = int(mask.sum())
-            rows.append(
-                answer(
-                    self.session,
-                    {name: features[row : row + 1].narrow(time, 0, length), "attention_mask": mask[None, :length]}
-                    | speaker_inputs(self.standardizer, _of_row(speaker_mean, row), _of_row(speaker_std, row)),
-                )
-            )
+            one = {
+                name: features.narrow(time_axis(self.config), 0, length),
+                "attention_mask": attention_mask[:, :length],
+            }
+            rows.append(answer(self.session, {part: value[row : row + 1] for part, value in (one | speaker).items()}))
         return SpeechEQOutput(
             **{
                 name: pad_sequence([row[name][0] for row in rows], batch_first=True)
@@ -105,14 +105,6 @@ def answer(session: onnxruntime.InferenceSession, inputs: dict[str, torch.Tensor
     return {name: torch.from_numpy(value) for name, value in zip(OUTPUTS, found, strict=True)}
 
 
-def speaker_inputs(
-    standardizer: RunningStandardizer, mean: torch.Tensor | None = None, std: torch.Tensor | None = None
-) -> dict[str, torch.Tensor]:
-    """What an exported file takes of the speaker, `(1, states, 2 * hidden)`; the training corpus's own by default."""
-    mean = standardizer.mean if mean is None else mean
-    std = (standardizer.variance + 1e-5).sqrt() if std is None else std
-    return {"speaker_mean": mean[None], "speaker_std": std[None]}
-
-
-def _of_row(value: torch.Tensor | None, row: int) -> torch.Tensor | None:
-    return value[row] if value is not None and value.ndim == 3 else value
+def time_axis(config: SpeechEQConfig) -> int:
+    """Of the encoder's input."""
+    return 2 if config.backbone_config.model_type == "whisper" else 1

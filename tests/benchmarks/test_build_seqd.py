@@ -1,8 +1,7 @@
-import importlib.util
 import sys
 from io import BytesIO
-from pathlib import Path
 
+import build_seqd
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -11,21 +10,11 @@ import soundfile
 from speecheq.dataset_scripts import audio
 from speecheq.dataset_scripts.adapters import urdu
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "build_seqd.py"
-
 
 @pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("build_seqd", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def noise(benchmark, tmp_path_factory):
+def noise(tmp_path_factory):
     folder = tmp_path_factory.mktemp("noise") / "corpus"
-    return folder, benchmark.make_corpus(folder, utterances=12, seconds=0.5)
+    return folder, build_seqd.make_corpus(folder, utterances=12, seconds=0.5)
 
 
 def test_the_noise_is_a_corpus_that_our_adapter_reads(noise):
@@ -49,10 +38,10 @@ def test_every_file_of_the_noise_is_16_bit_flac_at_16_khz_and_another(noise):
     assert len({wave.tobytes() for wave in waves}) == 12
 
 
-def test_a_way_counts_with_its_faster_number_of_processes(benchmark):
+def test_a_way_counts_with_its_faster_number_of_processes():
     medians = {("speecheq", 2): 10.0, ("copy", 1): 5.0, ("copy", 2): 6.0, ("wav", 1): 30.0, ("wav", 2): 20.0}
 
-    lines = benchmark.table(medians, hours=1.0, held={"speecheq": "a", "copy": "b", "wav": "c"})
+    lines = build_seqd.table(medians, hours=1.0, held={"speecheq": "a", "copy": "b", "wav": "c"})
 
     assert [line.split() for line in lines[1:]] == [
         ["speecheq", "2", "10.00", "360", "1.00", "a"],
@@ -61,26 +50,26 @@ def test_a_way_counts_with_its_faster_number_of_processes(benchmark):
     ]
 
 
-def test_memory_of_a_command_is_that_of_all_its_processes(benchmark):
+def test_memory_of_a_command_is_that_of_all_its_processes():
     child = "import time; block = bytearray(60 << 20); time.sleep(1.5)"
     parent = f"import subprocess, sys; [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in 'ab'][1].wait()"
 
-    peak = benchmark.run([sys.executable, "-c", parent], sample=True)
+    peak = build_seqd.run([sys.executable, "-c", parent], sample=True)
 
     assert peak.seconds > 1.5
     assert 60 < peak.largest < 110 < 120 < peak.tree < 220
 
 
-def test_a_command_that_fails_shows_what_it_wrote(benchmark):
+def test_a_command_that_fails_shows_what_it_wrote():
     with pytest.raises(RuntimeError, match=r"must succeed; got 3\.\n(.|\n)*no luck"):
-        benchmark.run([sys.executable, "-c", "import sys; print('no luck', flush=True); sys.exit(3)"])
+        build_seqd.run([sys.executable, "-c", "import sys; print('no luck', flush=True); sys.exit(3)"])
 
 
-def test_without_torchcodec_the_ways_that_decode_are_named_as_not_measured(benchmark, monkeypatch, noise):
-    monkeypatch.setattr(benchmark, "without_torchcodec", lambda: "ModuleNotFoundError: No module named 'torchcodec'")
-    monkeypatch.setattr(benchmark, "run", lambda arguments: benchmark.Run(1.0))
+def test_without_torchcodec_the_ways_that_decode_are_named_as_not_measured(monkeypatch, noise):
+    monkeypatch.setattr(build_seqd, "without_torchcodec", lambda: "ModuleNotFoundError: No module named 'torchcodec'")
+    monkeypatch.setattr(build_seqd, "run", lambda arguments: build_seqd.Run(1.0))
 
-    lines = benchmark.compare(noise[0], hours=1.0, num_proc=2, repeats=1, ours_only=False)
+    lines = build_seqd.compare(noise[0], hours=1.0, num_proc=2, repeats=1, ours_only=False)
 
     assert [line.split()[:2] for line in lines[1:4]] == [
         ["speecheq", "2"],
@@ -93,44 +82,44 @@ def test_without_torchcodec_the_ways_that_decode_are_named_as_not_measured(bench
     assert "pip install 'torchcodec==0.13.*'" in lines[5]
 
 
-def test_to_parquet_alone_writes_no_audio_and_embedding_copies_the_bytes(benchmark, noise, tmp_path):
+def test_to_parquet_alone_writes_no_audio_and_embedding_copies_the_bytes(noise, tmp_path):
     for way in ("chain", "copy"):
         (tmp_path / way).mkdir()
-        benchmark.build_by_datasets(way, noise[0], tmp_path / way, num_proc=1)
+        build_seqd.build_by_datasets(way, noise[0], tmp_path / way, num_proc=1)
 
-    assert benchmark.audio_of(tmp_path / "chain") == "none: paths only"
-    assert benchmark.audio_of(tmp_path / "copy").startswith("12 of FLAC PCM_16 16000 Hz, ")
+    assert build_seqd.audio_of(tmp_path / "chain") == "none: paths only"
+    assert build_seqd.audio_of(tmp_path / "copy").startswith("12 of FLAC PCM_16 16000 Hz, ")
 
 
-def test_decoding_ways_hold_the_samples_of_the_input(benchmark, noise, tmp_path):
-    reason = benchmark.without_torchcodec()
+def test_decoding_ways_hold_the_samples_of_the_input(noise, tmp_path):
+    reason = build_seqd.without_torchcodec()
     if reason:
         pytest.skip(f"datasets decodes by torchcodec: {reason}")
     source = soundfile.read(min(noise[0].rglob("*.flac")), dtype="int16")[0]
 
     for way, kind in (("wav", "12 of WAV PCM_16 16000 Hz, "), ("flac", "12 of FLAC PCM_16 16000 Hz, ")):
         (tmp_path / way).mkdir()
-        benchmark.build_by_datasets(way, noise[0], tmp_path / way, num_proc=1)
+        build_seqd.build_by_datasets(way, noise[0], tmp_path / way, num_proc=1)
 
         first = pq.read_table(tmp_path / way)["audio"][0].as_py()["bytes"]
-        assert benchmark.audio_of(tmp_path / way).startswith(kind)
+        assert build_seqd.audio_of(tmp_path / way).startswith(kind)
         assert np.abs(soundfile.read(BytesIO(first), dtype="int16")[0] - source).max() <= 1
 
 
-def test_the_benchmark_runs_our_builder_and_names_the_audio_it_wrote(benchmark, noise):
-    lines = benchmark.compare(noise[0], hours=6 / 3600, num_proc=2, repeats=1, ours_only=True)
+def test_the_benchmark_runs_our_builder_and_names_the_audio_it_wrote(noise):
+    lines = build_seqd.compare(noise[0], hours=6 / 3600, num_proc=2, repeats=1, ours_only=True)
 
     assert len(lines) == 2
     assert lines[1].startswith("speecheq ") and "  12 of FLAC PCM_16 16000 Hz, 0." in lines[1]
 
 
-def test_the_command_prints_speed_memory_and_the_ratio_of_memory(benchmark, monkeypatch, capsys):
+def test_the_command_prints_speed_memory_and_the_ratio_of_memory(monkeypatch, capsys):
     peaks = iter([(200.0, 300.0), (220.0, 270.0)])
     monkeypatch.setattr(
-        benchmark, "run", lambda arguments, sample=False: benchmark.Run(2.0, *(next(peaks) if sample else ()))
+        build_seqd, "run", lambda arguments, sample=False: build_seqd.Run(2.0, *(next(peaks) if sample else ()))
     )
 
-    benchmark.main(["--utterances", "4", "--seconds", "0.5", "--scale", "2", "--repeats", "1", "--ours-only"])
+    build_seqd.main(["--utterances", "4", "--seconds", "0.5", "--scale", "2", "--repeats", "1", "--ours-only"])
 
     lines = capsys.readouterr().out.splitlines()
     assert "4 utterances, 0.001 h of 16 kHz FLAC" in lines[0]

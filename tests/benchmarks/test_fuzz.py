@@ -5,10 +5,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from samples import ROOT, tiny_pipeline
+from samples import tiny_pipeline
 
 pytest.importorskip("silero_vad")
-sys.path.insert(0, str(ROOT / "benchmarks"))
 import fuzz
 import mutations
 

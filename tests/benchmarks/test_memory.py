@@ -1,22 +1,12 @@
-import importlib.util
 from pathlib import Path
 
+import memory
 import numpy as np
 import pytest
 import soundfile
-from samples import ROOT, tiny_pipeline, waveform
+from samples import tiny_pipeline, waveform
 
 from speecheq.training.hub import save_for_hub
-
-SCRIPT = ROOT / "benchmarks" / "memory.py"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("memory", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -28,8 +18,8 @@ def recordings(tmp_path) -> list[Path]:
     return files
 
 
-def test_recordings_follow_each_other_with_pauses_until_it_is_long_enough(benchmark, recordings, tmp_path):
-    benchmark.make_recording(tmp_path / "made.flac", recordings, minutes=4 / 60, pause=1.0)
+def test_recordings_follow_each_other_with_pauses_until_it_is_long_enough(recordings, tmp_path):
+    memory.make_recording(tmp_path / "made.flac", recordings, minutes=4 / 60, pause=1.0)
 
     made, rate = soundfile.read(tmp_path / "made.flac", dtype="float32")
     assert (rate, len(made)) == (16_000, 64_000)
@@ -38,13 +28,11 @@ def test_recordings_follow_each_other_with_pauses_until_it_is_long_enough(benchm
         assert not made[start + 8_000 : start + 24_000].any()
 
 
-def test_the_command_prints_memory_and_its_ratio_for_each_kind_of_recording(
-    benchmark, recordings, monkeypatch, capsys
-):
+def test_the_command_prints_memory_and_its_ratio_for_each_kind_of_recording(recordings, monkeypatch, capsys):
     peaks = iter([500.0, 600.0, 500.0, 550.0])
-    monkeypatch.setattr(benchmark, "listen", lambda model, path: benchmark.Heard(next(peaks), 12.0, 120.0, 90.0, 7))
+    monkeypatch.setattr(memory, "listen", lambda model, path: memory.Heard(next(peaks), 12.0, 120.0, 90.0, 7))
 
-    benchmark.main(["model", "--speech", str(recordings[0].parent), "--minutes", "0.01", "0.02"])
+    memory.main(["model", "--speech", str(recordings[0].parent), "--minutes", "0.01", "0.02"])
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[2:] == [
@@ -57,24 +45,24 @@ def test_the_command_prints_memory_and_its_ratio_for_each_kind_of_recording(
     ]
 
 
-def test_a_folder_without_recordings_is_refused(benchmark, tmp_path, capsys):
+def test_a_folder_without_recordings_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        benchmark.main(["model", "--speech", str(tmp_path)])
+        memory.main(["model", "--speech", str(tmp_path)])
     assert "--speech must be a folder with wav, flac, ogg, opus or mp3 files; got" in capsys.readouterr().err
 
 
-def test_a_fresh_process_without_speecheq_is_measured(benchmark, recordings, tmp_path):
+def test_a_fresh_process_without_speecheq_is_measured(recordings, tmp_path):
     tiny = tiny_pipeline()
     model = save_for_hub(tiny.model, tiny.processor, tmp_path / "model")
-    benchmark.make_recording(tmp_path / "made.flac", recordings, minutes=0.2, pause=0.5)
+    memory.make_recording(tmp_path / "made.flac", recordings, minutes=0.2, pause=0.5)
 
-    heard = benchmark.listen(str(model), tmp_path / "made.flac")
+    heard = memory.listen(str(model), tmp_path / "made.flac")
 
     assert 200 < heard.peak < 1_500 and heard.seconds > 0
     assert heard.duration == 12.0 and 0 <= heard.speech <= 12.0
 
 
-def test_a_model_that_fails_shows_what_it_wrote(benchmark, monkeypatch):
-    monkeypatch.setattr(benchmark, "LISTEN", "import sys; sys.exit('no model ' + sys.argv[1])")
+def test_a_model_that_fails_shows_what_it_wrote(monkeypatch):
+    monkeypatch.setattr(memory, "LISTEN", "import sys; sys.exit('no model ' + sys.argv[1])")
     with pytest.raises(RuntimeError, match=r"memory: gone must answer made.flac; got 1\.\nno model gone"):
-        benchmark.listen("gone", Path("made.flac"))
+        memory.listen("gone", Path("made.flac"))

@@ -1,15 +1,12 @@
 """Claims about the load that is put on the page: what is asked, and what counts as a fault."""
 
 import os
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
-from samples import ROOT
 
 pytest.importorskip("gradio")
-sys.path.insert(0, str(ROOT / "benchmarks"))
 import httpx
 import space_load
 
