@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
-import onnx
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.audio_speecheq import SAMPLING_RATE
 from speecheq.pooling_speecheq import SpeakerStatistics
