@@ -31,7 +31,8 @@ whose own SEQD is not public; this is an open recipe in its place.
 from datasets import Audio, load_dataset
 
 stream = load_dataset("path/to/this/folder", "{example}", split="train", streaming=True)
-row = next(iter(stream.cast_column("audio", Audio(decode=False))))  # FLAC bytes; decoding needs torchcodec
+for row in stream.cast_column("audio", Audio(decode=False)):  # FLAC bytes; decoding needs torchcodec
+    print(row["id"], row["esc"], row["audio"]["bytes"][:4])
 ```
 
 The corpora stay their owners'. Their terms hold for their rows and for what is trained on them; the field `license`
