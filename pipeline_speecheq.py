@@ -291,12 +291,12 @@ class SpeechEQPipeline(ChunkPipeline):
         return value.to(self.device, self.model.dtype if value.is_floating_point() else None)
 
     def _intensity(self, levels: torch.Tensor, value: float) -> dict:
-        """Value, likeliest level, and the shortest run of levels that is sure enough, as values in [0, 1]."""
+        """Value, the level nearest to it, and the shortest run of levels that is sure enough, as values in [0, 1]."""
         last = len(levels) - 1
         runs = combinations(range(last + 2), 2)  # of levels, from `start` to before `stop`
         sure = [(stop - start, -float(levels[start:stop].sum()), start, stop) for start, stop in runs]
         _, _, start, stop = min(run for run in sure if -run[1] >= SURE or run[0] == last + 1)
-        level = self.model.config.eis_labels[int(levels.argmax())]
+        level = self.model.config.eis_labels[int(value * last + 0.5)]
         return {"value": value, "level": level, "interval": [start / last, (stop - 1) / last]}
 
     def _phonemes(self, heard: list[dict]) -> list[dict]:

@@ -17,7 +17,7 @@ import torch
 from inference import ROOT, whisper
 from machine import describe
 from torch import nn
-from transformers import Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.training.data import SpeechDataset, load_seqd, phoneme_inventory
@@ -91,7 +91,9 @@ def measure(dataset: str, utterances: int, batch_size: int, repeats: int) -> dic
     rates = {name: [] for name in makers}
     for _ in range(repeats):
         for name, make in makers.items():
-            rates[name].append(make().train().metrics["train_samples_per_second"])
+            trainer = make()
+            trainer.remove_callback(PrinterCallback)
+            rates[name].append(trainer.train().metrics["train_samples_per_second"])
     return {name: statistics.median(of) for name, of in rates.items()}
 
 

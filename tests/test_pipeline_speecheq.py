@@ -68,7 +68,8 @@ def test_a_short_audio_is_answered_as_the_model_answers_it(pipe):
     low, high = found["intensity"]["interval"]
     levels = output.eis_logits[0].softmax(dim=-1)
     assert levels[round(4 * low) : round(4 * high) + 1].sum() >= 0.8
-    assert found["intensity"]["level"] == pipe.model.config.eis_labels[levels.argmax()]
+    nearest = min(range(5), key=lambda level: abs(level / 4 - output.eis.item()))
+    assert found["intensity"]["level"] == pipe.model.config.eis_labels[nearest]
     assert found["gender"]["label"] == ["female", "male"][output.gender_logits[0].argmax()]
     symbols = pipe.processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)[0]
     assert [entry["phoneme"] for entry in found["phonemes"]] == symbols and len(symbols) > 3

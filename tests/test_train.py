@@ -18,6 +18,7 @@ from safetensors import safe_open
 from samples import MINI_SEQD, ROOT, TINY_BACKBONES
 
 from speecheq.train import find_checkpoint, main, parse
+from speecheq.training.data import SpeechDataset
 
 SMALL = {
     "dataset": MINI_SEQD, "backbone_config": TINY_BACKBONES["whisper"], "learning_rate": "1e-3",
@@ -187,6 +188,28 @@ def test_a_full_disk_is_named_and_the_run_goes_on_from_the_checkpoint_before(tmp
     after = losses(tmp_path / "run")
     assert max(after) == 8 and {step: after[step] for step in before} == before
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_dead_data_worker_is_named_and_the_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    changes = {"num_train_epochs": 1, "save_strategy": "steps", "save_steps": 3, "eval_strategy": "no"}
+    path = recipe(tmp_path, **changes, load_best_model_at_end=False, dataloader_num_workers=1)
+    read, asked = SpeechDataset.__getitem__, []
+
+    def killed_in_the_seventh_batch(dataset, key):
+        asked.append(key)
+        if torch.utils.data.get_worker_info() and len(asked) > 6 * 16:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(dataset, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeechDataset, "__getitem__", killed_in_the_seventh_batch)
+        with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid.*\) "):
+            main([path])
+    assert find_checkpoint(tmp_path / "run" / "checkpoints").endswith("checkpoint-3")
+    before = losses(tmp_path / "run")
+    main([path])
+    after = losses(tmp_path / "run")
+    assert max(after) == 8 and {step: after[step] for step in before} == before
 
 
 @pytest.mark.slow
