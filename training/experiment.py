@@ -38,6 +38,8 @@ from speecheq.training.recipes import check_same_recipe, read_recipe
 from speecheq.training.results import compare, comparison_table, read_results, summarise, summary_table
 from speecheq.training.speakers import speakers_to_know
 
+KNOWN_OF = {"speaker": "speaker_id", "corpus": "corpus"}  # the column that says whose utterances are known
+
 
 @dataclass
 class ExperimentArguments:
@@ -68,11 +70,19 @@ class ExperimentArguments:
         default_factory=lambda: [0],
         metadata={"help": "Unlabelled utterances known of each test speaker; -1: all others."},
     )
+    known_of: str = field(
+        default="speaker",
+        metadata={
+            "help": "Whose utterances are known: the test speaker's, or, with corpus, anyone's of the tested corpus."
+        },
+    )
 
     def __post_init__(self):
         for name in ("dataset", "corpora"):
             if not getattr(self, name):
                 raise ValueError(f"experiment: {name} must be given. See recipes/ for examples.")
+        if self.known_of not in KNOWN_OF:
+            raise ValueError(f"experiment: known_of must be one of {', '.join(KNOWN_OF)}; got {self.known_of!r}.")
 
 
 @dataclass
@@ -163,7 +173,8 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
                 answers, result["heard_phonemes"] = found["statistics"], found["phonemes"]
                 model = model.cpu()  # the heads take no time
             if model is not None:
-                result["answers"] = answer_by_heads(model, part, facts, answers, experiment.known_utterances, seed)
+                numbers, speakers = experiment.known_utterances, facts[KNOWN_OF[experiment.known_of]].to_numpy()
+                result["answers"] = answer_by_heads(model, part, speakers[part.test], answers, numbers, seed)
             write_text(file, json.dumps(result) + "\n")
         shutil.rmtree(checkpoints, ignore_errors=True)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -258,11 +269,10 @@ def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) ->
 
 
 def answer_by_heads(
-    model: SpeechEQModel, part: Fold, facts: pd.DataFrame, statistics: torch.Tensor, numbers: list[int], seed: int
+    model: SpeechEQModel, part: Fold, speakers: np.ndarray, statistics: torch.Tensor, numbers: list[int], seed: int
 ) -> dict:
-    """The utterance heads' answers, for each number of utterances known of a test speaker."""
+    """The utterance heads' answers, for each number of utterances known of a test speaker, or of whom `speakers` names."""
     sets, _ = _classes(part)
-    speakers = facts["speaker_id"].to_numpy()[part.test]
     found = {}
     for number in numbers:
         output = score_heads(model, statistics, speakers, number, seed)

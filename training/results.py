@@ -144,7 +144,8 @@ def summary_table(summary: list[dict]) -> str:
             f"| {len(row['shared_speakers'])} |"
         )
     notes = [
-        "known: unlabelled utterances known of each test speaker. shared: test speakers that training has heard.",
+        "known: unlabelled utterances known of each test speaker (known_of: or of the corpus). "
+        "shared: test speakers that training has heard.",
         *(
             f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])}{', …' * (len(row['shared_speakers']) > 10)}"
             for row in summary

@@ -156,6 +156,21 @@ def test_another_recipe_is_refused_in_the_same_folder(run, tmp_path, options, ch
     assert results_in(tmp_path / "one") == before
 
 
+def test_the_known_utterances_are_the_speakers_own_or_anyones_of_the_corpus(run, monkeypatch):
+    of_whom, score = [], experiment.score_heads
+
+    def spied(model, statistics, speakers, *given):
+        of_whom.append(set(speakers))
+        return score(model, statistics, speakers, *given)
+
+    monkeypatch.setattr(experiment, "score_heads", spied)
+    changes = {"seeds": [0], "only_folds": ["synthetic-speaker-kfold-1"], "known_utterances": [2]}
+    run("own", **changes)
+    run("anyone", known_of="corpus", **changes)
+    speakers, corpus = of_whom
+    assert len(speakers) > 1 and corpus == {"synthetic"}
+
+
 def test_heads_are_compared_with_the_probe_utterance_by_utterance(run, tmp_path, capsys):
     changes = {"seeds": [0], "only_folds": ["synthetic-speaker-kfold-1", "synthetic-speaker-kfold-2"]}
     (heads,) = run("heads", known_utterances=[0], **changes)
@@ -197,6 +212,7 @@ def test_a_recipe_of_train_is_evaluated_in_a_fold(run, tmp_path, tuning):
         ({"method": "magic"}, "experiment: method must be heads, probe or finetune; got 'magic'"),
         ({"method": "finetune"}, "experiment: finetune must be given with that method alone; got None"),
         ({"finetune": "recipe.yaml"}, "experiment: finetune must be given with that method alone; got 'recipe.yaml'"),
+        ({"known_of": "me"}, "experiment: known_of must be one of speaker, corpus; got 'me'"),
         ({"protocol": "lose"}, "folds: protocol must be among default, .*; got 'lose'"),
     ],
 )

@@ -109,7 +109,8 @@ def test_the_summary_is_a_table():
         "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 80.0 | 0.512 | 25.0 | 99.9 | 0 |",
         "| x | loso | all | 1 × 1 | 50.0 |  | 25.0 |  |  |  | 0 |",
         "",
-        "known: unlabelled utterances known of each test speaker. shared: test speakers that training has heard.",
+        "known: unlabelled utterances known of each test speaker (known_of: or of the corpus). "
+        "shared: test speakers that training has heard.",
     ]
 
 
