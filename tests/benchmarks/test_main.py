@@ -24,7 +24,9 @@ def test_each_benchmark_is_a_script_and_has_its_marks_in_the_page(benchmarks):
 
 def test_what_is_printed_goes_into_the_page(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr(benchmarks, "HERE", tmp_path)
-    monkeypatch.setattr(benchmarks, "run", lambda command: "| a |\n|---|" if command[0] == "training.py" else "plain")
+    monkeypatch.setattr(
+        benchmarks, "run", lambda command: "| a |\n|---|" if command[0] == "fine_tuning.py" else "plain"
+    )
 
     benchmarks.main(["--audio", "x", "--dataset", "y", "--only", "training", "memory"])
 

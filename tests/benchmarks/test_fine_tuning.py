@@ -1,9 +1,9 @@
 """Claims about the benchmark of training: contestants differ in what they are said to differ in."""
 
+import fine_tuning
 import pytest
 from samples import MINI_SEQD, ROOT, TINY_BACKBONES
 
-import training
 from speecheq import SpeechEQConfig, SpeechEQModel
 from speecheq.training.data import load_seqd
 from speecheq.training.trainer import SpeechEQTrainer
@@ -25,7 +25,7 @@ def batches(trainer) -> list[tuple[int, ...]]:
 
 
 def test_ours_pads_to_the_longest_of_a_batch_and_unsorted_to_that_of_the_set(rows):
-    ours, unsorted = (batches(training.ours(of, rows, 4)) for of in (SpeechEQTrainer, training.UnsortedTrainer))
+    ours, unsorted = (batches(fine_tuning.ours(of, rows, 4)) for of in (SpeechEQTrainer, fine_tuning.UnsortedTrainer))
     longest = round(100 * max(rows["duration"])) + 1
 
     assert unsorted == [(4, 80, longest)] * 3
@@ -33,14 +33,14 @@ def test_ours_pads_to_the_longest_of_a_batch_and_unsorted_to_that_of_the_set(row
 
 
 def test_an_epoch_of_each_says_its_rate(rows):
-    for of in (SpeechEQTrainer, training.UnsortedTrainer):
-        trainer = training.ours(of, rows, 4)
+    for of in (SpeechEQTrainer, fine_tuning.UnsortedTrainer):
+        trainer = fine_tuning.ours(of, rows, 4)
         assert trainer.train().metrics["train_samples_per_second"] > 0
         assert trainer.state.global_step == 3
 
 
 def test_the_usual_loop_hears_30_seconds_and_has_the_classes_of_the_set(rows):
-    trainer = training.stock(rows, 4)
+    trainer = fine_tuning.stock(rows, 4)
 
     assert batches(trainer) == [(4, 80, 3000)] * 3
     assert trainer.model.classifier.out_features == len(set(rows["native_label"]))
@@ -48,9 +48,9 @@ def test_the_usual_loop_hears_30_seconds_and_has_the_classes_of_the_set(rows):
 
 
 def test_the_command_prints_how_many_times_as_fast_ours_is(monkeypatch, capsys):
-    monkeypatch.setattr(training, "measure", lambda *given: {"speecheq": 30.0, "unsorted": 10.0})
+    monkeypatch.setattr(fine_tuning, "measure", lambda *given: {"speecheq": 30.0, "unsorted": 10.0})
 
-    training.main([])
+    fine_tuning.main([])
 
     assert "| unsorted | 10.0 | 3.00 |" in capsys.readouterr().out.splitlines()
     assert (ROOT / "dataset_scripts/seqd_mini").is_dir()

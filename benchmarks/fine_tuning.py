@@ -1,4 +1,4 @@
-"""Training utterances per second, beside the usual loop: `python benchmarks/training.py --dataset SEQD`.
+"""Training utterances per second, beside the usual loop: `python benchmarks/fine_tuning.py --dataset SEQD`.
 
 One epoch of the same utterances for each contestant, fully fine-tuned in float32 from the same encoder by the Trainer:
 
