@@ -179,13 +179,16 @@ def test_the_snippet_of_its_card_reads_a_seqd_without_any_code_of_ours(seqd, tmp
     snippet = (seqd / "README.md").read_text().split("```python")[1].split("```")[0]
     assert '"path/to/this/folder", "nemo"' in snippet
     code = "import sys; sys.modules['speecheq'] = None" + snippet.replace("path/to/this/folder", str(seqd))
+    code += "print(stream.features['audio'])"
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(seqd / "nemo/train-00000-of-00001.parquet").to_pylist()
-    assert done.stdout == "".join(f"{row['id']} {row['esc']} b'fLaC'\n" for row in rows)
+    said, _, features = done.stdout.partition("Audio")
+    assert said == "".join(f"{row['id']} {row['esc']} b'fLaC'\n" for row in rows)
+    assert features.startswith("(sampling_rate=16000")
 
 
 def test_parquet_carries_the_features_of_datasets(seqd):
