@@ -19,7 +19,7 @@ def commands(audio: Path, dataset: str, utterances: int) -> dict[str, list[str]]
         "inference": [
             "inference.py", "--audio", str(audio), "--utterances", str(utterances), "--figure", str(HERE / "inference.svg"),
         ],
-        "training": ["fine_tuning.py", "--dataset", dataset, "--utterances", "256", "--repeats", "1"],
+        "training": ["fine_tuning.py", "--dataset", dataset],
         "memory": ["memory.py", "--speech", str(audio)],
         "build_seqd": ["build_seqd.py"],
     }  # fmt: skip

@@ -37,6 +37,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 import soundfile
+from machine import describe
 
 RATE = 16_000
 FOLDERS = {"Angry": "A", "Happy": "H", "Neutral": "N", "Sad": "S"}
@@ -268,7 +269,7 @@ def main(arguments: list[str] | None = None):
         hours = make_corpus(small, options.utterances, options.seconds) / 3600
         if large:
             make_corpus(large, options.utterances * options.scale, options.seconds)
-        print(f"{len(os.sched_getaffinity(0))} cores; {options.utterances} utterances, {hours:.3f} h of 16 kHz FLAC")
+        print(f"{describe()}; {options.utterances} utterances, {hours:.3f} h of 16 kHz FLAC")
         print(f"wall-clock time of a whole command, median of {options.repeats}")
         print(*compare(small, hours, options.num_proc, options.repeats, options.ours_only), sep="\n", flush=True)
         print(*compare_memory(small, large, options.num_proc, options.scale), sep="\n")

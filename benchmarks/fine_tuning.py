@@ -106,11 +106,11 @@ def table(rates: dict[str, float]) -> list[str]:
 def main(given: list[str] | None = None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default=str(ROOT / "dataset_scripts/seqd_mini"), help="folder of a SEQD")
-    parser.add_argument("--utterances", type=int, default=64, help="of an epoch (default 64)")
+    parser.add_argument("--utterances", type=int, default=256, help="of an epoch (default 256)")
     parser.add_argument("--batch-size", type=int, default=16, help="default 16")
-    parser.add_argument("--repeats", type=int, default=3, help="epochs of each contestant (default 3)")
+    parser.add_argument("--repeats", type=int, default=1, help="epochs of each contestant (default 1)")
     options = parser.parse_args(given)
-    print(describe(), "", sep="\n", flush=True)
+    print(f"{describe()}; {options.utterances} utterances", "", sep="\n", flush=True)
     print(*table(measure(options.dataset, options.utterances, options.batch_size, options.repeats)), sep="\n")
 
 
