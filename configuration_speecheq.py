@@ -47,6 +47,10 @@ class SpeechEQConfig(PreTrainedConfig):
         pooling (`str`, *optional*, defaults to `"statistics"`):
             How frames become an utterance: `"statistics"` (mean and standard deviation over the speech frames) or
             `"attentive"` (the same, weighted by a learned attention: https://arxiv.org/abs/1803.10963).
+        shallow_states (`int`, *optional*, defaults to 0):
+            ESC and EIS are read a second time, from the first so many of the states alone, and the answer is the mean of both
+            log-probabilities: a fine-tuned encoder knows its training speakers best, layers that stayed as they were
+            know new ones (https://arxiv.org/abs/2109.01903). 0 means once.
         head_hidden_size (`int`, *optional*, defaults to 0):
             Width of the hidden layer of the utterance heads. 0 means none: the heads are linear.
         head_dropout (`float`, *optional*, defaults to 0.1):
@@ -101,6 +105,7 @@ class SpeechEQConfig(PreTrainedConfig):
     adapter_size: int = 0
     adapter_layers: int = 2
     pooling: str = "statistics"
+    shallow_states: int = 0
     head_hidden_size: int = 0
     head_dropout: float | int = 0.1
     loss_weights: dict[str, float | int] | None = None
@@ -171,6 +176,7 @@ class SpeechEQConfig(PreTrainedConfig):
         check(self.adapter_size >= 0, "adapter_size", "be 0 or more")
         check(self.adapter_layers >= 0, "adapter_layers", "be 0 or more")
         check(self.pooling in POOLINGS, "pooling", f"be one of {', '.join(POOLINGS)}")
+        check(0 <= self.shallow_states <= self.head_states, "shallow_states", f"lie in [0, {self.head_states}]")
         check(self.head_hidden_size >= 0, "head_hidden_size", "be 0 or more")
         check(0 <= self.head_dropout < 1, "head_dropout", "lie in [0, 1)")
         check(0 <= self.mask_time_prob < 1, "mask_time_prob", "lie in [0, 1)")

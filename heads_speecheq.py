@@ -34,12 +34,13 @@ class UtteranceHead(nn.Module):
     Args:
         config (`SpeechEQConfig`): gives sizes, `head_hidden_size` and `head_dropout`.
         num_outputs (`int`): scores per utterance.
+        num_states (`int`, *optional*): states that it is given; all by default.
     """
 
-    def __init__(self, config: SpeechEQConfig, num_outputs: int):
+    def __init__(self, config: SpeechEQConfig, num_outputs: int, num_states: int | None = None):
         super().__init__()
         width = 2 * config.head_channels
-        self.layer_mix = LayerMix(config.head_states)
+        self.layer_mix = LayerMix(num_states or config.head_states)
         self.dropout = nn.Dropout(config.head_dropout)
         self.dense = nn.Linear(width, config.head_hidden_size) if config.head_hidden_size else None
         self.classifier = nn.Linear(config.head_hidden_size or width, num_outputs)
@@ -65,10 +66,11 @@ class OrdinalHead(UtteranceHead):
 
     Args:
         config (`SpeechEQConfig`): `eis_labels` gives the K levels.
+        num_states (`int`, *optional*): states that it is given; all by default.
     """
 
-    def __init__(self, config: SpeechEQConfig):
-        super().__init__(config, num_outputs=1)
+    def __init__(self, config: SpeechEQConfig, num_states: int | None = None):
+        super().__init__(config, num_outputs=1, num_states=num_states)
         self.num_levels = len(config.eis_labels)
         self.first_threshold = nn.Parameter(torch.empty(1))
         self.log_steps = nn.Parameter(torch.empty(self.num_levels - 2))

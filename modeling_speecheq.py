@@ -42,6 +42,8 @@ class SpeechEQOutput(ModelOutput):
         eis (`torch.FloatTensor` of shape `(batch,)`): expected intensity in `[0, 1]`.
         phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
         gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
+        esc_shallow_logits, eis_shallow_logits (*optional*, in training, if `config.shallow_states`): as `esc_logits` and
+            `eis_logits`, from the first states alone; in use, those are the mean of both log-probabilities.
         frame_lengths (`torch.LongTensor` of shape `(batch,)`): real frames of each utterance; the rest is padding.
         statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): mean and deviation over time of every
             hidden state, as they are; for [`SpeakerStatistics`].
@@ -57,6 +59,8 @@ class SpeechEQOutput(ModelOutput):
     eis: torch.Tensor | None = None
     phoneme_logits: torch.Tensor | None = None
     gender_logits: torch.Tensor | None = None
+    esc_shallow_logits: torch.Tensor | None = None
+    eis_shallow_logits: torch.Tensor | None = None
     frame_lengths: torch.Tensor | None = None
     statistics: torch.Tensor | None = None
 
@@ -147,6 +151,9 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         self.eis_head = OrdinalHead(config)
         self.phoneme_head = PhonemeHead(config)
         self.gender_head = UtteranceHead(config, len(config.gender_labels))
+        shallow = config.shallow_states
+        self.esc_shallow_head = UtteranceHead(config, len(config.esc_labels), shallow) if shallow else None
+        self.eis_shallow_head = OrdinalHead(config, shallow) if shallow else None
         self.uncertainty_weights = UncertaintyWeights(len(TASKS)) if config.uncertainty_weighting else None
         self.post_init()
 
@@ -268,6 +275,14 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         known = self.standardizer(statistics)  # of a voice; the speaker's own mean would take its gender away
         emotion = known if speaker_mean is None else self.standardizer(statistics, speaker_mean, speaker_std)
         logits = {"esc": self.esc_head(emotion), "eis": self.eis_head(emotion), "gender": self.gender_head(known)}
+        shallow = {}
+        if self.config.shallow_states:
+            first = emotion[:, : self.config.shallow_states]
+            shallow = {"esc": self.esc_shallow_head(first), "eis": self.eis_shallow_head(first)}
+            if not self.training:  # one answer in use; in training each learns by a loss of its own
+                both = {task: (logits[task].log_softmax(-1), shallow[task].log_softmax(-1)) for task in shallow}
+                logits |= {task: (deep + other) / 2 for task, (deep, other) in both.items()}
+                shallow = {}
         eis = self._expected_intensity(logits["eis"])  # a temperature would draw it to the middle of the scale
         if not self.training:
             logits = {task: scores / self.config.temperatures[task] for task, scores in logits.items()}
@@ -276,6 +291,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             eis_logits=logits["eis"],
             eis=eis,
             gender_logits=logits["gender"],
+            esc_shallow_logits=shallow.get("esc"),
+            eis_shallow_logits=shallow.get("eis"),
             statistics=statistics,
         )
 
@@ -293,9 +310,10 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
     def add_losses(self, output: SpeechEQOutput, esc_labels, eis_labels, phoneme_labels, gender_labels):
         """Fill in the losses of an output, where there are labels; arguments as in `forward`."""
         if esc_labels is not None:
-            output.esc_loss = set_loss(output.esc_logits, esc_labels)
+            output.esc_loss = _mean_loss(esc_labels, output.esc_logits, output.esc_shallow_logits)
         if eis_labels is not None:
-            output.eis_loss = set_loss(output.eis_logits, interval_targets(eis_labels, len(self.config.eis_labels)))
+            levels = interval_targets(eis_labels, len(self.config.eis_labels))
+            output.eis_loss = _mean_loss(levels, output.eis_logits, output.eis_shallow_logits)
         if phoneme_labels is not None:
             output.phoneme_loss = ctc_loss(output.phoneme_logits, output.frame_lengths, phoneme_labels)
         if gender_labels is not None:
@@ -321,6 +339,12 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             )
             features = features.masked_fill(masked[:, None, :], 0.0)
         return features
+
+
+def _mean_loss(targets: torch.Tensor, logits: torch.Tensor, shallow: torch.Tensor | None) -> torch.Tensor:
+    """[`set_loss`] of a head, or the mean of both where there is a shallow one too."""
+    losses = [set_loss(scores, targets) for scores in (logits, shallow) if scores is not None]
+    return sum(losses) / len(losses)
 
 
 def _random_blocks(batch: int, size: int, probability: float, length: int, device) -> torch.Tensor:

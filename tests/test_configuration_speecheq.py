@@ -39,6 +39,7 @@ def test_sizes_come_from_the_backbone(backbone_config):
     [
         ({"poolin": "statistics"}, r"unknown field 'poolin'\. Did you mean 'pooling'\?"),
         ({"pooling": "max"}, "pooling must be one of statistics, attentive; got 'max'"),
+        ({"shallow_states": 4}, r"shallow_states must lie in \[0, 3\]; got 4"),
         ({"head_dropout": 1.0}, r"head_dropout must lie in \[0, 1\); got 1.0"),
         ({"head_hidden_size": -1}, "head_hidden_size must be 0 or more; got -1"),
         ({"mask_time_prob": 1.5}, r"mask_time_prob must lie in \[0, 1\); got 1.5"),

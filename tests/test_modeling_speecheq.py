@@ -11,6 +11,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from speecheq.backbones_speecheq import encode, frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.losses_speecheq import interval_targets, set_loss
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 from speecheq.processing_speecheq import SpeechEQProcessor
@@ -268,6 +269,47 @@ def test_a_known_speaker_changes_emotion_and_not_gender(whisper_config):
     nobody = SpeakerStatistics(model.standardizer, model.config.speaker_prior)
     same = model(**inputs, speaker_mean=nobody.mean, speaker_std=nobody.std)
     torch.testing.assert_close(same.esc_logits, unknown.esc_logits)
+
+
+def test_emotion_is_also_read_from_the_first_states_alone(whisper_config, tmp_path):
+    model, processor = build(whisper_config, shallow_states=2, head_dropout=0.0)
+    inputs = processor([waveform(0.5), waveform(1.0, seed=1)], sampling_rate=16_000)
+    answer = model(**inputs)
+    assert answer.esc_shallow_logits is None and answer.eis_shallow_logits is None
+    statistics = answer.statistics.detach()
+    first, every = model.standardizer(statistics)[:, :2], model.standardizer(statistics)
+    for task in ("esc", "eis"):
+        deep = getattr(model, f"{task}_head")(every).log_softmax(-1)
+        shallow = getattr(model, f"{task}_shallow_head")(first).log_softmax(-1)
+        torch.testing.assert_close(answer[f"{task}_logits"], (deep + shallow) / 2)
+        assert (deep - shallow).abs().max() > 1e-3
+    changed = statistics.clone()
+    changed[:, 2] += 1
+    later = model.score_statistics(changed)
+    assert not torch.allclose(later.esc_logits, answer.esc_logits)  # the deep head reads the last state
+    model.esc_head.classifier.weight.data.zero_()
+    torch.testing.assert_close(
+        model.score_statistics(changed).esc_logits, model.score_statistics(statistics).esc_logits
+    )
+    model.save_pretrained(tmp_path)
+    loaded = SpeechEQModel.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(loaded(**inputs).esc_logits, model(**inputs).esc_logits)
+
+
+def test_both_heads_of_a_task_learn_each_by_its_own_loss(whisper_config):
+    model, processor = build(whisper_config, shallow_states=1, head_dropout=0.0)
+    model.train()
+    model.standardizer.eval()
+    output = model(**processor([waveform(1.0), waveform(2.0)], sampling_rate=16_000), **labels())
+    esc = [set_loss(scores, labels()["esc_labels"]) for scores in (output.esc_logits, output.esc_shallow_logits)]
+    torch.testing.assert_close(output.esc_loss, sum(esc) / 2)
+    levels = interval_targets(labels()["eis_labels"], 5)
+    eis = [set_loss(scores, levels) for scores in (output.eis_logits, output.eis_shallow_logits)]
+    torch.testing.assert_close(output.eis_loss, sum(eis) / 2)
+    output.loss.backward()
+    for name, parameter in model.named_parameters():
+        if "head" in name and ".layer_mix." not in name:  # one state needs no mix
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
 def test_temperatures_divide_the_logits_in_use_and_not_in_training(whisper_config):

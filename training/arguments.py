@@ -29,6 +29,9 @@ class ModelArguments:
     adapter_size: int = field(default=0, metadata={"help": "Channels of a trunk that the heads share; 0: none."})
     adapter_layers: int = field(default=2, metadata={"help": "Convolutions of the trunk."})
     pooling: str = field(default="statistics", metadata={"help": "statistics or attentive."})
+    shallow_states: int = field(
+        default=0, metadata={"help": "Read ESC and EIS also from the first so many states alone; 0: no."}
+    )
     head_hidden_size: int = field(default=0, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
     head_dropout: float = field(default=0.1, metadata={"help": "Dropout before each head."})
     loss_weights: dict | str | None = field(
@@ -49,8 +52,8 @@ class ModelArguments:
 
     def config_fields(self) -> dict:
         """The fields that go into [`SpeechEQConfig`] as they are."""
-        names = ("adapter_size", "adapter_layers", "pooling", "head_hidden_size", "head_dropout", "loss_weights",
-                 "uncertainty_weighting", "mask_time_prob", "mask_time_length", "mask_feature_prob",
+        names = ("adapter_size", "adapter_layers", "pooling", "shallow_states", "head_hidden_size", "head_dropout",
+                 "loss_weights", "uncertainty_weighting", "mask_time_prob", "mask_time_length", "mask_feature_prob",
                  "mask_feature_length")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 

@@ -9,6 +9,7 @@ import soxr
 from scipy.signal import fftconvolve
 
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
+from speecheq.training.degradations import LOWEST_NOISE
 
 
 class WaveformAugmentation:
@@ -19,9 +20,10 @@ class WaveformAugmentation:
         speed (`float`, *optional*, defaults to 0.1): largest change of speed, 0.1 for 0.9 to 1.1.
         reverberation (`tuple[float, float]`, *optional*, defaults to `(0.1, 0.6)`): range of the time in which a room's
             echo falls by 60 dB, in seconds.
-        gain_db (`float`, *optional*, defaults to 6): largest change of level, in dB.
-        snr_db (`tuple[float, float]`, *optional*, defaults to `(10, 35)`): range of signal-to-noise ratios, in dB. The
-            noise is white or pink.
+        gain_db (`tuple[float, float]`, *optional*, defaults to `(-24, 6)`): range of changes of level, in dB: a far
+            microphone says nothing of the speaker.
+        snr_db (`tuple[float, float]`, *optional*, defaults to `(5, 35)`): range of signal-to-noise ratios, in dB. The
+            noise is white, or pink from 50 Hz on.
     """
 
     def __init__(
@@ -29,8 +31,8 @@ class WaveformAugmentation:
         probability: float = 0.5,
         speed: float = 0.1,
         reverberation: tuple[float, float] = (0.1, 0.6),
-        gain_db: float = 6.0,
-        snr_db: tuple[float, float] = (10.0, 35.0),
+        gain_db: tuple[float, float] = (-24.0, 6.0),
+        snr_db: tuple[float, float] = (5.0, 35.0),
     ):
         self.probability = probability
         self.speed = speed
@@ -72,13 +74,13 @@ class WaveformAugmentation:
         return np.pad(wide[: len(waveform)], (0, max(0, len(waveform) - len(wide))))
 
     def _change_gain(self, waveform, random):
-        return waveform * 10 ** (random.uniform(-self.gain_db, self.gain_db) / 20)
+        return waveform * 10 ** (random.uniform(*self.gain_db) / 20)
 
     def _add_noise(self, waveform, random):
         noise = random.normal(size=len(waveform))
         if random.uniform() < 0.5:  # pink: power falls as 1 / frequency
-            spectrum = np.fft.rfft(noise)
-            spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
-            noise = np.fft.irfft(spectrum, len(waveform))
+            frequency = np.fft.rfftfreq(len(noise), 1 / SAMPLING_RATE)
+            shape = np.where(frequency < LOWEST_NOISE, 0, 1 / np.sqrt(np.maximum(frequency, LOWEST_NOISE)))
+            noise = np.fft.irfft(np.fft.rfft(noise) * shape, len(waveform))
         power = np.mean(np.square(waveform)) / 10 ** (random.uniform(*self.snr_db) / 10)
         return waveform + noise * np.sqrt(power / max(np.mean(np.square(noise)), 1e-12))

@@ -157,9 +157,7 @@ def _known_of(model: SpeechEQModel, heard: torch.Tensor) -> tuple[torch.Tensor, 
 
 def _optimizer(model: SpeechEQModel, arguments: HeadArguments):
     parameters = {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if name.startswith(("esc_head.", "eis_head.", "gender_head."))
+        name: parameter for name, parameter in model.named_parameters() if name.startswith(("esc_", "eis_", "gender_"))
     }
     mixes = [parameter for name, parameter in parameters.items() if ".layer_mix." in name]
     matrices = [parameter for name, parameter in parameters.items() if parameter.ndim > 1]

@@ -27,6 +27,8 @@ _HEADS = (
     "eis_head",
     "phoneme_head",
     "gender_head",
+    "esc_shallow_head",
+    "eis_shallow_head",
     "uncertainty_weights",
 )
 

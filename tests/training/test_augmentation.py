@@ -19,7 +19,7 @@ def test_the_seed_decides():
 
 
 def test_results_stay_finite_and_in_range():
-    augment = WaveformAugmentation(1.0, gain_db=30)
+    augment = WaveformAugmentation(1.0, gain_db=(-30, 30))
     for seed, audio in enumerate(
         [waveform(0.05), waveform(0.5), np.zeros(8000, np.float32), np.ones(8000, np.float32)]
     ):
@@ -66,5 +66,6 @@ def test_the_telephone_band_keeps_1_khz_and_drops_6_khz():
 
 def test_its_name_says_all_that_the_result_follows_from():
     assert repr(WaveformAugmentation(0.3)) == (
-        "WaveformAugmentation(probability=0.3, speed=0.1, reverberation=(0.1, 0.6), gain_db=6.0, snr_db=(10.0, 35.0))"
+        "WaveformAugmentation(probability=0.3, speed=0.1, reverberation=(0.1, 0.6), gain_db=(-24.0, 6.0), "
+        "snr_db=(5.0, 35.0))"
     )

@@ -80,12 +80,13 @@ def test_all_three_heads_learn_from_the_state_that_tells():
 
 
 def test_encoder_and_phoneme_head_stay_as_they_are():
-    model = build()
+    model = build(shallow_states=2)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     statistics, speakers = spoken()
     train_heads(model, utterances(statistics, speakers), HeadArguments(**QUICK))
     moved = {name.split(".")[0] for name, tensor in model.state_dict().items() if not tensor.equal(before[name])}
-    assert moved == {"standardizer", "esc_head", "eis_head", "gender_head"}
+    heads = {"esc_head", "eis_head", "gender_head", "esc_shallow_head", "eis_shallow_head"}
+    assert moved == {"standardizer", *heads}
     torch.testing.assert_close(model.standardizer.mean, statistics.mean(dim=0))
     torch.testing.assert_close(model.standardizer.variance, statistics.var(dim=0, correction=0))
 

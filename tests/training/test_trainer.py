@@ -38,7 +38,8 @@ def test_full_with_frozen_layers_trains_the_last_ones(backbone_config):
 
 
 def test_lora_reaches_every_adapter_and_all_heads(backbone_config):
-    model = prepare_tuning(build(backbone_config, uncertainty_weighting=True, head_dropout=0.0), "lora", lora_rank=2)
+    fields = {"uncertainty_weighting": True, "shallow_states": 2, "head_dropout": 0.0}
+    model = prepare_tuning(build(backbone_config, **fields), "lora", lora_rank=2)
     processor = SpeechEQProcessor.for_config(model.config)
     inputs = processor([waveform(0.5), waveform(1.0)], sampling_rate=16_000)
     labels = {"esc_labels": torch.eye(12)[:2], "eis_labels": torch.tensor([[0.3, 0.3], [1.0, 1.0]]),
@@ -52,7 +53,7 @@ def test_lora_reaches_every_adapter_and_all_heads(backbone_config):
     for name, parameter in model.named_parameters():
         if "lora_A" in name:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
-    heads = ("esc_head", "eis_head", "phoneme_head", "gender_head", "uncertainty_weights")
+    heads = ("esc_head", "eis_head", "phoneme_head", "gender_head", "shallow_head", "uncertainty_weights")
     assert all(any(head in name for name in learning(model)) for head in heads)
 
 
