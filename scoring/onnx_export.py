@@ -20,7 +20,7 @@ from torch import nn
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.audio_speecheq import SAMPLING_RATE
 from speecheq.pooling_speecheq import SpeakerStatistics
-from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, answer, open_session, time_axis
+from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, SOURCE, answer, open_session, source_of, time_axis
 
 TOLERANCE = 1e-4
 SECONDS = ((0.2,), (3.0, 0.5))  # of the noise in the batches that an export is checked with
@@ -44,15 +44,18 @@ def export_onnx(folder: str | os.PathLike) -> list[Path]:
     path.parent.mkdir(exist_ok=True)
     program = _trace(model, processor)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        unfinished = Path(scratch, "model.onnx")
+        unfinished, quantized = Path(scratch, "model.onnx"), Path(scratch, "int8.onnx")
         program.save(unfinished)
         check(model, processor, unfinished)
         quantize_dynamic(
-            unfinished, Path(scratch, "int8.onnx"), per_channel=True, weight_type=QuantType.QInt8,
+            unfinished, quantized, per_channel=True, weight_type=QuantType.QInt8,
             nodes_to_quantize=_encoder_matrices(unfinished),
         )  # fmt: skip
-        os.replace(unfinished, path)
-        os.replace(Path(scratch, "int8.onnx"), int8_path)
+        for made, kept in ((unfinished, path), (quantized, int8_path)):
+            proto = onnx.load(made)
+            onnx.helper.set_model_props(proto, {SOURCE: source_of(folder, model.config)})
+            onnx.save(proto, made)
+            os.replace(made, kept)
     return [path, int8_path]
 
 

@@ -1,5 +1,7 @@
 """A model exported by `speecheq.scoring.onnx_export`, run by ONNX Runtime in the place of [`SpeechEQModel`]."""
 
+import hashlib
+import json
 import os
 
 import onnxruntime
@@ -14,6 +16,7 @@ from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 
 FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_int8.onnx"  # as on the Hub
 OUTPUTS = ("esc_logits", "eis_logits", "eis", "phoneme_logits", "gender_logits", "frame_lengths", "statistics")
+SOURCE = "speecheq_source"  # in the metadata of an exported file: what it was made of
 
 
 class OnnxModel(nn.Module):
@@ -27,7 +30,7 @@ class OnnxModel(nn.Module):
         file_name (`str`, *optional*, defaults to `"onnx/model_int8.onnx"`): the exported file in it.
 
     Raises:
-        ValueError: if there is no such file.
+        ValueError: if there is no such file, or it was exported before the model was trained or calibrated anew.
 
     Example:
 
@@ -58,6 +61,11 @@ class OnnxModel(nn.Module):
         nobody = SpeakerStatistics(self.standardizer, self.config.speaker_prior)
         self._unknown = {"speaker_mean": nobody.mean, "speaker_std": nobody.std}
         self.session = open_session(path)
+        if self.session.get_modelmeta().custom_metadata_map.get(SOURCE) != source_of(folder, self.config):
+            raise ValueError(
+                f"OnnxModel: {file_name!r} must be exported from the weights and temperatures in {os.fspath(folder)!r}; got an "
+                f"export of others. `python -m speecheq.scoring.onnx_export {os.fspath(folder)}` writes it anew."
+            )
 
     def forward(
         self,
@@ -97,6 +105,14 @@ def open_session(path: str | os.PathLike) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def source_of(folder: str | os.PathLike, config: SpeechEQConfig) -> str:
+    """A digest of what the answers of a saved model follow from, its weights and its temperatures."""
+    with open(os.path.join(folder, "model.safetensors"), "rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256")
+    digest.update(json.dumps(config.temperatures, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def answer(session: onnxruntime.InferenceSession, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -131,6 +131,24 @@ def test_a_folder_without_the_file_says_how_to_make_it(tmp_path):
         OnnxModel(tmp_path)
 
 
+@pytest.mark.parametrize("changed", ["weights", "temperatures"])
+def test_an_export_of_another_model_is_refused(folder, tmp_path, changed):
+    later = shutil.copytree(folder, tmp_path / "later")
+    config = json.loads((later / "config.json").read_text())
+    if changed == "temperatures":
+        config["temperatures"]["esc"] *= 2
+        (later / "config.json").write_text(json.dumps(config))
+    else:
+        config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"])
+        SpeechEQModel(config).save_pretrained(later)
+
+    for name in (FILE, INT8_FILE):
+        with pytest.raises(
+            ValueError, match=r"must be exported from the weights and temperatures in .*; got an export"
+        ):
+            OnnxModel(later, name)
+
+
 def test_an_encoder_that_cannot_be_exported_is_named(tmp_path):
     config = SpeechEQConfig(backbone_config=dict(TINY_BACKBONES["wav2vec2"]))
     SpeechEQModel(config).save_pretrained(tmp_path)
