@@ -38,7 +38,7 @@ class SpeechEQOutput(ModelOutput):
             unweighted; 0 where the batch has no label for the task.
         esc_logits (`torch.FloatTensor` of shape `(batch, classes)`): Emotion State Category, fine scale.
         eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities, up to
-            the temperature.
+            the temperature and, with `config.shallow_states`, a constant.
         eis (`torch.FloatTensor` of shape `(batch,)`): expected intensity in `[0, 1]`.
         phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
         gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
@@ -280,8 +280,9 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             first = emotion[:, : self.config.shallow_states]
             shallow = {"esc": self.esc_shallow_head(first), "eis": self.eis_shallow_head(first)}
             if not self.training:  # one answer in use; in training each learns by a loss of its own
-                both = {task: (logits[task].log_softmax(-1), shallow[task].log_softmax(-1)) for task in shallow}
-                logits |= {task: (deep + other) / 2 for task, (deep, other) in both.items()}
+                logits |= {
+                    task: (logits[task].log_softmax(-1) + shallow[task].log_softmax(-1)) / 2 for task in shallow
+                }
                 shallow = {}
         eis = self._expected_intensity(logits["eis"])  # a temperature would draw it to the middle of the scale
         if not self.training:

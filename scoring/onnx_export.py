@@ -51,9 +51,10 @@ def export_onnx(folder: str | os.PathLike) -> list[Path]:
             unfinished, quantized, per_channel=True, weight_type=QuantType.QInt8,
             nodes_to_quantize=_encoder_matrices(unfinished),
         )  # fmt: skip
+        source = source_of(folder, model.config)
         for made, kept in ((unfinished, path), (quantized, int8_path)):
             proto = onnx.load(made)
-            onnx.helper.set_model_props(proto, {SOURCE: source_of(folder, model.config)})
+            onnx.helper.set_model_props(proto, {SOURCE: source})
             onnx.save(proto, made)
             os.replace(made, kept)
     return [path, int8_path]

@@ -1,8 +1,8 @@
 """A model exported by `speecheq.scoring.onnx_export`, run by ONNX Runtime in the place of [`SpeechEQModel`]."""
 
-import hashlib
 import json
 import os
+from pathlib import Path
 
 import onnxruntime
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.dataset_scripts.manifest import file_sha256
 from speecheq.modeling_speecheq import SpeechEQOutput
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 
@@ -108,11 +109,8 @@ def open_session(path: str | os.PathLike) -> onnxruntime.InferenceSession:
 
 
 def source_of(folder: str | os.PathLike, config: SpeechEQConfig) -> str:
-    """A digest of what the answers of a saved model follow from, its weights and its temperatures."""
-    with open(os.path.join(folder, "model.safetensors"), "rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256")
-    digest.update(json.dumps(config.temperatures, sort_keys=True).encode())
-    return digest.hexdigest()
+    """What the answers of a saved model follow from: the SHA-256 of its weights, and its temperatures."""
+    return f"{file_sha256(Path(folder, 'model.safetensors'))} {json.dumps(config.temperatures, sort_keys=True)}"
 
 
 def answer(session: onnxruntime.InferenceSession, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

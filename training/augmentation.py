@@ -9,7 +9,7 @@ import soxr
 from scipy.signal import fftconvolve
 
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
-from speecheq.training.degradations import LOWEST_NOISE
+from speecheq.training.degradations import pink
 
 
 class WaveformAugmentation:
@@ -78,9 +78,6 @@ class WaveformAugmentation:
 
     def _add_noise(self, waveform, random):
         noise = random.normal(size=len(waveform))
-        if random.uniform() < 0.5:  # pink: power falls as 1 / frequency
-            frequency = np.fft.rfftfreq(len(noise), 1 / SAMPLING_RATE)
-            shape = np.where(frequency < LOWEST_NOISE, 0, 1 / np.sqrt(np.maximum(frequency, LOWEST_NOISE)))
-            noise = np.fft.irfft(np.fft.rfft(noise) * shape, len(waveform))
+        noise = pink(noise) if random.uniform() < 0.5 else noise
         power = np.mean(np.square(waveform)) / 10 ** (random.uniform(*self.snr_db) / 10)
         return waveform + noise * np.sqrt(power / max(np.mean(np.square(noise)), 1e-12))

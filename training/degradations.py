@@ -34,10 +34,7 @@ def clean(waveform: np.ndarray, seed: int) -> np.ndarray:
 
 def pink_noise(waveform: np.ndarray, seed: int, snr_db: float) -> np.ndarray:
     """Noise with power 1 / frequency from 50 Hz to 8 kHz, `snr_db` dB below the mean power of the whole utterance."""
-    frequency = np.fft.rfftfreq(len(waveform), 1 / SAMPLING_RATE)
-    shape = np.where(frequency < LOWEST_NOISE, 0, 1 / np.sqrt(np.maximum(frequency, LOWEST_NOISE)))
-    white = np.random.default_rng(seed).normal(size=len(waveform))
-    noise = np.fft.irfft(np.fft.rfft(white) * shape, len(waveform))
+    noise = pink(np.random.default_rng(seed).normal(size=len(waveform)))
     return _like(waveform, waveform + noise * _level(waveform) / _level(noise, least=1e-12) * 10 ** (-snr_db / 20))
 
 
@@ -97,6 +94,13 @@ DEGRADATIONS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "clipping": clipping,
     "gain_-20db": partial(gain, gain_db=-20),
 }
+
+
+def pink(white: np.ndarray) -> np.ndarray:
+    """White noise of shape `(samples,)` with power 1 / frequency from 50 Hz to 8 kHz, at no level in particular."""
+    frequency = np.fft.rfftfreq(len(white), 1 / SAMPLING_RATE)
+    shape = np.where(frequency < LOWEST_NOISE, 0, 1 / np.sqrt(np.maximum(frequency, LOWEST_NOISE)))
+    return np.fft.irfft(np.fft.rfft(white) * shape, len(white))
 
 
 def _level(waveform: np.ndarray, least: float = 0.0) -> float:
