@@ -77,7 +77,7 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
         Raises:
             ValueError: if the rate is missing or no audio rate, or an utterance is empty, shorter than 0.05 s, not
                 finite, louder than full scale by a factor of 2, or of a shape that can mean two things.
-            TypeError: if the audio is not numbers.
+            TypeError: if the audio is not numbers, or integers of 64 bits, as lists of them become.
         """
         utterances = [
             to_mono_16khz(utterance, sampling_rate, item=index) for index, utterance in enumerate(_as_list(audio))
@@ -149,7 +149,8 @@ class SpeechEQProcessor(ProcessorMixin):
         """
         batch = self.feature_extractor(audio, sampling_rate=sampling_rate, return_tensors=return_tensors)
         if phonemes is not None:
-            batch["phoneme_labels"] = pad_labels([self.encode_phonemes(symbols or []) for symbols in phonemes])
+            labels = pad_labels([self.encode_phonemes(symbols or []) for symbols in phonemes])
+            batch["phoneme_labels"] = labels.numpy() if return_tensors == "np" else labels
         return batch
 
     def encode_phonemes(self, symbols: Sequence[str]) -> list[int]:
@@ -231,6 +232,9 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
         refuse("audio", "be an array of samples", str(error))
     if array.dtype.kind not in "fiu":
         refuse("audio", "be floats in [-1, 1] or integer PCM", f"dtype {array.dtype}", error=TypeError)
+    if array.dtype.kind in "iu" and array.itemsize > 4:  # a list of integers: nothing says of which range
+        then = "Give the array its own type, `numpy.int16` for instance."
+        refuse("audio", "be floats in [-1, 1] or integer PCM of 8 to 32 bits", f"dtype {array.dtype}", then, TypeError)
     if array.size == 0:
         refuse("audio", "not be empty", "0 samples")
     array = _mix_down(_to_float(array), refuse)

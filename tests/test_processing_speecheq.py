@@ -93,6 +93,12 @@ NAN = np.where(np.arange(8000) == 7, np.nan, NOISE)
         ({"array": NOISE}, 16_000, TypeError, "audio must be an array of samples; got dict"),
         (np.array(["a", "b"]), 16_000, TypeError, "audio must be floats in .* or integer PCM; got dtype <U1"),
         (NOISE.astype(complex), 16_000, TypeError, "got dtype complex128"),
+        (
+            (NOISE * 2**15).astype("i2").tolist(),
+            16_000,
+            TypeError,
+            "PCM of 8 to 32 bits; got dtype int64.* `numpy.int16`",
+        ),
         (np.stack([NOISE, NOISE]), 16_000, ValueError, r"shape \(2, 8000\) can be a batch or several channels"),
         ([np.zeros((20, 20, 20), np.float32)], 16_000, ValueError, r"got shape \(20, 20, 20\) in item 0"),
     ],
@@ -111,6 +117,8 @@ def test_silence_gives_finite_features(backbone_config):
 def test_phonemes_become_ids_and_come_back(processor):
     batch = processor([NOISE, NOISE], sampling_rate=16_000, phonemes=[["t͡ʃ", "a", "ɨ"], None])
     assert batch["phoneme_labels"].tolist() == [[2, 1, 3], [-100, -100, -100]]
+    arrays = processor([NOISE], sampling_rate=16_000, phonemes=[["a"]], return_tensors="np")
+    assert {type(value) for value in arrays.values()} == {np.ndarray}
     logits = torch.nn.functional.one_hot(torch.tensor([[2, 2, 0, 1, 1, 0, 1, 3, 3]]), 4).float()
     assert processor.decode_phonemes(logits) == [["t͡ʃ", "a", "a", "ɨ"]]
     assert processor.decode_phonemes(logits, torch.tensor([5])) == [["t͡ʃ", "a"]]

@@ -50,8 +50,8 @@ def strings(rows: Dataset, number: int, seed: int = 0) -> list[String]:
         seed (`int`, *optional*, defaults to 0): of what is drawn.
     """
     of_corpus = defaultdict(list)
-    for row, (corpus, label) in enumerate(zip(rows["corpus"], rows["native_label"], strict=True)):
-        if label is not None:
+    for row, (corpus, label, fine) in enumerate(zip(rows["corpus"], rows["native_label"], rows["esc"], strict=True)):
+        if label is not None and fine:
             of_corpus[corpus].append(row)
     random = np.random.default_rng(seed)
     return [

@@ -11,7 +11,7 @@ chooses its layer by speakers of its training part. Every result names the test 
 import json
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +117,14 @@ class MethodArguments:
             raise ValueError("experiment: backbone must be given: a pretrained encoder's Hub repository or folder.")
 
 
+OPTIONS = {option.name for group in (MethodArguments, HeadArguments) for option in fields(group)}
+READ = {  # of these, by each method; the rest of a fine-tuning stands in its own recipe
+    "heads": OPTIONS - {"finetune", "max_steps"},
+    "probe": {"backbone", "method"},
+    "finetune": {"backbone", "method", "finetune", "loss_weights", "max_steps"},
+}
+
+
 def main(arguments: list[str] | None = None) -> list[dict]:
     """Run what is missing of an experiment, and print its table; returns the summary. Or compare two."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -128,6 +136,14 @@ def main(arguments: list[str] | None = None) -> list[dict]:
         return differences
     groups = (ExperimentArguments, MethodArguments, HeadArguments)
     experiment, method, heads, given = read_recipe("experiment", groups, arguments)
+    overrides = {argument.split("=")[0].replace("-", "_").removeprefix("__no") for argument in arguments}
+    for name in sorted(OPTIONS - READ[method.method]):
+        if overrides & {f"__{name}", f"_{name}"}:  # --name, or --no_name
+            raise ValueError(
+                f"experiment: {name} must not be given with method {method.method}, which does not read it; got it on the "
+                f"command line.{' Give it in the recipe of train.py.' if method.finetune else ''}"
+            )
+        given.pop(name, None)  # a recipe may serve several methods
     folder = Path(experiment.output_dir)
     for name in ("seeds", "only_folds", "cache"):  # more of the same may be asked for later
         given.pop(name, None)

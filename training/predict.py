@@ -25,8 +25,8 @@ def main(folder: str, path: str):
         sums = {label: sum(scores[member] for member in members) for label, members in classes.items()}
         best = sorted(sums, key=sums.get, reverse=True)[:3]
         print(f"ESC {scale:8}" + ", ".join(f"{label} {100 * sums[label]:.0f} %" for label in best))
-    level = config.eis_labels[output.eis_logits[0].argmax()]
-    print(f"EIS         {output.eis.item():.2f} ({level})")
+    nearest = int(output.eis.item() * (len(config.eis_labels) - 1) + 0.5)
+    print(f"EIS         {output.eis.item():.2f} ({config.eis_labels[nearest]})")
     print(f"phonemes    {' '.join(processor.decode_phonemes(output.phoneme_logits, output.frame_lengths)[0])}")
     gender = output.gender_logits[0].softmax(dim=-1)
     print(f"gender      {config.gender_labels[gender.argmax()]} {100 * gender.max():.0f} %")

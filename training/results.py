@@ -27,7 +27,7 @@ def summarise(results: list[dict]) -> list[dict]:
 
     The answers of all folds are scored together, so that folds too small to hold every class count as they should; a score
     is the mean over seeds. `uar_low` and `uar_high` are the 95 % interval of the folds' own UARs (means over seeds) or, with
-    one fold, of the seeds': NaN if there is only one of both.
+    one fold, of the seeds': `None` if there is only one of both.
 
     Args:
         results (`list[dict]`): as the experiment writes them.
@@ -36,6 +36,9 @@ def summarise(results: list[dict]) -> list[dict]:
         `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`, and
         where there are labels `eis_ccc`, `eis_mae`, `phoneme_per` and `gender_uar`; `shared_speakers`, test speakers that
         train has heard.
+
+    Raises:
+        ValueError: if the seeds do not have the same folds.
     """
     groups = defaultdict(list)
     for result in results:
@@ -47,6 +50,13 @@ def summarise(results: list[dict]) -> list[dict]:
 def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> dict:
     seeds = sorted({result["seed"] for result in results})
     folds = sorted({result["fold"] for result in results})
+    missing = {(fold, seed) for fold in folds for seed in seeds} - {(one["fold"], one["seed"]) for one in results}
+    if missing:
+        fold, seed = min(missing)
+        raise ValueError(
+            f"results: every seed must have the same folds; got none of {fold!r} with seed {seed}. Run the experiment "
+            "again with all of its seeds and folds, or with another output_dir."
+        )
     of_seeds = [_scores([result for result in results if result["seed"] == seed], known) for seed in seeds]
     one_each = [[_scores([result], known)["uar"] for result in results if result["fold"] == fold] for fold in folds]
     spread = [float(np.mean(rates)) for rates in one_each] if len(folds) > 1 else one_each[0]
@@ -58,8 +68,8 @@ def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> d
         "folds": len(folds),
         "seeds": len(seeds),
         "utterances": sum(len(result["ids"]) for result in results if result["seed"] == seeds[0]),
-        "uar_low": low,
-        "uar_high": high,
+        "uar_low": None if np.isnan(low) else low,
+        "uar_high": None if np.isnan(high) else high,
         "shared_speakers": sorted({name for result in results for name in result["audit"]["shared_speakers"]}),
         **{name: float(np.mean([scores[name] for scores in of_seeds])) for name in of_seeds[0]},
     }
@@ -134,7 +144,7 @@ def summary_table(summary: list[dict]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in summary:
-        interval = "" if np.isnan(row["uar_low"]) else f"{100 * row['uar_low']:.1f} to {100 * row['uar_high']:.1f}"
+        interval = "" if row["uar_low"] is None else f"{100 * row['uar_low']:.1f} to {100 * row['uar_high']:.1f}"
         ccc = f"{row['eis_ccc']:.3f}" if "eis_ccc" in row else ""
         per = f"{100 * row['phoneme_per']:.1f}" if "phoneme_per" in row else ""
         gender = f"{100 * row['gender_uar']:.1f}" if "gender_uar" in row else ""

@@ -34,6 +34,12 @@ def test_a_string_says_where_each_utterance_lies(splits):
     assert all(one.segments == two.segments for one, two in zip(found, again, strict=True))
 
 
+def test_a_label_without_a_class_is_in_no_string(splits):
+    rows = splits["test"].map(lambda row: {"esc": [], "native_label": "other"} if row["native_label"] == "sad" else {})
+    labels = {label for string in strings(rows, number=9) for _, _, label in string.segments}
+    assert "angry" in labels and "other" not in labels
+
+
 @pytest.mark.parametrize(
     ("found", "accuracy", "eder"),
     [

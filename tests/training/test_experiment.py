@@ -221,6 +221,19 @@ def test_wrong_arguments_get_a_clear_error(run, changes, message):
         run("wrong", **changes)
 
 
+def test_what_a_method_does_not_read_is_refused_on_the_command_line_and_left_out_of_what_a_recipe_gives(run, tmp_path):
+    with pytest.raises(ValueError, match="head_dropout must not be given with method probe, which does not read it"):
+        run("refused", "--head_dropout", "0.9", method="probe")
+    with pytest.raises(ValueError, match=r"steps must not be given with method finetune.* in the recipe of train\.py"):
+        run("refused", "--steps=7", method="finetune", finetune="recipes/small.yaml")
+    with pytest.raises(ValueError, match="max_steps must not be given with method heads"):
+        run("refused", "--max-steps", "7")
+    with pytest.raises(ValueError, match="use_votes must not be given with method probe"):
+        run("refused", "--no_use_votes", method="probe")
+    run("kept", method="probe", head_dropout=0.9, seeds=[0], only_folds=["synthetic-speaker-kfold-1"])
+    assert "head_dropout" not in json.loads((tmp_path / "kept" / "recipe.json").read_text())
+
+
 @pytest.fixture
 def watched(mini, monkeypatch, tmp_path) -> SimpleNamespace:
     """`facts` of two corpora, and `trained`, the row numbers that each training is handed. Nothing is trained or heard: the

@@ -1,7 +1,6 @@
 """Claims about what the folds of an experiment add up to."""
 
 import json
-import math
 
 import pytest
 
@@ -60,7 +59,13 @@ def test_with_one_fold_the_interval_is_that_of_the_seeds_and_with_one_of_both_th
     (row,) = summarise(results)
     assert (row["uar_low"], row["uar_high"]) == pytest.approx((0.75 - 3.1766, 0.75 + 3.1766), abs=1e-4)
     (row,) = summarise(results[:1])
-    assert row["uar"] == 0.5 and math.isnan(row["uar_low"]) and math.isnan(row["uar_high"])
+    assert row["uar"] == 0.5 and row["uar_low"] is row["uar_high"] is None  # JSON has no NaN
+
+
+def test_seeds_of_unlike_folds_are_not_averaged():
+    results = [answered(*A, A[1], seed=0), answered(*B, B[1], seed=0), answered(*A, A[1], seed=1)]
+    with pytest.raises(ValueError, match="every seed must have the same folds; got none of 'x-loso-b' with seed 1"):
+        summarise(results)
 
 
 def test_intensity_and_gender_are_scored_where_they_are_labelled():
@@ -100,7 +105,7 @@ def test_the_summary_is_a_table():
          "uar_low": 0.65, "uar_high": 0.7551, "wa": 0.8, "eis_ccc": 0.51249, "eis_mae": 0.1, "gender_uar": 0.999,
          "phoneme_per": 0.25, "shared_speakers": []},
         {"corpus": "x", "protocol": "loso", "known": -1, "folds": 1, "seeds": 1, "utterances": 6, "uar": 0.5,
-         "uar_low": math.nan, "uar_high": math.nan, "wa": 0.25, "shared_speakers": []},
+         "uar_low": None, "uar_high": None, "wa": 0.25, "shared_speakers": []},
     ]  # fmt: skip
     assert summary_table(rows).splitlines() == [
         "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | WA (%) | EIS CCC | PER (%) | gender UAR (%) "
