@@ -12,10 +12,10 @@ from .configuration_speecheq import SpeechEQConfig
 
 
 class LayerMix(nn.Module):
-    """A learned weighted sum of all encoder layers (https://arxiv.org/abs/2105.01051).
+    """A learned weighted sum of the states that a head is given (https://arxiv.org/abs/2105.01051).
 
     Args:
-        num_states (`int`): hidden states of the encoder, the input of its first layer included.
+        num_states (`int`): how many there are.
     """
 
     def __init__(self, num_states: int):
@@ -29,7 +29,7 @@ class LayerMix(nn.Module):
 
 
 class UtteranceHead(nn.Module):
-    """One prediction per utterance from the statistics of all layers.
+    """One prediction per utterance from the statistics of the states that it is given.
 
     Args:
         config (`SpeechEQConfig`): gives sizes, `head_hidden_size` and `head_dropout`.
@@ -49,7 +49,7 @@ class UtteranceHead(nn.Module):
         """
         Args:
             statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): standardised mean and deviation of
-                every hidden state of the encoder.
+                `num_states` hidden states of the encoder.
 
         Returns:
             `torch.FloatTensor` of shape `(batch, outputs)`: unnormalised scores.

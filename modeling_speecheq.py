@@ -4,7 +4,8 @@ After *SpeechEQ: Speech Emotion Recognition based on Multi-scale Unified Dataset
 (https://arxiv.org/abs/2206.13101): Emotion State Category, Emotion Intensity Scale, phonemes and gender, learned together.
 The paper leaves the architecture open. Here every encoder layer is pooled over time into its mean and deviation, which are
 standardised, and each task reads its own learned sum over the layers (https://arxiv.org/abs/2105.01051); the phoneme head
-reads a sum of the frames themselves.
+reads a sum of the frames themselves. With `shallow_states`, emotion and intensity have a second head each, which reads the
+first states alone; the answer is the mean of both log-probabilities.
 """
 
 from dataclasses import dataclass

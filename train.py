@@ -70,9 +70,10 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     if trainer.is_world_process_zero():
         trained = trainer.accelerator.unwrap_model(trainer.model)
         save_for_hub(trained, trainer.processor, folder, training_arguments.int8_weights)
-        write_card(folder, scores, facts_of(splits, model_arguments, data_arguments, folder))
+        write_card(folder, scores, facts := facts_of(splits, model_arguments, data_arguments, folder))
         (folder / "results.json").write_text(json.dumps(scores, indent=2, sort_keys=True) + "\n")
-        print(f"\nTest split, speakers never seen:\n\n{table(scores)}\n\nSaved in {folder}.")
+        seen = ", ".join(facts["shared_speakers"]) or "none"
+        print(f"\nTest split; its speakers seen in training: {seen}.\n\n{table(scores)}\n\nSaved in {folder}.")
     return scores
 
 

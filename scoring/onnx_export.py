@@ -124,7 +124,7 @@ def _encoder_matrices(path: Path) -> list[str]:
     return [
         node.name
         for node in graph.node
-        if node.op_type in ("MatMul", "Gemm") and any(width.get(name, 0) >= 256 for name in node.input)
+        if node.op_type == "MatMul" and any(width.get(name, 0) >= 256 for name in node.input)
     ]
 
 

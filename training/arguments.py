@@ -26,22 +26,27 @@ class ModelArguments:
     backbone_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of the encoder; by default that of the heads."}
     )
-    adapter_size: int = field(default=0, metadata={"help": "Channels of a trunk that the heads share; 0: none."})
-    adapter_layers: int = field(default=2, metadata={"help": "Convolutions of the trunk."})
-    pooling: str = field(default="statistics", metadata={"help": "statistics or attentive."})
-    shallow_states: int = field(
-        default=0, metadata={"help": "Read ESC and EIS also from the first so many states alone; 0: no."}
+    # What is not given is as the checkpoint has it, or else SpeechEQConfig's default.
+    adapter_size: int | None = field(
+        default=None, metadata={"help": "Channels of a trunk that the heads share; 0: none."}
     )
-    head_hidden_size: int = field(default=0, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
-    head_dropout: float = field(default=0.1, metadata={"help": "Dropout before each head."})
+    adapter_layers: int | None = field(default=None, metadata={"help": "Convolutions of the trunk."})
+    pooling: str | None = field(default=None, metadata={"help": "statistics or attentive."})
+    shallow_states: int | None = field(
+        default=None, metadata={"help": "Read ESC and EIS also from the first so many states alone; 0: no."}
+    )
+    head_hidden_size: int | None = field(
+        default=None, metadata={"help": "Hidden layer of the utterance heads; 0: none."}
+    )
+    head_dropout: float | None = field(default=None, metadata={"help": "Dropout before each head."})
     loss_weights: dict | str | None = field(
-        default=None, metadata={"help": "Weights of esc, eis, phoneme and gender; 1 each by default."}
+        default=None, metadata={"help": "Weights of esc, eis, phoneme and gender."}
     )
-    uncertainty_weighting: bool = field(default=False, metadata={"help": "Learn the tasks' weights."})
-    mask_time_prob: float = field(default=0.0, metadata={"help": "SpecAugment: share of masked frames."})
-    mask_time_length: int = field(default=10, metadata={"help": "SpecAugment: frames per mask."})
-    mask_feature_prob: float = field(default=0.0, metadata={"help": "SpecAugment: share of masked channels."})
-    mask_feature_length: int = field(default=8, metadata={"help": "SpecAugment: channels per mask."})
+    uncertainty_weighting: bool | None = field(default=None, metadata={"help": "Learn the tasks' weights."})
+    mask_time_prob: float | None = field(default=None, metadata={"help": "SpecAugment: share of masked frames."})
+    mask_time_length: int | None = field(default=None, metadata={"help": "SpecAugment: frames per mask."})
+    mask_feature_prob: float | None = field(default=None, metadata={"help": "SpecAugment: share of masked channels."})
+    mask_feature_length: int | None = field(default=None, metadata={"help": "SpecAugment: channels per mask."})
 
     def __post_init__(self):
         for name in ("backbone_config", "loss_weights"):
@@ -49,13 +54,18 @@ class ModelArguments:
                 setattr(self, name, json.loads(getattr(self, name)))
         if sum(start is not None for start in (self.backbone, self.backbone_config, self.checkpoint)) != 1:
             raise ValueError("training: exactly one of backbone, backbone_config and checkpoint must be given.")
+        if self.backbone_layers is not None and self.backbone is None:
+            raise ValueError(
+                f"training: backbone_layers must go with backbone; got {self.backbone_layers} without. A checkpoint keeps "
+                "its layers, and backbone_config says how many there are."
+            )
 
     def config_fields(self) -> dict:
-        """The fields that go into [`SpeechEQConfig`] as they are."""
+        """The fields that go into [`SpeechEQConfig`] as they are: those that are given."""
         names = ("adapter_size", "adapter_layers", "pooling", "shallow_states", "head_hidden_size", "head_dropout",
                  "loss_weights", "uncertainty_weighting", "mask_time_prob", "mask_time_length", "mask_feature_prob",
                  "mask_feature_length")  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 @dataclass

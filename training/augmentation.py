@@ -11,6 +11,8 @@ from scipy.signal import fftconvolve
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
 from speecheq.training.degradations import pink
 
+MAX_SECONDS = 30  # that whisper takes; no utterance is slowed down to more
+
 
 class WaveformAugmentation:
     """Change the speed, the room, the band, the noise and the loudness of an utterance, each with the same probability.
@@ -40,9 +42,6 @@ class WaveformAugmentation:
         self.gain_db = gain_db
         self.snr_db = snr_db
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in vars(self).items())})"
-
     def __call__(self, waveform: np.ndarray, seed: int) -> np.ndarray:
         """`np.ndarray` of shape `(samples,)` at 16 kHz in; of another length, in `[-1, 1]`, out. The seed decides all."""
         random = np.random.default_rng(seed)
@@ -55,7 +54,8 @@ class WaveformAugmentation:
 
     def _change_speed(self, waveform, random):
         factor = 1 + random.uniform(-self.speed, self.speed)
-        if len(waveform) / factor < 2 * MIN_SECONDS * SAMPLING_RATE:
+        longest = max(MAX_SECONDS * SAMPLING_RATE, len(waveform))
+        if not 2 * MIN_SECONDS * SAMPLING_RATE <= len(waveform) / factor <= longest:
             return waveform
         return soxr.resample(waveform, SAMPLING_RATE * factor, SAMPLING_RATE, quality="MQ")
 

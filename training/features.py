@@ -21,7 +21,7 @@ ROWS_PER_PART = 512
 
 @torch.inference_mode()
 def utterance_statistics(
-    backbone, pooling: StatisticsPooling, rows, cache: Path | None = None, augment=None, batch_size: int = 16
+    backbone, pooling: StatisticsPooling, rows, cache: Path | None = None, batch_size: int = 16
 ) -> torch.Tensor:
     """Mean and deviation over time of every hidden state of a frozen encoder, as [`SpeechEQModel`] pools them.
 
@@ -31,19 +31,17 @@ def utterance_statistics(
         rows (`datasets.Dataset`): of SEQD, audio left encoded.
         cache (`Path`, *optional*): folder where parts of 512 utterances are kept, so that a killed run goes on and another
             run on the same encoder and the same audio starts at once.
-        augment (`Callable`, *optional*): as in [`SpeechDataset`]; its `repr` must name all that its result follows from.
         batch_size (`int`, *optional*, defaults to 16): utterances at once.
 
     Returns:
         `torch.FloatTensor` of shape `(len(rows), states, 2 * hidden)`, on the CPU, in the order of the rows.
     """
-    items = SpeechDataset(rows, augment)
+    items = SpeechDataset(rows)
     extractor = SpeechEQFeatureExtractor.for_backbone(backbone.config)
     order = np.argsort(rows["duration"], kind="stable")
     folder = None
     if cache is not None:
         digest = _identity((backbone, pooling))
-        digest.update(repr(augment).encode())
         for audio in rows["audio"]:
             digest.update(_fingerprint(audio))
         folder = Path(cache) / digest.hexdigest()[:32]

@@ -43,6 +43,7 @@ def fit(
     states = None
     if data_arguments.cache:
         given = vars(model_arguments) | vars(data_arguments)
+        given |= {name: getattr(model.config, name) for name in ("mask_time_prob", "mask_feature_prob")}
         fixed = {"tuning": "frozen", "augment_probability": 0, "mask_time_prob": 0, "mask_feature_prob": 0}
         others = ", ".join(f"{name} {given[name]!r}" for name, value in fixed.items() if given[name] != value)
         if others:
@@ -99,9 +100,7 @@ def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechE
     """A model with new heads on a pretrained or a random encoder; or a trained one, with phonemes that are new to it."""
     fields = arguments.config_fields()
     if arguments.checkpoint is not None:
-        usual = ModelArguments(checkpoint=arguments.checkpoint).config_fields()
-        given = {name: value for name, value in fields.items() if value != usual[name]}
-        model = SpeechEQModel.from_pretrained(arguments.checkpoint, **given)
+        model = SpeechEQModel.from_pretrained(arguments.checkpoint, **fields)
         model.config.temperatures = dict.fromkeys(model.config.temperatures, 1.0)  # they were another model's
         model.config.abstain_below = 0.0
         extend_phonemes(model, phoneme_labels)

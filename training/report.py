@@ -192,7 +192,13 @@ def page(results: dict) -> str:
     gave_up = results["abstention"]
     sentences = [
         f"Expected calibration error {100 * ece['before']['all']:.1f} % before and {100 * ece['after']['all']:.1f} % after "
-        f"temperature scaling (ESC {results['temperatures']['esc']:.2f})."
+        f"temperature scaling (ESC {results['temperatures']['esc']:.2f}); of each corpus by itself "
+        + ", ".join(
+            f"{name} {100 * before:.1f} and {100 * ece['after'][name]:.1f} %"
+            for name, before in ece["before"].items()
+            if name != "all"
+        )
+        + "."
     ]
     if gave_up["threshold"] is not None and gave_up["test_risk"] is not None:
         sentences.append(

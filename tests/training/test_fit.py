@@ -38,6 +38,17 @@ def test_a_trained_model_keeps_what_it_knows_and_learns_new_phonemes(tmp_path):
     assert after.phoneme_head.classifier.weight[3:].abs().sum() > 0
 
 
+def test_what_is_given_beside_a_checkpoint_counts_whatever_the_usual_value(tmp_path):
+    torch.manual_seed(0)
+    before = SpeechEQModel(SpeechEQConfig(**CONFIG, head_dropout=0.3, shallow_states=2))
+    save_for_hub(before, SpeechEQProcessor.for_config(before.config), tmp_path / "trained")
+    usual = ModelArguments(checkpoint=str(tmp_path / "trained"), head_dropout=0.1, shallow_states=0)
+    after = build_model(usual, ["<blank>", "a", "b"])
+    assert (after.config.head_dropout, after.config.shallow_states, after.esc_shallow_head) == (0.1, 0, None)
+    with pytest.raises(ValueError, match="backbone_layers must go with backbone; got 3 without"):
+        ModelArguments(checkpoint=str(tmp_path / "trained"), backbone_layers=3)
+
+
 def test_a_random_encoder_takes_all_fields():
     arguments = ModelArguments(backbone_config=TINY_BACKBONES["whisper"], pooling="attentive")
     model = build_model(arguments, ["<blank>", "a"])

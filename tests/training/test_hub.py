@@ -19,7 +19,7 @@ def test_the_card_holds_scores_terms_and_the_command(tmp_path):
     card = ModelCard.load(write_card(tmp_path, {"nemo/esc_uar": 0.7654, "gender_uar": 0.9}, FACTS))
     assert "76.5" in card.text and "90.0" in card.text
     assert "cc-by-nc-sa-4.0; research" in card.text
-    assert "Test speakers seen in training:\nnone." in card.text
+    assert "test speakers seen in training: none." in card.text
     assert FACTS["command"] in card.text
     assert "synthetic speech" not in card.text
     assert card.data.language == ["da", "en", "pl"]
@@ -28,4 +28,4 @@ def test_the_card_holds_scores_terms_and_the_command(tmp_path):
 @pytest.mark.parametrize(("shared", "said"), [(["nemo/AO0", "nemo/EB0"], "nemo/AO0, nemo/EB0"), ([], "none")])
 def test_the_card_says_which_test_speakers_were_seen(shared, said, tmp_path):
     card = ModelCard.load(write_card(tmp_path, {"gender_uar": 0.9}, FACTS | {"shared_speakers": shared}))
-    assert f"Test speakers seen in training:\n{said}." in card.text
+    assert f"test speakers seen in training: {said}." in card.text
