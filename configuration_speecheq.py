@@ -134,6 +134,19 @@ class SpeechEQConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         self._check_values()
 
+    @classmethod
+    def from_dict(cls, config_dict: dict, **kwargs):
+        """As in transformers, and what overrides a field is checked as the rest is.
+
+        Of `loss_weights` and `temperatures` those that are not given stay as they are.
+        """
+        declared = cls.__dataclass_fields__.keys() - PreTrainedConfig.__dataclass_fields__.keys() - {"backbone_config"}
+        given = {name: kwargs.pop(name) for name in declared & kwargs.keys()}
+        for name in ("loss_weights", "temperatures"):
+            if given.get(name) is not None:
+                given[name] = (config_dict.get(name) or {}) | given[name]
+        return super().from_dict(config_dict | given, **kwargs)
+
     @property
     def hidden_size(self) -> int:
         """Channels of the encoder's output."""
@@ -176,7 +189,10 @@ class SpeechEQConfig(PreTrainedConfig):
         check(self.adapter_size >= 0, "adapter_size", "be 0 or more")
         check(self.adapter_layers >= 0, "adapter_layers", "be 0 or more")
         check(self.pooling in POOLINGS, "pooling", f"be one of {', '.join(POOLINGS)}")
-        check(0 <= self.shallow_states <= self.head_states, "shallow_states", f"lie in [0, {self.head_states}]")
+        most = 0 if self.adapter_size else self.num_encoder_states  # the adapter's one state is what all heads read
+        check(
+            0 <= self.shallow_states <= most, "shallow_states", f"lie in [0, {most}]{' with an adapter' * (not most)}"
+        )
         check(self.head_hidden_size >= 0, "head_hidden_size", "be 0 or more")
         check(0 <= self.head_dropout < 1, "head_dropout", "lie in [0, 1)")
         check(0 <= self.mask_time_prob < 1, "mask_time_prob", "lie in [0, 1)")

@@ -87,9 +87,10 @@ class OrdinalHead(UtteranceHead):
         below = steps.cumsum(dim=0) - location  # (batch, levels - 1): logits of "at most level k"
         lower = nn.functional.pad(below, (1, 0), value=-torch.inf)
         upper = nn.functional.pad(below, (0, 1), value=torch.inf)
-        # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)), without cancellation.
+        # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)), without cancellation; by
+        # softplus, for ONNX has no logsigmoid, and takes the logarithm of a sigmoid that is 0 from -18 on.
         gap = torch.log(-torch.expm1(lower - upper))
-        return nn.functional.logsigmoid(upper) + nn.functional.logsigmoid(-lower) + gap
+        return gap - nn.functional.softplus(-upper) - nn.functional.softplus(lower)
 
 
 class PhonemeHead(nn.Module):

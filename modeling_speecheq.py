@@ -259,6 +259,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         output = self.score_statistics(self.pooling(states, mask), speaker_mean, speaker_std)
         output.phoneme_logits, output.frame_lengths = self.phoneme_head(states), lengths
         self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
+        output = SpeechEQOutput(**output)  # in the declared order, the loss first, as a tuple has to be
         return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
 
     def score_statistics(

@@ -13,7 +13,7 @@ from speecheq.metrics.scores import table
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
 from speecheq.training.data import describe_labels, load_seqd, shared_speakers
 from speecheq.training.fit import find_checkpoint, fit
-from speecheq.training.hub import save_for_hub, write_card
+from speecheq.training.hub import save_for_hub, started_from, write_card
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 
 
@@ -36,13 +36,14 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
     }
     return {
         "corpora": corpora,
-        "backbone": public_name(model_arguments.checkpoint or model_arguments.backbone)
-        if model_arguments.backbone_config is None
-        else f"{model_arguments.backbone_config['model_type']}, random weights",
+        "backbone": f"{model_arguments.backbone_config['model_type']}, random weights"
+        if model_arguments.backbone_config
+        else model_arguments.backbone and public_name(model_arguments.backbone),
         "tuning": model_arguments.tuning,
         "dataset": f"{Path(data_arguments.dataset).name} ({data_arguments.dataset_config})",
         "synthetic": "synthetic" in corpora,
         "shared_speakers": shared_speakers(splits),
+        "started_from": model_arguments.checkpoint and started_from(model_arguments.checkpoint),
         "command": f"python -m speecheq.training.evaluate {folder} --dataset {data_arguments.dataset} "
         f"--dataset_config {data_arguments.dataset_config}",
     }

@@ -40,6 +40,7 @@ def test_sizes_come_from_the_backbone(backbone_config):
         ({"poolin": "statistics"}, r"unknown field 'poolin'\. Did you mean 'pooling'\?"),
         ({"pooling": "max"}, "pooling must be one of statistics, attentive; got 'max'"),
         ({"shallow_states": 4}, r"shallow_states must lie in \[0, 3\]; got 4"),
+        ({"shallow_states": 1, "adapter_size": 8}, r"shallow_states must lie in \[0, 0\] with an adapter; got 1"),
         ({"head_dropout": 1.0}, r"head_dropout must lie in \[0, 1\); got 1.0"),
         ({"head_hidden_size": -1}, "head_hidden_size must be 0 or more; got -1"),
         ({"mask_time_prob": 1.5}, r"mask_time_prob must lie in \[0, 1\); got 1.5"),
@@ -65,3 +66,13 @@ def test_unnamed_loss_weights_are_one():
     assert SpeechEQConfig(loss_weights={"esc": 2.0}).loss_weights == {
         "esc": 2.0, "eis": 1.0, "phoneme": 1.0, "gender": 1.0,
     }  # fmt: skip
+
+
+def test_what_overrides_a_field_is_checked_and_weights_that_are_not_given_stay(backbone_config, tmp_path):
+    SpeechEQConfig(backbone_config=backbone_config, loss_weights={"eis": 0.5}).save_pretrained(tmp_path)
+    loaded = SpeechEQConfig.from_pretrained(tmp_path, loss_weights={"esc": 2.0}, temperatures={"esc": 1.5})
+    assert loaded.loss_weights == {"esc": 2.0, "eis": 0.5, "phoneme": 1.0, "gender": 1.0}
+    assert loaded.temperatures == {"esc": 1.5, "eis": 1.0, "gender": 1.0}
+    for name, value in {"pooling": "max", "shallow_states": -1, "abstain_below": 5.0}.items():
+        with pytest.raises(ValueError, match=f"SpeechEQConfig: {name} must"):
+            SpeechEQConfig.from_pretrained(tmp_path, **{name: value})

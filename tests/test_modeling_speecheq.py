@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import fields
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from speecheq.backbones_speecheq import encode, frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.losses_speecheq import interval_targets, set_loss
-from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.modeling_speecheq import SpeechEQModel, SpeechEQOutput
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 from speecheq.processing_speecheq import SpeechEQProcessor
 
@@ -152,6 +153,16 @@ def test_the_loss_is_the_weighted_sum_of_the_tasks(whisper_config):
     output = model(**processor([waveform(1.0), waveform(2.0)], sampling_rate=16_000), **labels())
     expected = 2 * output.esc_loss + 0.5 * output.eis_loss + 0.25 * output.phoneme_loss
     torch.testing.assert_close(output.loss, expected)
+
+
+def test_outputs_stand_in_the_declared_order_the_loss_first(whisper_config):
+    model, processor = build(whisper_config, shallow_states=2)
+    inputs = processor([waveform(1.0), waveform(2.0)], sampling_rate=16_000)
+    names = [field.name for field in fields(SpeechEQOutput)]
+    for given in ({}, labels()):
+        output = model.train()(**inputs, **given)
+        assert list(output) == [name for name in names if output.get(name) is not None]
+    assert model(**inputs, **labels(), return_dict=False)[0].shape == ()
 
 
 def test_uncertainty_weighting_follows_kendall(whisper_config):

@@ -100,6 +100,7 @@ def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechE
     """A model with new heads on a pretrained or a random encoder; or a trained one, with phonemes that are new to it."""
     fields = arguments.config_fields()
     if arguments.checkpoint is not None:
+        check_shapes(SpeechEQConfig.from_pretrained(arguments.checkpoint), fields)
         model = SpeechEQModel.from_pretrained(arguments.checkpoint, **fields)
         model.config.temperatures = dict.fromkeys(model.config.temperatures, 1.0)  # they were another model's
         model.config.abstain_below = 0.0
@@ -109,6 +110,26 @@ def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechE
     if arguments.backbone is not None:
         return SpeechEQModel.from_backbone(arguments.backbone, num_layers=arguments.backbone_layers, **fields)
     return SpeechEQModel(SpeechEQConfig(backbone_config=arguments.backbone_config, **fields))
+
+
+def check_shapes(config: SpeechEQConfig, fields: dict):
+    """Refuse fields with which the weights of a trained model would have other shapes.
+
+    Args:
+        config ([`SpeechEQConfig`]): of the trained model.
+        fields (`dict`): that are to be others.
+
+    Raises:
+        ValueError: if there is one. `shallow_states` may be given up, or be new.
+    """
+    for name in ("adapter_size", "adapter_layers", "pooling", "head_hidden_size", "shallow_states"):
+        had = getattr(config, name)
+        wanted = fields.get(name, had)
+        if wanted != had and (name != "shallow_states" or (had and wanted)):
+            raise ValueError(
+                f"training: {name} must be {had!r}, as in the checkpoint; got {wanted!r}. Its weights have no other shape: "
+                "leave it out, or train from a backbone."
+            )
 
 
 @torch.no_grad()

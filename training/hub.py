@@ -6,12 +6,14 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 from peft import PeftModel
 from transformers.dynamic_module_utils import get_relative_import_files
+from transformers.utils import cached_file
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQFeatureExtractor, SpeechEQProcessor
 from speecheq.storage_speecheq import quantize
+from speecheq.training.recipes import public_name
 
 PIPELINE_FILE = str(Path(__file__).parents[1] / "pipeline_speecheq.py")
 # What `pipeline(model=...)` makes of the folder; https://hf.co/docs/transformers/add_new_pipeline.
@@ -54,6 +56,13 @@ def save_for_hub(
     return Path(folder)
 
 
+def started_from(checkpoint: str) -> dict[str, str]:
+    """The name of a trained model, and the terms of its weights, by its card."""
+    card = cached_file(checkpoint, "README.md", _raise_exceptions_for_missing_entries=False)
+    data = ModelCard.load(card).data if card else ModelCardData()
+    return {"name": public_name(checkpoint), "license": data.get("license_name") or data.get("license") or "unknown"}
+
+
 def write_card(folder: str | Path, scores: dict[str, float], facts: dict) -> Path:
     """Write `README.md`, the model card, from a run's own scores.
 
@@ -61,9 +70,11 @@ def write_card(folder: str | Path, scores: dict[str, float], facts: dict) -> Pat
         folder (`str` or `Path`): of the saved model.
         scores (`dict[str, float]`): as `speecheq.metrics.scores` names them, on the test split.
         facts (`dict`): `corpora` (name -> dict of `language`, `license`, `speakers`, `utterances`, `synthetic`),
-            `backbone`, `tuning`, `dataset`, `shared_speakers` (test speakers seen in training, a list), `command`.
+            `backbone`, `tuning`, `dataset`, `shared_speakers` (test speakers seen in training, a list), `command`;
+            `started_from`, as [`started_from`] gives it, or `None`.
     """
     licenses = sorted({corpus["license"] for corpus in facts["corpora"].values()})
+    begun = facts["started_from"]["name"] if facts["started_from"] else facts["backbone"]
     data = ModelCardData(
         language=sorted({code for corpus in facts["corpora"].values() for code in corpus["language"].split("/")}),
         license="other",
@@ -72,6 +83,7 @@ def write_card(folder: str | Path, scores: dict[str, float], facts: dict) -> Pat
         pipeline_tag="audio-classification",
         tags=["speech-emotion-recognition", "speecheq", *(["synthetic-data"] if facts["synthetic"] else [])],
         model_name="SpeechEQ",
+        base_model=begun if "/" in begun else None,  # a repository of the Hub
     )
     card = ModelCard.from_template(
         data, template_path=str(CARD_TEMPLATE), scores=table(scores), licenses=licenses, **facts

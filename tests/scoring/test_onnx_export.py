@@ -14,7 +14,8 @@ from speecheq.pipeline_speecheq import SpeechEQPipeline
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
-from speecheq.scoring import onnx_export
+from speecheq.heads_speecheq import OrdinalHead
+from speecheq.scoring import onnx_export, onnx_model
 from speecheq.scoring.command import CommandError, load_pipeline, main
 from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, OnnxModel
 
@@ -59,6 +60,20 @@ def test_the_files_have_the_names_that_the_hub_knows_and_nothing_is_left_beside_
 @pytest.mark.parametrize("seconds", [(0.2,), (30.0,), (30.0, 0.2), SIXTEEN], ids=["0.2", "30", "2", "16"])
 def test_the_graph_gives_the_model_s_answers_whatever_the_length_and_the_batch(folder, model, processor, seconds):
     onnx_export.check(model, processor, folder / FILE, [seconds])
+
+
+def test_levels_that_are_all_but_certain_survive_the_export(tmp_path):
+    head = OrdinalHead(SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"])).eval()
+    first, steps = head.initial_thresholds()
+    head.first_threshold.data, head.log_steps.data = first, steps
+    head.classifier.weight.data, head.classifier.bias.data = torch.ones(1, 32), torch.zeros(1)
+    statistics = (
+        torch.tensor([-1.0, -0.4, 0.0, 0.4, 1.0])[:, None, None].expand(5, 3, 32).contiguous()
+    )  # locations to 32
+    torch.onnx.export(head, (statistics,), tmp_path / "head.onnx", input_names=["statistics"], dynamo=True)
+    session = onnx_model.open_session(tmp_path / "head.onnx")
+    (found,) = session.run(None, {"statistics": statistics.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), head(statistics), atol=1e-4, rtol=1e-5)
 
 
 def test_an_answer_that_is_off_is_refused(folder, model, processor):

@@ -47,6 +47,9 @@ def test_what_is_given_beside_a_checkpoint_counts_whatever_the_usual_value(tmp_p
     assert (after.config.head_dropout, after.config.shallow_states, after.esc_shallow_head) == (0.1, 0, None)
     with pytest.raises(ValueError, match="backbone_layers must go with backbone; got 3 without"):
         ModelArguments(checkpoint=str(tmp_path / "trained"), backbone_layers=3)
+    for name, value in {"head_hidden_size": 4, "adapter_size": 8, "pooling": "attentive", "shallow_states": 1}.items():
+        with pytest.raises(ValueError, match=f"training: {name} must be .*, as in the checkpoint; got {value!r}"):
+            build_model(ModelArguments(checkpoint=str(tmp_path / "trained"), **{name: value}), ["<blank>", "a"])
 
 
 def test_a_random_encoder_takes_all_fields():
@@ -71,7 +74,7 @@ def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained
     assert (tmp_path / "run/seqd/mine").is_dir()
     before, after = (json.loads((run / "config.json").read_text()) for run in (trained_run[0], tmp_path / "run"))
     assert after["phoneme_labels"] == before["phoneme_labels"] and after["head_hidden_size"] == 8
-    assert "Encoder `run`" in (tmp_path / "run/README.md").read_text()
+    assert "Started from the trained model `run`" in (tmp_path / "run/README.md").read_text()
 
 
 def checkpoint(folder, step: int):
