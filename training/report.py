@@ -60,11 +60,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
     uncalibrated = (output.esc_logits * found.config.temperatures["esc"]).softmax(dim=-1).numpy()
     before = calibration.confidences(uncalibrated, natives, corpora, spaces)
     after = calibration.confidences(probabilities, natives, corpora, spaces)
-    on_validation = calibration.confidences(
-        found.score_statistics(validation["statistics"]).esc_logits.softmax(dim=-1).detach().numpy(),
-        list(splits["validation"]["native_label"]), list(splits["validation"]["corpus"]), spaces,
-    )  # fmt: skip
-    abstains = abstention(on_validation, after)
+    abstains = abstention(validation_confidences(found, validation, splits["validation"], spaces), after)
     if calibrate:
         kept = {"temperatures": found.config.temperatures, "abstain_below": abstains["threshold"] or 0.0}
         _keep(Path(model) / "config.json", kept)
@@ -82,8 +78,6 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
         "abstention": abstains,
         "fairness": fairness.group_scores(probabilities, rows, spaces),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     drawn = {
         "confusion": figures.confusion_matrices(probabilities, natives, corpora, spaces),
         "reliability": figures.reliability(before, after),
@@ -92,9 +86,23 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
     if "eis_ccc" in results["scores"]:
         low, high = column(rows, "eis_low"), column(rows, "eis_high")
         drawn["intensity"] = figures.intensity(output.eis.numpy(), low, high, corpora)
+    write_results(out, results, drawn)
+    return results
+
+
+def write_results(out: Path, results: dict, drawn: dict[str, bytes]):
+    """Write `results.json` and the figures, name -> SVG, into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     for name, svg in drawn.items():
         (out / f"{name}.svg").write_bytes(svg)
-    return results
+
+
+def validation_confidences(model: SpeechEQModel, answers: dict, rows: Dataset, spaces: dict):
+    """As [`calibration.confidences`], of the rows that the threshold of abstention is chosen on."""
+    with torch.inference_mode():
+        probabilities = model.score_statistics(answers["statistics"]).esc_logits.softmax(dim=-1).numpy()
+    return calibration.confidences(probabilities, list(rows["native_label"]), list(rows["corpus"]), spaces)
 
 
 def fit_temperatures(model: SpeechEQModel, answers: dict, rows: Dataset, spaces: dict) -> dict[str, float]:
