@@ -140,7 +140,8 @@ class Rows:
 
     Args:
         rows ([`JsonLines`], [`Csv`] or [`Table`]): the format.
-        out (`Path`, *optional*): the file, to go on with if it exists; the standard output by default.
+        out (`Path`, *optional*): the file, to go on with if it exists; the standard output by default. To a device or a pipe
+            is only written: what comes out of it, perhaps without end, are no rows of an earlier run.
 
     Raises:
         ValueError: if the file exists and holds something else.
@@ -148,7 +149,7 @@ class Rows:
 
     def __init__(self, rows: JsonLines | Csv | Table, out: Path | None = None):
         self._rows, self._out, self._stream = rows, out, sys.stdout
-        self._standing, self._kept = standing(out, rows) if out is not None and out.exists() else ({}, 0)
+        self._standing, self._kept = standing(out, rows) if out is not None and out.is_file() else ({}, 0)
 
     def failed(self, file: str) -> bool | None:
         """Whether a file failed in an earlier run; `None` if it has no row of one."""
@@ -165,7 +166,8 @@ class Rows:
             yield
             return
         with open(self._out, "a", encoding="utf-8", newline="") as self._stream:
-            self._stream.truncate(self._kept)
+            if self._out.is_file():
+                self._stream.truncate(self._kept)
             self._begin()
             yield
 

@@ -238,6 +238,7 @@ def test_the_speaker_is_kept_after_each_audio(pipe, recordings, capsys):
         (["in", "--format", "csv", "--out", "in/a/notes.txt"], "--out: a file that exists must hold rows .* got b'no audio'"),
         (["in", "--format", "csv", "--out", "in"], "Is a directory: 'in'"),
         (["in", "--format", "csv", "--out", "gone/x.csv"], "No such file or directory: 'gone/x.csv'"),
+        (["in", "--format", "csv", "--out", "/dev/full"], "No space left on device"),  # reading it would never end
         (["in", "--speaker", "in/a/notes.txt"], "--speaker must be a file that this command wrote .*; got 'in/a/notes.txt'"),
         (["in", "--speaker", "gone/anna"], "--speaker must be a file that this command wrote .*; got 'gone/anna'"),
     ],

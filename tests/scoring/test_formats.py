@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import pytest
 from praatio.textgrid import openTextgrid
@@ -132,6 +133,16 @@ def test_rows_are_in_the_file_as_soon_as_they_are_written(rows, name, tmp_path):
     again = Rows(rows, path)
     assert [again.failed(file) for file in (odd, "b.wav", "c.wav")] == [False, True, None]
     assert len(CSV_COLUMNS) == 14
+
+
+@pytest.mark.parametrize("rows", [JsonLines(), Csv()])
+def test_to_a_pipe_is_written_and_nothing_is_read_from_it(rows, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with (output := Rows(rows, tmp_path / "pipe")).opened():
+        output.write("a.wav", ANSWER)
+    assert os.read(reader, 10_000).decode() == rows.head + rows.row("a.wav", ANSWER)
+    os.close(reader)
 
 
 def test_a_text_grid_is_read_back(tmp_path):
