@@ -177,7 +177,7 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
         `int`: how many of all files failed, in this run or before.
 
     Raises:
-        CommandError: if the model, the labels or the speaker cannot be used.
+        CommandError: if the model, the labels or the speaker cannot be used, or the rows that stand have other labels.
     """
     before = {file: output.failed(file) for file in files}
     new = [file for file in files if before[file] is None]
@@ -195,6 +195,10 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
         answers = pipe((file for file in new), **options)
     except ValueError as error:
         raise CommandError(f"--labels: {error}") from error
+    try:
+        output.refuse_other_labels(pipe._label_space(given.scale, given.labels), given.top_k)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
     with output.opened(), tqdm(total=len(files), initial=len(files) - len(new), unit="file", disable=None) as progress:
         for file, answer in zip(new, answers, strict=True):
             output.write(file, answer)

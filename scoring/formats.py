@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -39,8 +39,8 @@ class JsonLines:
         """Whether these lines of a file are a whole row."""
         return record.endswith(b"\n")
 
-    def parse(self, record: bytes) -> tuple[str, bool]:
-        """The file of a row, and whether it failed.
+    def parse(self, record: bytes) -> tuple[str, bool, frozenset[str]]:
+        """The file of a row, whether it failed, and the labels in it.
 
         Raises:
             ValueError: if it is no such row.
@@ -48,7 +48,11 @@ class JsonLines:
         row = json.loads(record)
         if not isinstance(row, dict) or not isinstance(row.get("file"), str):
             raise ValueError("no row")
-        return row["file"], "error" in row
+        try:
+            labels = {row.get("label"), *(entry["label"] for entry in row.get("emotion", ()))} - {None}
+        except (KeyError, TypeError):
+            raise ValueError("no row") from None
+        return row["file"], "error" in row, frozenset(labels)
 
     def torn(self, rest: bytes, rows_before: bool) -> bool:
         """Whether the end of a file is the beginning of a row."""
@@ -79,8 +83,8 @@ class Csv:
         """Whether these lines of a file are a whole row: a line break in quotes ends none."""
         return record.endswith(b"\n") and record.count(b'"') % 2 == 0
 
-    def parse(self, record: bytes) -> tuple[str, bool]:
-        """The file of a row, and whether it failed.
+    def parse(self, record: bytes) -> tuple[str, bool, frozenset[str]]:
+        """The file of a row, whether it failed, and its label.
 
         Raises:
             ValueError: if it is no such row.
@@ -89,7 +93,7 @@ class Csv:
         cells = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
         if len(cells) != len(CSV_COLUMNS):
             raise ValueError("no row")
-        return cells[0], bool(cells[-1])
+        return cells[0], bool(cells[-1]), frozenset({cells[CSV_COLUMNS.index("label")]} - {""})
 
     def torn(self, rest: bytes, rows_before: bool) -> bool:
         """Whether the end of a file is the beginning of a row, or of the head."""
@@ -149,11 +153,31 @@ class Rows:
 
     def __init__(self, rows: JsonLines | Csv | Table, out: Path | None = None):
         self._rows, self._out, self._stream = rows, out, sys.stdout
-        self._standing, self._kept = standing(out, rows) if out is not None and out.is_file() else ({}, 0)
+        found = standing(out, rows) if out is not None and out.is_file() else ({}, 0, set())
+        self._standing, self._kept, self._labels = found
 
     def failed(self, file: str) -> bool | None:
         """Whether a file failed in an earlier run; `None` if it has no row of one."""
         return self._standing.get(_shown(file))
+
+    def refuse_other_labels(self, labels: Iterable[str], top_k: int | None):
+        """See that an earlier run had the labels of this one.
+
+        Args:
+            labels (`Iterable[str]`): all that this run may answer.
+            top_k (`int`, *optional*): scores of so many stand in a row; of all by default.
+
+        Raises:
+            ValueError: if a row has others, or of another number of labels their scores.
+        """
+        labels = set(labels)
+        scored = min(top_k or len(labels), len(labels))
+        for of_row in self._labels:  # a single one may be a row without scores
+            if not of_row <= labels or 1 < len(of_row) != scored:
+                raise ValueError(
+                    f"--out: a file that exists must hold rows of this --scale, --labels and --top-k; got one with "
+                    f"{', '.join(sorted(map(str, of_row))[:10])} in {os.fspath(self._out)!r}. Give another file."
+                )
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -197,6 +221,9 @@ class TextGrids:
         """`False` for a file that has its TextGrid already, `None` for the others."""
         return False if self._paths[file].exists() else None
 
+    def refuse_other_labels(self, labels: Iterable[str], top_k: int | None):
+        """A TextGrid that stands is kept whatever its labels."""
+
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Nothing is open between two files."""
@@ -211,17 +238,17 @@ class TextGrids:
         write_text_grid(answer, self._paths[file])
 
 
-def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, bool], int]:
+def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, bool], int, set[frozenset[str]]]:
     """What a file holds of an earlier run.
 
     Returns:
-        `tuple`: each file that stands in it and whether it failed; and the bytes of the whole rows, behind which there is at
-        most a row that was torn.
+        `tuple`: each file that stands in it and whether it failed; the bytes of the whole rows, behind which there is at
+        most a row that was torn; and the labels that stand together in a row, of all rows that have any.
 
     Raises:
         ValueError: if it holds anything else: it is somebody's.
     """
-    failed, kept, record = {}, 0, b""
+    failed, kept, found, record = {}, 0, set(), b""
     with open(path, "rb") as lines:
         for line in lines:
             record += line
@@ -231,14 +258,15 @@ def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, 
                 continue
             if kept or not rows.head:
                 try:
-                    file, wrong = rows.parse(record)
+                    file, wrong, labels = rows.parse(record)
                 except (ValueError, csv.Error):  # those of JSON and of UTF-8 are some of the first
                     raise _foreign(path, record) from None
                 failed[file] = wrong
+                found |= {labels} - {frozenset()}
             kept, record = kept + len(record), b""
     if record and not rows.torn(record, kept > 0):
         raise _foreign(path, record)
-    return failed, kept
+    return failed, kept, found
 
 
 def write_text_grid(answer: dict, path: str | os.PathLike):

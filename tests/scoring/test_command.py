@@ -149,16 +149,40 @@ def test_a_run_that_was_cut_anywhere_goes_on_to_the_same_bytes(kind, pipe, recor
 
 def test_a_file_that_stands_in_the_output_is_not_scored_again(pipe, recordings, monkeypatch, capsys):
     Path("out.jsonl").write_text(
-        '{"file": "in/a/x.wav", "label": "mine"}\n{"file": "in/a/broken.wav", "error": "old"}\n'
+        '{"file": "in/a/x.wav", "label": "angry", "note": "mine"}\n{"file": "in/a/broken.wav", "error": "old"}\n'
     )
     assert main(["in", "--no-vad", "--format", "jsonl", "--out", "out.jsonl"]) == 1
     found = rows(Path("out.jsonl"))
     assert [row["file"] for row in found] == ["in/a/x.wav", "in/a/broken.wav", "in/a/ü, y.FLAC", "in/b/x.wav"]
-    assert found[0]["label"] == "mine" and found[1]["error"] == "old" and len(found[3]["emotion"]) == 12
+    assert found[0]["note"] == "mine" and found[1]["error"] == "old" and len(found[3]["emotion"]) == 12
     assert capsys.readouterr().err == "speecheq: 1 of 4 files failed.\n"
     monkeypatch.setattr(command, "load_pipeline", None)  # nothing is left to load it for
     assert main(["in", "--format", "jsonl", "--out", "out.jsonl"]) == 1
     assert rows(Path("out.jsonl")) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "now"),
+    [
+        ("jsonl", [], ["--scale", "valence"]),
+        ("jsonl", ["--scale", "basic"], []),  # names of the basic classes are some of the fine ones
+        ("jsonl", [], ["--labels", "angry,happy"]),
+        ("csv", [], ["--scale", "valence"]),
+    ],
+)
+def test_rows_with_other_labels_are_not_mixed(kind, before, now, pipe, recordings, capsys):
+    arguments = ["--no-vad", "--format", kind, "--out", "k"]
+    main(["in/b/x.wav", *arguments, *before])
+    kept = Path("k").read_bytes()
+    assert main(["in", *arguments, *now]) == 2
+    assert Path("k").read_bytes() == kept
+    found = capsys.readouterr().err
+    assert re.search(
+        r"--out: a file that exists must hold rows of this --scale, .*; got one with \w+.* in 'k'\. Give another file",
+        found,
+    )
+    main(["in", *arguments, *before])
+    assert len(Path("k").read_bytes()) > len(kept)
 
 
 def test_files_are_read_one_by_one_and_each_row_is_written_before_the_next(pipe, recordings, monkeypatch, capsys):

@@ -79,10 +79,10 @@ def test_what_stands_in_a_file_is_read_back_up_to_a_torn_row(rows, tmp_path):
     path = tmp_path / "rows"
     for rest in range(len(torn)):
         path.write_bytes(whole.encode() + torn[:rest])
-        assert standing(path, rows) == (expected, len(whole.encode()))
+        assert standing(path, rows) == (expected, len(whole.encode()), {frozenset({"happy"})})
     for cut in range(len(whole.encode())):
         path.write_bytes(whole.encode()[:cut])
-        found, kept = standing(path, rows)
+        found, kept, _ = standing(path, rows)
         assert kept == max([end for end in ends if end <= cut], default=0)
         assert list(found) == list(expected)[: sum(end <= cut for end in ends[1:])]
 
@@ -99,7 +99,7 @@ def test_a_long_recording_can_be_read_back(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [b"my notes", b"my notes\n", b"RIFF\x00\xff\n\xfe", b'{"label": "happy"}\n', b"[1]\n", b"file,label\na.wav,happy\n",
-     b"\xff\n"],
+     b"\xff\n", b'{"file": "a.wav", "emotion": [1]}\n', b'{"file": "a.wav", "label": []}\n'],
 )  # fmt: skip
 def test_a_file_of_somebody_else_is_left_alone(rows, content, tmp_path):
     path = tmp_path / "notes"
