@@ -89,6 +89,8 @@ class SpeechEQPipeline(ChunkPipeline):
         """
         many = isinstance(inputs, (list, GeneratorType, torch.utils.data.Dataset))
         kwargs.setdefault("on_error", self._forward_params.get("on_error") or ("return" if many else "raise"))
+        if isinstance(inputs, list) and not inputs:
+            inputs = (nothing for nothing in ())  # of a list the base class looks at the first
         return super().__call__(inputs, **kwargs)
 
     def new_speaker(self, path: str | os.PathLike | None = None) -> SpeakerStatistics:

@@ -189,6 +189,12 @@ def test_every_kind_of_input_says_the_same(pipe, tmp_path):
     assert_same(one, expected)
 
 
+def test_of_nothing_there_are_no_answers(pipe):
+    assert pipe([]) == [] == list(pipe(nothing for nothing in ()))
+    with pytest.raises(ValueError, match="scale must be one of fine, basic, valence; got 'coarse'"):
+        pipe([], scale="coarse")
+
+
 @pytest.mark.parametrize(
     ("audio", "message"),
     [
