@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
-from types import GeneratorType
 
 import numpy as np
 import torch
 from transformers.pipelines.base import ChunkPipeline
 
-from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK, read_blocks
+from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
+from .inputs_speecheq import blocks_of, many
 from .pooling_speecheq import SpeakerStatistics
-from .processing_speecheq import symbol_runs, to_mono_16khz
+from .processing_speecheq import symbol_runs
 from .speech_speecheq import SpeechDetector, windows
 from .timeline_speecheq import Answer, segments
 
@@ -73,8 +73,9 @@ class SpeechEQPipeline(ChunkPipeline):
         """Answer one audio, or many.
 
         Args:
-            inputs: a path, an `http(s)` address, the bytes of a file, a dict with `array` and `sampling_rate` or with `path`
-                or `bytes`, or an array with the parameter `sampling_rate`; or a list, a generator or a torch dataset of these.
+            inputs: a path, an `http(s)` address, the bytes of a file, a file opened in binary, a dict with `array` and
+                `sampling_rate` or with `path` or `bytes`, or an array with the parameter `sampling_rate`; or a list, a tuple, a
+                generator, a torch dataset or a column of `datasets` of these.
             kwargs: parameters of this call; see the class.
 
         Returns:
@@ -85,13 +86,12 @@ class SpeechEQPipeline(ChunkPipeline):
             `label`, `score`, `intensity`), `duration` and `speech` (s). Without speech all but the last two are empty.
 
         Raises:
-            ValueError: if audio cannot be used (`AudioError` for files), with `on_error="raise"`.
+            ValueError, TypeError: if audio cannot be used (`AudioError` for files), with `on_error="raise"`.
         """
-        many = isinstance(inputs, (list, GeneratorType, torch.utils.data.Dataset))
-        kwargs.setdefault("on_error", self._forward_params.get("on_error") or ("return" if many else "raise"))
-        if isinstance(inputs, list) and not inputs:
-            inputs = (nothing for nothing in ())  # of a list the base class looks at the first
-        return super().__call__(inputs, **kwargs)
+        several = many(inputs)
+        on_error = self._forward_params.get("on_error") or ("raise" if several is None else "return")
+        kwargs.setdefault("on_error", on_error)
+        return super().__call__(inputs if several is None else several, **kwargs)
 
     def new_speaker(self, path: str | os.PathLike | None = None) -> SpeakerStatistics:
         """A speaker of whom nothing is known yet; or what was kept of one with `speaker.save(path)`."""
@@ -105,7 +105,7 @@ class SpeechEQPipeline(ChunkPipeline):
             `dict`: `samples`, `start` (s), `first` (see `Window`) and `whole`; at the end what there was: `duration`, `speech`
             (s), `silent`, and `regions` of speech, `(start, end)` in seconds, if they have no windows of their own.
         """
-        stream = _Heard(self._blocks(inputs, sampling_rate))
+        stream = _Heard(blocks_of(inputs, sampling_rate))
         whole = stream.beginning(WHOLE_SECONDS)
         found, regions, end = [], [], 0
         cut = windows(
@@ -248,25 +248,6 @@ class SpeechEQPipeline(ChunkPipeline):
                 yield self.postprocess(waiting.popleft(), **postprocess_params)
         answer_batch()
         yield from (self.postprocess(audio, **postprocess_params) for audio in waiting)
-
-    def _blocks(self, audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
-        """Any input as blocks of 16 kHz mono."""
-        if isinstance(audio, dict):
-            array = next((audio[name] for name in ("array", "raw") if audio.get(name) is not None), None)
-            rate = audio.get("sampling_rate")
-            if array is not None and rate is None:
-                raise ValueError("SpeechEQPipeline: a dict with an array must have its sampling_rate; got none.")
-            source = array if array is not None else audio.get("bytes") or audio.get("path")
-            if source is None:
-                keys = ", ".join(map(repr, audio)) or "nothing"
-                raise ValueError(f"SpeechEQPipeline: a dict must have array, path or bytes; got {keys}.")
-            return self._blocks(source, rate or sampling_rate)
-        if hasattr(audio, "get_all_samples"):  # torchcodec's decoder, which `datasets` gives
-            decoded = audio.get_all_samples()
-            return self._blocks(decoded.data, decoded.sample_rate)
-        if isinstance(audio, (str, bytes, bytearray, memoryview, os.PathLike)):
-            return read_blocks(audio)
-        return iter([to_mono_16khz(audio, sampling_rate)])
 
     def _label_space(self, scale: str, wanted: list[str] | dict[str, list[str]] | None) -> dict[str, list[str]]:
         """The labels to answer with, each with its fine classes. A name of several scales is first one of `scale`."""

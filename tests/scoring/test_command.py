@@ -15,6 +15,7 @@ import transformers.pipelines
 from praatio.textgrid import openTextgrid
 from samples import ROOT, tiny_pipeline, waveform
 
+from speecheq import pipeline_speecheq
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.scoring import command
 from speecheq.scoring.command import CommandError, find_audio, main, text_grid_paths
@@ -187,15 +188,15 @@ def test_rows_with_other_labels_are_not_mixed(kind, before, now, pipe, recording
 
 def test_files_are_read_one_by_one_and_each_row_is_written_before_the_next(pipe, recordings, monkeypatch, capsys):
     read, out = [], Path("out.jsonl")
-    blocks = SpeechEQPipeline._blocks
+    blocks = pipeline_speecheq.blocks_of
 
-    def interrupted(self, audio, rate):
+    def interrupted(audio, rate):
         read.append((audio, len(rows(out)) if out.exists() else 0))
         if audio == "in/b/x.wav":
             raise KeyboardInterrupt
-        return blocks(self, audio, rate)
+        return blocks(audio, rate)
 
-    monkeypatch.setattr(SpeechEQPipeline, "_blocks", interrupted)
+    monkeypatch.setattr(pipeline_speecheq, "blocks_of", interrupted)
     assert main(["in", "--no-vad", "--format", "jsonl", "--out", "out.jsonl"]) == 130
     assert read == [("in/a/broken.wav", 0), ("in/a/x.wav", 1), ("in/a/ü, y.FLAC", 2), ("in/b/x.wav", 3)]
     assert capsys.readouterr().err == "speecheq: interrupted. The same command goes on from here.\n"
