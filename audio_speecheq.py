@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
 import numpy as np
@@ -29,6 +29,7 @@ MAX_CHANNELS = 64
 MAX_PLANES = 8  # channels of what FFmpeg decodes: PyAV reads no further, and dies of more
 MAX_DOWNLOAD = 2**31  # bytes
 PATIENCE = 30  # s without a byte of a download
+KEPT = "!$%&'()*+,/:;=?@[]~"  # of a path and a query of a download: what is ASCII, or percent-encoded, says what it should
 SLOWEST = 1_000  # bytes a second of a download, beyond that patience
 BLOCK_SECONDS = 10
 MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
@@ -60,7 +61,7 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         AudioError: if the source is no audio, empty, truncated, not finite, or of a rate, a number of channels or a peak that
             no recording has.
     """
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
+    if isinstance(source, str) and is_address(source):
         with _downloaded(source) as path:
             yield from read_blocks(path)
         return
@@ -83,6 +84,11 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
     if isinstance(file, io.BytesIO):
         file.seek(0)
     yield from _to_16khz(_av_blocks(file, reason))
+
+
+def is_address(source: str) -> bool:
+    """Whether it is an `http(s)` address."""
+    return source[:8].lower().startswith(("http://", "https://"))
 
 
 def _is_file(path: str | bytes) -> bool:
@@ -215,10 +221,16 @@ def _in_range(mono: np.ndarray, seconds: float) -> np.ndarray:
 @contextmanager
 def _downloaded(address: str) -> Iterator[str]:
     """The file behind an address, as a temporary one."""
-    with tempfile.NamedTemporaryFile(suffix=Path(urlsplit(address).path).suffix[:8]) as file:
+    try:
+        parts = urlsplit(address)
+        path = quote(parts.path, safe=KEPT)
+        asked = parts._replace(path=path, query=quote(parts.query, safe=KEPT), fragment="").geturl()
+    except ValueError as error:
+        raise AudioError(f"unreadable: {address!r} is no address: {error}") from None
+    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix[:8]) as file:
         try:
             begin = time.monotonic()
-            with urlopen(address, timeout=PATIENCE) as response:  # an http(s) address: its caller has seen to that
+            with urlopen(asked, timeout=PATIENCE) as response:  # an http(s) address: its caller has seen to that
                 while chunk := response.read1(1 << 20):
                     file.write(chunk)
                     if file.tell() > MAX_DOWNLOAD:
@@ -227,7 +239,9 @@ def _downloaded(address: str) -> Iterator[str]:
                         raise AudioError(f"unreadable: {address!r} gives less than {SLOWEST} bytes a second")
                 if response.length:
                     raise AudioError(f"truncated: {address!r} ends {response.length} bytes early")
-        except (OSError, HTTPException) as error:
+        except AudioError:
+            raise
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a host that cannot be written in ASCII
             raise AudioError(f"unreadable: {address!r} answers {str(error) or type(error).__name__}") from None
         file.flush()
         yield file.name

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from speecheq.audio_speecheq import is_address
 from speecheq.dataset_scripts.records import AUDIO_SUFFIXES
 from speecheq.labels_speecheq import ESC_SCALES
 from speecheq.scoring.formats import Csv, JsonLines, Rows, Table, TextGrids
@@ -49,7 +50,7 @@ def find_audio(arguments: list[str]) -> tuple[list[str], Path | None]:
     """
     files, folders = [], []
     for argument in arguments:
-        if _is_address(argument):
+        if is_address(argument):
             files.append(argument)
             continue
         pattern = glob.has_magic(argument) and not os.path.exists(argument)
@@ -76,17 +77,21 @@ def text_grid_paths(files: list[str], folder: Path | None, out: Path) -> dict[st
     """
     paths, taken = {}, set()
     for file in files:
-        if _is_address(file):
-            address = urlsplit(file)
-            parts = [part for part in address.path.split("/") if part not in ("", ".", "..")]
-            place = Path(address.hostname or "address", *parts)
-        else:
-            place = Path(os.path.relpath(file, folder))
+        place = _place_of(file) if is_address(file) else Path(os.path.relpath(file, folder))
         names = chain((str(place.with_suffix("")), str(place)), (f"{place}-{number}" for number in count(2)))
         name = next(name for name in names if name.casefold() not in taken)
         taken.add(name.casefold())
         paths[file] = out / f"{name}.TextGrid"
     return paths
+
+
+def _place_of(address: str) -> Path:
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # it will fail when it is read, and cost no other
+        return Path("address")
+    names = [part for part in parts.path.split("/") if part not in ("", ".", "..")]
+    return Path(parts.hostname or "address", *names)
 
 
 def load_pipeline(model: str | None, device: str | None, int8: bool = False):
@@ -302,10 +307,6 @@ def _search(folder: Path) -> list[Path]:
     """Audio in a folder and the folders in it, but for hidden files, such as the `._name.wav` that macOS leaves."""
     found = folder.rglob("*")
     return sorted(file for file in found if file.suffix.lower() in SUFFIXES and file.name[0] != "." and file.is_file())
-
-
-def _is_address(argument: str) -> bool:
-    return argument.startswith(("http://", "https://"))
 
 
 if __name__ == "__main__":

@@ -231,7 +231,8 @@ def address():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(500 if "fail" in self.path else 200 if self.path.startswith("/speech.wav") else 404)
+            there = self.path.startswith(("/speech.wav", "/%C3%A4%20b.wav?q=%C3%BC&r=%20/"))
+            self.send_response(500 if "fail" in self.path else 200 if there else 404)
             self.send_header("Content-Length", str(len(content) + 7 * ("break" in self.path)))
             self.end_headers()
             if "hang" in self.path:
@@ -257,6 +258,25 @@ def test_an_address_is_downloaded(address):
     np.testing.assert_array_equal(read(f"{address}/speech.wav?token=1"), waveform(1.0))
     with pytest.raises(AudioError, match=r"unreadable: 'http://127.*/gone.wav' answers .*404"):
         read(f"{address}/gone.wav")
+
+
+def test_an_address_in_any_letters_is_asked_for_as_a_server_knows_it(address):
+    np.testing.assert_array_equal(read(f"{address}/ä b.wav?q=ü&r=%20/#t=1"), waveform(1.0))
+    np.testing.assert_array_equal(read(f"{address}/speech.wav".replace("http", "HTTP")), waveform(1.0))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("http://[::1/x.wav", r"unreadable: 'http://\[::1/x.wav' is no address: Invalid IPv6 URL"),
+        ("http://h/\udcff.wav", "unreadable: .* is no address: 'utf-8' codec can't encode"),
+        (f"http://{'ä' * 99}/x.wav", "unreadable: .* answers .*label.* too long"),
+        ("http://127.0.0.1:port/x.wav", "unreadable: .* answers nonnumeric port: 'port'"),
+    ],
+)
+def test_an_address_that_is_none_is_named(wrong, message):
+    with pytest.raises(AudioError, match=message):
+        read(wrong)
 
 
 @pytest.mark.parametrize(

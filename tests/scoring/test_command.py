@@ -88,13 +88,14 @@ def test_every_text_grid_has_a_place_of_its_own(recordings):
         "in/b/x.mp3",
         "in/b/x.mp3.wav",
         "https://h.org/../c/x.wav?k=1",
-        "http://h.org/c/x",
+        "HTTP://h.org/c/x",
     ]
-    files += ["in/b/X.ogg"]
+    files += ["in/b/X.ogg", "http://[::1/x.wav"]
     places = text_grid_paths(files, recordings, Path("out"))
     assert [str(place) for place in places.values()] == [
         "out/a/x.TextGrid", "out/b/x.TextGrid", "out/b/x.mp3.TextGrid", "out/b/x.mp3.wav.TextGrid",
         "out/h.org/c/x.TextGrid", "out/h.org/c/x-2.TextGrid", "out/b/X.ogg.TextGrid",
+        "out/address.TextGrid",
     ]  # fmt: skip
     assert text_grid_paths(["in/a/x.wav"], recordings / "a", Path("out")) == {"in/a/x.wav": Path("out/x.TextGrid")}
 
