@@ -140,10 +140,13 @@ class SpeakerStatistics:
             ValueError: if it was kept of another model.
         """
         kept = load_file(path, device=str(self.total.device))
-        same = kept.get("corpus_mean")
-        if same is None or same.shape != self.corpus_mean.shape or not torch.allclose(same, self.corpus_mean):
+        corpus_mean = kept.get("corpus_mean")
+        if corpus_mean is None or not _of_one_model(corpus_mean, self.corpus_mean):
             raise ValueError(f"SpeakerStatistics: {os.fspath(path)!r} must be of this model; got another's.")
-        self.total, self.total_square = kept["total"], kept["total_square"]
+        # The sums are of deviations from the mean as it was rounded then.
+        shift, heard = corpus_mean - self.corpus_mean, kept["num_utterances"]
+        self.total = kept["total"] + heard * shift
+        self.total_square = kept["total_square"] + 2 * shift * kept["total"] + heard * shift.square()
         self.num_utterances = int(kept["num_utterances"])
         return self
 
@@ -163,6 +166,20 @@ class SpeakerStatistics:
         variance = self.total_square / heard - shift.square()
         share = self.num_utterances / (self.num_utterances + self.prior)
         return draw_to_corpus(self.corpus_mean + shift, variance, share, self.corpus_mean, self.corpus_variance)
+
+
+def _of_one_model(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two means of a training corpus are those of one model, in whatever precision it was each time.
+
+    Of a model in half precision the mean is rounded: all of it, so that nothing changes when it is rounded again.
+    """
+    if one.shape != other.shape:
+        return False
+    for dtype in (torch.bfloat16, torch.float16):
+        if any(mean.to(dtype).float().equal(mean) for mean in (one, other)):
+            about = torch.finfo(dtype)
+            return torch.allclose(one, other, rtol=about.eps, atol=about.eps * about.smallest_normal)
+    return torch.allclose(one, other)
 
 
 def draw_to_corpus(

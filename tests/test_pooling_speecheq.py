@@ -1,5 +1,7 @@
 """Claims about pooling, standardising and what is known of a speaker."""
 
+import copy
+
 import pytest
 import torch
 
@@ -115,3 +117,23 @@ def test_what_is_known_of_a_speaker_is_kept_and_of_another_model_refused(tmp_pat
         ValueError, match=r"SpeakerStatistics: '.*speaker.safetensors' must be of this model; got another's"
     ):
         SpeakerStatistics(corpus(1.5, 2.0), prior=3.0).load(tmp_path / "speaker.safetensors")
+
+
+@pytest.mark.parametrize("then", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("now", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_speaker_is_known_to_the_same_model_in_another_precision(then, now, tmp_path):
+    torch.manual_seed(0)
+    standardizer = RunningStandardizer(3, 8)
+    standardizer.mean.copy_(50 * torch.randn(3, 8))
+    heard = standardizer.mean + torch.randn(5, 3, 8)
+    path = tmp_path / "speaker.safetensors"
+    SpeakerStatistics(copy.deepcopy(standardizer).to(then), prior=0.0).update(heard).save(path)
+    again = SpeakerStatistics(copy.deepcopy(standardizer).to(now), prior=0.0).load(path)
+
+    torch.testing.assert_close(again.mean, heard.mean(dim=0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(again.std, heard.std(dim=0, correction=0), atol=1e-3, rtol=0)
+    assert again.total.dtype == torch.float32
+    trained_on = copy.deepcopy(standardizer)
+    trained_on.mean += 0.02 * trained_on.mean.abs().mean()
+    with pytest.raises(ValueError, match=r"must be of this model; got another's"):
+        SpeakerStatistics(trained_on.to(now), prior=0.0).load(path)
