@@ -48,12 +48,15 @@ class Scorer:
 
     def weights_sha256(self) -> str:
         """Of the weights and the configuration: another value, other answers."""
+        import torch
+
         about = self.pipe.model.config.to_dict()
         about.pop("transformers_version", None)
         about["kind"] = type(self.pipe.model).__name__
         digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
         for name, value in sorted(self.pipe.model.state_dict().items()):
-            digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+            content = value.cpu().contiguous().flatten().view(torch.uint8)  # numpy has no bfloat16
+            digest.update(name.encode() + content.numpy().tobytes())
         return digest.hexdigest()
 
     def score(self, number: int, piece: Piece) -> Counts:

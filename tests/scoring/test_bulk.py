@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from samples import MINI_SEQD, tiny_pipeline, wav_bytes, waveform
 
 from speecheq.pipeline_speecheq import SpeechEQPipeline
@@ -231,6 +232,19 @@ def test_a_run_goes_on_only_with_the_same_model_options_and_files(pipe, tmp_path
     assert "--out: a run goes on with the files it began with; got others than those in '" in capsys.readouterr().err
     parquet(source, 3)
     assert main(command) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_of_any_precision_have_their_digest(dtype, monkeypatch):
+    pipe = tiny_pipeline()
+    pipe.model.to(dtype)
+    monkeypatch.setattr(workers, "load_pipeline", lambda *given: pipe)
+    scorer = workers.Scorer(None, None, False, "", "", ("audio", "id"), {})
+    before = scorer.weights_sha256()
+    assert before == scorer.weights_sha256() and len(before) == 64
+    with torch.no_grad():
+        pipe.model.esc_head.classifier.weight[0, 0] += 1
+    assert scorer.weights_sha256() != before
 
 
 @pytest.mark.parametrize(
