@@ -48,6 +48,7 @@ class OnnxModel(nn.Module):
 
     def __init__(self, folder: str | os.PathLike, file_name: str = INT8_FILE):
         super().__init__()
+        self._saved = os.path.abspath(folder), file_name
         path = os.path.join(folder, file_name)
         if not os.path.isfile(path):
             raise ValueError(
@@ -64,19 +65,35 @@ class OnnxModel(nn.Module):
         self.session = open_session(path)
         if self.session.get_modelmeta().custom_metadata_map.get(SOURCE) != source_of(folder, self.config):
             raise ValueError(
-                f"OnnxModel: {file_name!r} must be exported from the weights and temperatures in {os.fspath(folder)!r}; got an "
+                f"OnnxModel: {file_name!r} must be exported from the weights and settings in {os.fspath(folder)!r}; got an "
                 f"export of others. `python -m speecheq.scoring.onnx_export {os.fspath(folder)}` writes it anew."
             )
 
+    def __reduce__(self):
+        """Another process opens the file anew: a session cannot be sent to it."""
+        return type(self), self._saved
+
     def forward(
         self,
-        attention_mask: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
         speaker_mean: torch.Tensor | None = None,
         speaker_std: torch.Tensor | None = None,
         **inputs: torch.Tensor,
     ) -> SpeechEQOutput:
-        """As [`SpeechEQModel`] without labels, from what the processor gives."""
-        ((name, features),) = inputs.items()
+        """As [`SpeechEQModel`] without labels, from what the processor gives.
+
+        Raises:
+            TypeError: if its input is missing, or another argument is given, such as labels or `return_dict`.
+        """
+        name = self.session.get_inputs()[0].name
+        if set(inputs) != {name}:
+            raise TypeError(
+                f"OnnxModel: arguments must be {name}, and attention_mask, speaker_mean and speaker_std if need be; got "
+                f"{', '.join(sorted(inputs)) or 'none'}. For labels and tuples take SpeechEQModel."
+            )
+        features = inputs[name]
+        if attention_mask is None:
+            attention_mask = torch.ones(len(features), features.shape[time_axis(self.config)], dtype=torch.long)
         speaker = self._unknown if speaker_mean is None else {"speaker_mean": speaker_mean, "speaker_std": speaker_std}
         speaker = {part: value.expand(len(features), *value.shape[-2:]) for part, value in speaker.items()}
         rows = []
@@ -109,8 +126,13 @@ def open_session(path: str | os.PathLike) -> onnxruntime.InferenceSession:
 
 
 def source_of(folder: str | os.PathLike, config: SpeechEQConfig) -> str:
-    """What the answers of a saved model follow from: the SHA-256 of its weights, and its temperatures."""
-    return f"{file_sha256(Path(folder, 'model.safetensors'))} {json.dumps(config.temperatures, sort_keys=True)}"
+    """What the answers of a saved model follow from: the SHA-256 of its weights, and the settings that act on them."""
+    settings = {
+        "pooling": config.pooling,
+        "shallow_states": config.shallow_states,
+        "temperatures": {task: float(value) for task, value in config.temperatures.items()},
+    }
+    return f"{file_sha256(Path(folder, 'model.safetensors'))} {json.dumps(settings, sort_keys=True)}"
 
 
 def answer(session: onnxruntime.InferenceSession, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

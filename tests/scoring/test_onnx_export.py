@@ -1,7 +1,9 @@
 """Claims about exported models: the answers are the model's, alone and in a batch, and the pipeline's."""
 
 import json
+import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ pytest.importorskip("onnxscript")
 from speecheq.heads_speecheq import OrdinalHead
 from speecheq.scoring import onnx_export, onnx_model
 from speecheq.scoring.command import CommandError, load_pipeline, main
-from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, OnnxModel
+from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, OnnxModel, source_of
 
 pytestmark = pytest.mark.slow
 SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
@@ -146,22 +148,61 @@ def test_a_folder_without_the_file_says_how_to_make_it(tmp_path):
         OnnxModel(tmp_path)
 
 
-@pytest.mark.parametrize("changed", ["weights", "temperatures"])
+@pytest.mark.parametrize("changed", ["weights", "temperatures", "shallow_states", "pooling"])
 def test_an_export_of_another_model_is_refused(folder, tmp_path, changed):
     later = shutil.copytree(folder, tmp_path / "later")
     config = json.loads((later / "config.json").read_text())
     if changed == "temperatures":
         config["temperatures"]["esc"] *= 2
         (later / "config.json").write_text(json.dumps(config))
+    elif changed != "weights":
+        other = {"shallow_states": config["shallow_states"] + 1, "pooling": "attentive"}
+        assert config["pooling"] != other["pooling"]
+        (later / "config.json").write_text(json.dumps(config | {changed: other[changed]}))
     else:
         config = SpeechEQConfig(backbone_config=TINY_BACKBONES["whisper"])
         SpeechEQModel(config).save_pretrained(later)
 
     for name in (FILE, INT8_FILE):
-        with pytest.raises(
-            ValueError, match=r"must be exported from the weights and temperatures in .*; got an export"
-        ):
+        with pytest.raises(ValueError, match=r"must be exported from the weights and settings in .*; got an export"):
             OnnxModel(later, name)
+
+
+def test_a_whole_temperature_is_that_number_however_it_is_written(folder):
+    one, other = (SpeechEQConfig.from_pretrained(folder, temperatures={"esc": value}) for value in (1, 1.0))
+    assert source_of(folder, one) == source_of(folder, other)
+
+
+def test_without_a_mask_all_is_speech(folder, processor):
+    model, inputs = OnnxModel(folder), processor([waveform(1.0), waveform(1.0, 1)], sampling_rate=16_000)
+    expected, found = model(**inputs), model(input_features=inputs["input_features"])
+    for name in OUTPUTS:
+        assert torch.equal(found[name], expected[name]), name
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ({"gender_labels": torch.tensor([0])}, "gender_labels, input_features"),
+        ({"return_dict": False}, "input_features, return_dict"),
+    ],
+)
+def test_an_argument_that_it_has_no_answer_to_is_named(folder, processor, given, got):
+    model, inputs = OnnxModel(folder), processor(waveform(1.0), sampling_rate=16_000)
+    with pytest.raises(
+        TypeError, match=rf"OnnxModel: arguments must be input_features, and attention_mask, .*; got {got}\."
+    ):
+        model(**inputs, **given)
+    with pytest.raises(TypeError, match=r"got none\."):
+        model(attention_mask=inputs["attention_mask"])
+
+
+def test_another_process_can_have_it(folder, processor):
+    inputs = processor(waveform(1.0), sampling_rate=16_000)
+    expected = OnnxModel(folder, FILE)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(expected, **inputs).result(timeout=300)
+    torch.testing.assert_close(found.esc_logits, expected(**inputs).esc_logits)
 
 
 def test_an_encoder_that_cannot_be_exported_is_named(tmp_path):
