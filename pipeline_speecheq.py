@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.base import ChunkPipeline
 
 from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
@@ -25,6 +26,10 @@ WINDOW_SECONDS = 2.0  # and longer audio in windows of its speech; 2, 3, 4 and 6
 HOP_SECONDS = 1.0
 CHANGE = 2.0  # nats, what a change of label within a region of speech costs
 SURE = 0.8  # probability that the interval of the intensity holds
+# What `pipeline(model=...)` makes of a folder; https://hf.co/docs/transformers/add_new_pipeline.
+PIPELINES = {
+    "speech-emotion-recognition": {"impl": "pipeline_speecheq.SpeechEQPipeline", "pt": ["AutoModel"], "type": "audio"}
+}
 
 
 class SpeechEQPipeline(ChunkPipeline):
@@ -97,6 +102,17 @@ class SpeechEQPipeline(ChunkPipeline):
         """A speaker of whom nothing is known yet; or what was kept of one with `speaker.save(path)`."""
         speaker = SpeakerStatistics(self.model.standardizer, self.model.config.speaker_prior)
         return speaker if path is None else speaker.load(path)
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs):
+        """Save a folder that `pipeline(model=folder, trust_remote_code=True)` makes this pipeline of, see [`save_with_code`].
+
+        `push_to_hub(repo_id)` pushes one. The parameters of the pipeline are not part of it.
+        """
+        if kwargs.pop("push_to_hub", False):
+            raise ValueError(
+                "SpeechEQPipeline: push_to_hub must be False; got True. `pipe.push_to_hub(repo_id)` does it."
+            )
+        save_with_code(self.model, self.processor, save_directory, **kwargs)
 
     def preprocess(self, inputs, vad=None, sampling_rate=None, timeline=True) -> Iterator[dict]:
         """What of one audio is to be answered.
@@ -296,6 +312,24 @@ class SpeechEQPipeline(ChunkPipeline):
                     times = {"start": round(max(begin, low), 3), "end": round(min(end, high), 3)}
                     found.append({"phoneme": names[symbol], **times})
         return found
+
+
+def save_with_code(model, processor, folder: str | os.PathLike, **kwargs):
+    """Save weights, configuration with `auto_map`, processor, and the code that reads them and answers.
+
+    Args:
+        model ([`SpeechEQModel`]), processor ([`SpeechEQProcessor`]): what to save; as remote code too.
+        folder (`str` or `os.PathLike`): made if need be; must not be the folder of the code itself.
+        kwargs: of the model's `save_pretrained`.
+    """
+    parts = {"AutoConfig": model.config, "AutoModel": model, "AutoProcessor": processor}
+    for auto_class, part in (parts | {"AutoFeatureExtractor": processor.feature_extractor}).items():
+        type(part).register_for_auto_class(auto_class)
+    model.config.backbone_config._name_or_path = ""  # a path of this machine means nothing elsewhere
+    model.config.custom_pipelines = PIPELINES
+    model.save_pretrained(folder, **kwargs)
+    processor.save_pretrained(folder)
+    custom_object_save(SpeechEQPipeline, folder)  # the Auto classes do not reach its code
 
 
 class _Heard:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 from array import array
 from itertools import pairwise
 from pathlib import Path
@@ -309,3 +310,34 @@ print(json.dumps(answers))
     found, bad = json.loads(answers)
     assert_same(found, pipe(SPEECH, top_k=2, **QUIET))
     assert bad == {"error": "unreadable: there is no file 'gone.wav'"}
+
+
+def test_a_pipeline_saves_a_folder_that_makes_it_again_and_so_does_that_one(pipe, tmp_path):
+    own = tiny_pipeline()  # nothing has prepared its model for a folder yet
+    own.save_pretrained(tmp_path / "own")
+    code = f"""
+from transformers import pipeline
+pipe = pipeline(model=folder, trust_remote_code=True)
+assert type(pipe).__module__.startswith("transformers_modules")
+pipe.save_pretrained({str(tmp_path / "again")!r})
+"""
+    result = run_without_speecheq(code, tmp_path / "own", tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    for name in ("own", "again"):
+        code = {path.name for path in (tmp_path / name).glob("*.py")}
+        assert code == {path.name for path in ROOT.glob("*_speecheq.py")}
+
+    shutil.rmtree(tmp_path / "own")
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    code = f"""
+import json
+from transformers import pipeline
+print(json.dumps(pipeline(model=folder, trust_remote_code=True)({SPEECH!r}, vad=False)))
+"""
+    result = run_without_speecheq(code, tmp_path / "again", elsewhere)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert_same(json.loads(result.stdout.splitlines()[-1]), pipe(SPEECH, **QUIET))
+    with pytest.raises(
+        ValueError, match=r"push_to_hub must be False; got True\. `pipe.push_to_hub\(repo_id\)` does it"
+    ):
+        own.save_pretrained(tmp_path / "third", push_to_hub=True)

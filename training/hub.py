@@ -1,25 +1,18 @@
 """A trained model as a folder that the Auto classes load with `trust_remote_code=True`."""
 
-import shutil
 from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 from peft import PeftModel
-from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import cached_file
 
-from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel
-from speecheq.processing_speecheq import SpeechEQFeatureExtractor, SpeechEQProcessor
+from speecheq.pipeline_speecheq import save_with_code
+from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.storage_speecheq import quantize
 from speecheq.training.recipes import public_name
 
-PIPELINE_FILE = str(Path(__file__).parents[1] / "pipeline_speecheq.py")
-# What `pipeline(model=...)` makes of the folder; https://hf.co/docs/transformers/add_new_pipeline.
-PIPELINES = {
-    "speech-emotion-recognition": {"impl": "pipeline_speecheq.SpeechEQPipeline", "pt": ["AutoModel"], "type": "audio"}
-}
 CARD_TEMPLATE = Path(__file__).with_name("model_card.md")
 
 
@@ -35,24 +28,16 @@ def save_for_hub(
         int8_weights (`bool`, *optional*, defaults to `False`): store matrices as 8-bit integers, a quarter of the size; they
             are loaded in float32 all the same.
     """
-    SpeechEQConfig.register_for_auto_class()
-    SpeechEQModel.register_for_auto_class("AutoModel")
-    SpeechEQFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
-    SpeechEQProcessor.register_for_auto_class("AutoProcessor")
     if isinstance(model, PeftModel):
         model = model.merge_and_unload()
-    model.config.backbone_config._name_or_path = ""  # a path of this machine means nothing elsewhere
     weights = model.state_dict()
     if int8_weights:
         # Whisper's positions are few, and a step of theirs is not small beside what they tell apart.
         parameters = {name for name, _ in model.named_parameters()}
         weights = quantize(weights, parameters, keep=("backbone.embed_positions.weight",))
-    model.config.int8_weights, model.config.custom_pipelines = int8_weights, PIPELINES
-    model.save_pretrained(folder, state_dict=weights)
+    model.config.int8_weights = int8_weights
+    save_with_code(model, processor, folder, state_dict=weights)
     model.config.int8_weights = False
-    processor.save_pretrained(folder)
-    for file in [*get_relative_import_files(PIPELINE_FILE), PIPELINE_FILE]:  # the Auto classes do not reach these
-        shutil.copy(file, folder)
     return Path(folder)
 
 
