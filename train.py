@@ -40,7 +40,8 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
         if model_arguments.backbone_config
         else model_arguments.backbone and public_name(model_arguments.backbone),
         "tuning": model_arguments.tuning,
-        "dataset": f"{Path(data_arguments.dataset).name} ({data_arguments.dataset_config})",
+        "dataset": f"{Path(data_arguments.dataset).name} ({data_arguments.dataset_config})"
+        + ("" if "test" in splits else ", which has none"),
         "synthetic": "synthetic" in corpora,
         "shared_speakers": shared_speakers(splits),
         "started_from": model_arguments.checkpoint and started_from(model_arguments.checkpoint),
@@ -50,7 +51,7 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
-    """Train, evaluate on the test split, and save; returns the test scores."""
+    """Train, evaluate on the test split, and save; returns the test scores, none if there is no test split."""
     model_arguments, data_arguments, training_arguments, given = parse(list(arguments or sys.argv[1:]))
     folder = Path(training_arguments.output_dir)
     check_same_recipe("train.py", folder, given, begun=find_checkpoint(folder / "checkpoints") is not None)
@@ -67,14 +68,15 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         print(f"note: {note}")
     trainer = fit(splits, model_arguments, data_arguments, training_arguments)
 
-    scores = trainer.score_rows(splits["test"])
+    scores = trainer.score_rows(splits["test"]) if "test" in splits else {}
     if trainer.is_world_process_zero():
         trained = trainer.accelerator.unwrap_model(trainer.model)
         save_for_hub(trained, trainer.processor, folder, training_arguments.int8_weights)
         write_card(folder, scores, facts := facts_of(splits, model_arguments, data_arguments, folder))
         (folder / "results.json").write_text(json.dumps(scores, indent=2, sort_keys=True) + "\n")
         seen = ", ".join(facts["shared_speakers"]) or "none"
-        print(f"\nTest split; its speakers seen in training: {seen}.\n\n{table(scores)}\n\nSaved in {folder}.")
+        tested = f"Test split; its speakers seen in training: {seen}.\n\n{table(scores)}"
+        print(f"\n{tested if 'test' in splits else 'No test split, no scores.'}\n\nSaved in {folder}.")
     return scores
 
 

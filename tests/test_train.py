@@ -15,7 +15,7 @@ import yaml
 from datasets import load_dataset
 from huggingface_hub import ModelCard
 from safetensors import safe_open
-from samples import MINI_SEQD, ROOT, TINY_BACKBONES
+from samples import MINI_SEQD, ROOT, TINY_BACKBONES, write_seqd
 
 from speecheq.train import find_checkpoint, main, parse
 from speecheq.training.data import SpeechDataset
@@ -103,29 +103,39 @@ def test_other_arguments_do_not_go_on_with_a_run(tmp_path):
 
 
 def test_a_corpus_without_a_task_and_a_class_absent_from_train_still_train(tmp_path, capsys):
-    folder = tmp_path / "seqd"
-    for split in ("train", "validation", "test"):
-        rows = load_dataset(MINI_SEQD, "all", split=split)
+    def strip(row):
+        return {"phonemes": None, "esc": None if row["native_label"] == "sad" else row["esc"]}
 
-        def strip(row, split=split):
-            return {"phonemes": None, "esc": None if row["native_label"] == "sad" else row["esc"]}
-
-        rows = rows.map(strip, features=rows.features)
-        if split == "train":
-            rows = rows.select([index for index, label in enumerate(rows["native_label"]) if label != "fear"])
-        (folder / "made").mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(folder / "made" / f"{split}.parquet")
-    (folder / "README.md").write_text(
-        "---\nconfigs:\n- config_name: all\n  data_files:\n"
-        + "".join(f"  - split: {s}\n    path: made/{s}.parquet\n" for s in ("train", "validation", "test"))
-        + "---\n"
-    )
-    scores = main([recipe(tmp_path, dataset=str(folder), num_train_epochs=1)])
+    splits = load_dataset(MINI_SEQD, "all")
+    splits = {split: rows.map(strip, features=rows.features) for split, rows in splits.items()}
+    labels = splits["train"]["native_label"]
+    splits["train"] = splits["train"].select([index for index, label in enumerate(labels) if label != "fear"])
+    folder = write_seqd(tmp_path / "seqd", splits)
+    scores = main([recipe(tmp_path, dataset=folder, num_train_epochs=1)])
     printed = capsys.readouterr().out
     assert "phoneme: no labels in synthetic; these corpora train the other tasks." in printed
     assert "ESC: class 'fear' of synthetic is in test but absent from train." in printed
     assert 0 <= scores["synthetic/esc_uar"] <= 1
     assert "phoneme_per" not in scores
+
+
+def test_one_speaker_trains_a_model_without_scores_and_two_speakers_one_with(tmp_path, capsys):
+    rows = load_dataset(MINI_SEQD, "all")
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir(), two.mkdir()
+    dataset = write_seqd(one / "seqd", {"train": rows["train"].select(range(20))})
+    assert main([recipe(one, dataset=dataset, num_train_epochs=1, patience=2)]) == {}
+    printed = capsys.readouterr().out
+    assert "note: validation: no utterances, so the last epoch is kept; it takes three speakers." in printed
+    assert "note: test: no utterances, so there will be no scores; with one speaker all utterances are in" in printed
+    assert "No test split, no scores." in printed
+    assert "Test split of `seqd (all), which has none`" in (one / "run" / "README.md").read_text()
+    assert (one / "run" / "model.safetensors").is_file()
+
+    dataset = write_seqd(two / "seqd", {"train": rows["train"].select(range(20)), "test": rows["test"]})
+    assert "synthetic/esc_uar" in main([recipe(two, dataset=dataset, num_train_epochs=1)])
+    printed = capsys.readouterr().out
+    assert "note: validation: no utterances" in printed and "note: test" not in printed
 
 
 @pytest.mark.parametrize("tuning", ["frozen", "lora"])

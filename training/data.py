@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import datasets
@@ -29,7 +29,7 @@ NEUTRAL_INTENSITY, EMOTIONAL_INTENSITY = [0.0, 0.375], [0.125, 1.0]  # none or l
 def load_seqd(
     name_or_path: str, config: str = "all", max_seconds: float | None = None, corpora: Sequence[str] | None = None
 ) -> dict[str, datasets.Dataset]:
-    """Load the three splits of a SEQD, audio left encoded.
+    """Load the splits of a SEQD, audio left encoded.
 
     Args:
         name_or_path (`str`): a folder built by `speecheq.dataset_scripts.build`, or a dataset repository on the Hub.
@@ -38,12 +38,13 @@ def load_seqd(
         corpora (`Sequence[str]`, *optional*): keep these corpora only.
 
     Returns:
-        `dict[str, datasets.Dataset]`: `train`, `validation` and `test`.
+        `dict[str, datasets.Dataset]`: `train`, and those of `validation` and `test` that hold an utterance: a corpus of one
+        speaker has neither, one of two speakers has no `validation`.
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        ValueError: if the configuration, a split or a column is missing, a Parquet file is damaged, or nothing is left of a
-            split.
+        ValueError: if the configuration, `train` or a column is missing, a Parquet file is damaged, or nothing is left of
+            `train`.
     """
     looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") != 1
     if looks_local and not Path(name_or_path).expanduser().is_dir():
@@ -54,9 +55,9 @@ def load_seqd(
     name_or_path = str(Path(name_or_path).expanduser()) if looks_local else name_or_path
     _check_choice("dataset_config", config, get_dataset_config_names(name_or_path))
     available = get_dataset_split_names(name_or_path, config)
+    require_split("load_seqd", available, "train")
     splits = {}
-    for split in SPLITS:
-        _check_choice("split", split, available)
+    for split in [split for split in SPLITS if split in available]:
         try:
             rows = load_dataset(name_or_path, config, split=split)
         except DatasetGenerationError as error:
@@ -68,8 +69,28 @@ def load_seqd(
         missing = [column for column in REQUIRED_COLUMNS if column not in rows.column_names]
         if missing:
             raise ValueError(f"load_seqd: {name_or_path} must have the columns of SEQD; {', '.join(missing)} missing.")
-        splits[split] = _select(rows.cast_column("audio", Audio(decode=False)), split, max_seconds, corpora)
+        rows = _select(rows.cast_column("audio", Audio(decode=False)), split, max_seconds, corpora)
+        if len(rows):
+            splits[split] = rows
     return splits
+
+
+def require_split(where: str, splits: Collection[str], split: str):
+    """Say why there is no such split.
+
+    Args:
+        where (`str`): who needs it, for the message.
+        splits (`Collection[str]`): those that there are.
+        split (`str`): the one that is needed.
+
+    Raises:
+        ValueError: if it is not among them.
+    """
+    if split not in splits:
+        raise ValueError(
+            f"{where}: dataset must have the split {split!r}; got {', '.join(splits) or 'none'}. Splits are "
+            "speaker-disjoint: with one speaker all utterances are in train, with two there is no validation. Add speakers."
+        )
 
 
 def _damaged(folder: str) -> str:
@@ -102,13 +123,17 @@ def label_spaces(splits: dict[str, datasets.Dataset]) -> dict[str, dict[str, lis
 
 
 def shared_speakers(splits: dict[str, datasets.Dataset], split: str = "test") -> list[str]:
-    """The leakage audit: speakers of a split that are in train as well, sorted."""
-    return sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"]))
+    """The leakage audit: speakers of a split, if there is one, that are in train as well, sorted."""
+    return sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"] if split in splits else ()))
 
 
 def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
-    """What a user should know before training: tasks without labels, classes and corpora absent from train."""
-    notes = []
+    """What a user should know before training: splits and tasks that are missing, classes absent from train."""
+    without = {
+        "validation": "so the last epoch is kept; it takes three speakers.",
+        "test": "so there will be no scores; with one speaker all utterances are in train.",
+    }
+    notes = [f"{split}: no utterances, {then}" for split, then in without.items() if split not in splits]
     train = splits["train"]
     for task, name in {"EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
         labelled = {
@@ -120,7 +145,7 @@ def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
         if without:
             notes.append(f"{task}: no labels in {', '.join(without)}; these corpora train the other tasks.")
     seen = {(row_corpus, label) for row_corpus, label in zip(train["corpus"], train["native_label"], strict=True)}
-    for split in ("validation", "test"):
+    for split in [split for split in SPLITS[1:] if split in splits]:
         pairs = zip(splits[split]["corpus"], splits[split]["native_label"], strict=True)
         for corpus, label in sorted({pair for pair in pairs if pair[1] is not None} - seen):
             notes.append(f"ESC: class {label!r} of {corpus} is in {split} but absent from train.")
@@ -367,6 +392,6 @@ def _select(rows: datasets.Dataset, split: str, max_seconds, corpora) -> dataset
         if len(keep) < len(rows):
             print(f"{split}: {len(rows) - len(keep)} utterances longer than {max_seconds:g} s are left out.")
         rows = rows.select(keep)
-    if not len(rows):
-        raise ValueError(f"load_seqd: split {split!r} must not be empty. Loosen max_seconds or corpora.")
+    if not len(rows) and split == "train":
+        raise ValueError("load_seqd: split 'train' must not be empty. Loosen max_seconds or corpora.")
     return rows

@@ -20,7 +20,7 @@ from speecheq.audio_speecheq import SAMPLING_RATE
 from speecheq.dataset_scripts.audio import Preparation, prepare
 from speecheq.labels_speecheq import VALENCE_CLASSES
 from speecheq.metrics.scores import native_classes
-from speecheq.training.data import SPLITS, label_spaces, load_seqd
+from speecheq.training.data import SPLITS, label_spaces, load_seqd, require_split
 
 FRAMES = 100  # per second, of the comparison
 UTTERANCES = 8  # of a string
@@ -155,6 +155,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--number", type=int, default=20, metavar="N", help="strings of each corpus")
     options = parser.parse_args(arguments)
     splits = load_seqd(options.dataset, max_seconds=30)
+    require_split("diarization", splits, options.split)
     pipe = pipeline(model=options.model, trust_remote_code=True)
     scores = evaluate(pipe, splits[options.split], label_spaces(splits), options.number)
     print(table(scores))

@@ -14,7 +14,7 @@ from speecheq import (  # from the package, which registers them: a saved model 
     SpeechEQProcessor,
 )
 from speecheq.metrics.scores import table
-from speecheq.training.data import SPLITS, label_spaces, load_seqd, shared_speakers
+from speecheq.training.data import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
 from speecheq.training.probe import probe_scores
 from speecheq.training.trainer import SpeechEQTrainer
 
@@ -31,8 +31,12 @@ def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16
 
     Returns:
         `dict[str, float]`: see `speecheq.metrics.scores`.
+
+    Raises:
+        ValueError: if there is no such split.
     """
     splits = load_seqd(dataset, config, max_seconds=30)
+    require_split("evaluate", splits, split)
     shared = shared_speakers(splits, split)
     print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
     return build_scorer(model, label_spaces(splits), bf16).score_rows(splits[split])

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from speecheq.backbones_speecheq import backbone_from_pretrained
 from speecheq.pooling_speecheq import StatisticsPooling
+from speecheq.training.data import SPLITS, require_split
 from speecheq.training.features import utterance_statistics
 
 
@@ -27,7 +28,12 @@ def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
 
     Returns:
         `dict[str, float]`: `<corpus>/esc_uar`, `<corpus>/esc_wa` and `<corpus>/layer`.
+
+    Raises:
+        ValueError: if one of the three splits is missing.
     """
+    for split in SPLITS:
+        require_split("probe_scores", splits, split)
     backbone = backbone_from_pretrained(backbone_name).eval()
     splits = {name: rows.filter(lambda row: bool(row["esc"])) for name, rows in splits.items()}
     pooling = StatisticsPooling(backbone.config.hidden_size, attentive=False)

@@ -18,7 +18,7 @@ from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, table
 from speecheq.training import calibration, fairness, figures
-from speecheq.training.data import Collator, column, label_spaces, load_seqd, shared_speakers
+from speecheq.training.data import Collator, column, label_spaces, load_seqd, require_split, shared_speakers
 from speecheq.training.features import answer_rows
 from speecheq.training.heads import ALL, score_heads
 from speecheq.training.recipes import public_name
@@ -42,8 +42,13 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
     Returns:
         `dict`: what `results.json` holds: `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by the number
         of unlabelled utterances known of a test speaker), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers`.
+
+    Raises:
+        ValueError: if there is no validation or no test split.
     """
     splits = load_seqd(dataset, max_seconds=30)
+    for split in ("validation", "test"):
+        require_split("report", splits, split)
     spaces = label_spaces(splits)
     found = SpeechEQModel.from_pretrained(model).eval()
     processor = SpeechEQProcessor.from_pretrained(model)

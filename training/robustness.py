@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from speecheq.dataset_scripts.manifest import write_text
-from speecheq.training.data import SPLITS, label_spaces, load_seqd
+from speecheq.training.data import SPLITS, label_spaces, load_seqd, require_split
 from speecheq.training.degradations import DEGRADATIONS
 from speecheq.training.evaluate import build_scorer
 from speecheq.training.recipes import public_name
@@ -51,12 +51,14 @@ def robustness(
         `DEGRADATIONS`: those asked for, and those that `out` holds.
 
     Raises:
-        ValueError: if a condition is unknown, or `out` holds the scores of another model, dataset, split or limit.
+        ValueError: if a condition or the split is unknown, or `out` holds the scores of another model, dataset, split or
+            limit.
     """
     for condition in conditions:
         if condition not in DEGRADATIONS:
             raise ValueError(f"robustness: conditions must be among {', '.join(DEGRADATIONS)}; got {condition!r}.")
     splits = load_seqd(dataset, config, max_seconds=30)
+    require_split("robustness", splits, split)
     scorer = build_scorer(model, label_spaces(splits), bf16)
     rows = limit_rows(splits[split], limit)
     run = {

@@ -4,9 +4,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from samples import MINI_SEQD, TINY_BACKBONES
+from datasets import load_dataset
+from samples import MINI_SEQD, TINY_BACKBONES, write_seqd
 
 from speecheq.train import main
+
+
+@pytest.fixture(scope="session")
+def one_speaker(tmp_path_factory) -> str:
+    """A SEQD of one speaker: all of it is train."""
+    rows = load_dataset(MINI_SEQD, "all", split="train")
+    speakers = rows["speaker_id"]
+    first = rows.select([index for index, speaker in enumerate(speakers) if speaker == speakers[0]])
+    return write_seqd(tmp_path_factory.mktemp("one_speaker") / "seqd", {"train": first})
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from samples import MINI_SEQD, waveform
+from samples import MINI_SEQD, waveform, write_seqd
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.processing_speecheq import SpeechEQProcessor
@@ -17,6 +17,7 @@ from speecheq.training.data import (
     load_seqd,
     phoneme_inventory,
     sampling_weights,
+    shared_speakers,
 )
 
 
@@ -66,6 +67,22 @@ def test_a_folder_without_the_columns_of_seqd_is_refused(tmp_path):
         Dataset.from_dict({"audio": ["x"], "emotion": ["sad"]}).to_parquet(tmp_path / f"{split}.parquet")
     with pytest.raises(ValueError, match=r"must have the columns of SEQD; corpus, speaker_id, .* missing"):
         load_seqd(str(tmp_path), "default")
+
+
+def test_a_seqd_has_the_splits_that_its_speakers_allow_and_needs_train(one_speaker, tmp_path):
+    splits = load_seqd(one_speaker)
+    assert list(splits) == ["train"] and shared_speakers(splits) == []
+    assert len(label_spaces(splits)["synthetic"]) == 6
+    rows = splits["train"]
+    other = rows.remove_columns("corpus").add_column("corpus", ["other"] * len(rows))
+    two = write_seqd(tmp_path / "two", {"train": rows, "validation": other, "test": rows})
+    assert list(load_seqd(two)) == ["train", "validation", "test"]
+    assert list(load_seqd(two, corpora=["synthetic"])) == ["train", "test"]
+    message = (
+        r"load_seqd: dataset must have the split 'train'; got test\. .* with one speaker all utterances are in train"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_seqd(write_seqd(tmp_path / "tested", {"test": rows}))
 
 
 def test_missing_tasks_and_absent_classes_are_said():

@@ -84,3 +84,8 @@ def test_a_saved_model_is_scored_by_the_command(trained_run, capsys):
     (scores,) = diarization.main([str(trained_run[0]), "--dataset", MINI_SEQD, "--number", "1"]).values()
     assert set(scores) == {"accuracy", "eder", "one_label_accuracy", "one_label_eder"}
     assert "| synthetic |" in capsys.readouterr().out
+
+
+def test_a_split_that_is_missing_is_named(one_speaker):
+    with pytest.raises(ValueError, match="diarization: dataset must have the split 'test'; got train"):
+        diarization.main(["never read", "--dataset", one_speaker])

@@ -115,3 +115,8 @@ def test_the_intensity_is_calibrated_on_what_was_learned():
         ]
     )  # fmt: skip
     assert _learned_intensities(rows) == ([0.0, 0.125, 0.5, None], [0.375, 1.0, 0.5, None])
+
+
+def test_a_report_needs_validation_and_test(tmp_path, one_speaker):
+    with pytest.raises(ValueError, match="report: dataset must have the split 'validation'; got train"):
+        report("never read", one_speaker, tmp_path)

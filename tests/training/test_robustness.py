@@ -51,6 +51,11 @@ def test_clean_is_what_evaluate_says(model):
     assert scores["clean"] == pytest.approx(evaluate(model, MINI_SEQD), abs=1e-6)
 
 
+def test_a_split_that_is_missing_is_named(one_speaker):
+    with pytest.raises(ValueError, match="robustness: dataset must have the split 'test'; got train"):
+        robustness("never read", one_speaker)
+
+
 def test_the_model_hears_the_degraded_rows(model):
     splits = load_seqd(MINI_SEQD)
     rows, heard = splits["test"], []
