@@ -1,13 +1,21 @@
-"""One short run on the mini SEQD, shared by the tests that need a trained folder."""
+"""One short run on the mini SEQD, for the tests that need a trained folder, and small experiments."""
 
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from datasets import load_dataset
 from samples import MINI_SEQD, TINY_BACKBONES, write_seqd
+from transformers import WhisperConfig, WhisperModel
 
 from speecheq.train import main
+from speecheq.training import experiment
+
+EXPERIMENT = {
+    "dataset": MINI_SEQD, "protocol": "speaker-kfold", "folds": 3, "corpora": ["synthetic"], "seeds": [0, 1],
+    "known_utterances": [0, 2, -1], "enrolments": [0, 3], "head_hidden_size": 8, "steps": 9,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +37,24 @@ def trained_run(tmp_path_factory) -> tuple[Path, dict[str, float]]:
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder / "run", main([str(folder / "recipe.yaml")])
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory) -> dict[str, str]:
+    """A tiny encoder with random weights, and where its statistics are kept."""
+    folder = tmp_path_factory.mktemp("frozen")
+    torch.manual_seed(0)
+    WhisperModel(WhisperConfig(**TINY_BACKBONES["whisper"])).save_pretrained(folder / "encoder")
+    return {"backbone": str(folder / "encoder"), "cache": str(folder / "cache")}
+
+
+@pytest.fixture
+def run(places, tmp_path):
+    """Runs an experiment in a folder of this name."""
+
+    def run(name: str, *options: str, **changes) -> list[dict]:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(EXPERIMENT | places | {"output_dir": str(tmp_path / name)} | changes))
+        return experiment.main([str(path), *options])
+
+    return run

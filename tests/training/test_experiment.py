@@ -8,9 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import yaml
 from samples import MINI_SEQD, ROOT, TINY_BACKBONES
-from transformers import WhisperConfig, WhisperModel
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
@@ -22,37 +20,12 @@ from speecheq.training.heads import HeadArguments
 from speecheq.training.protocols import PROTOCOLS, folds
 from speecheq.training.recipes import read_recipe
 
-SMALL = {
-    "dataset": MINI_SEQD, "protocol": "speaker-kfold", "folds": 3, "corpora": ["synthetic"], "seeds": [0, 1],
-    "known_utterances": [0, 2, -1], "enrolments": [0, 3], "head_hidden_size": 8, "steps": 9,
-}  # fmt: skip
 NAMES = [f"synthetic-speaker-kfold-{fold}-seed{seed}.json" for fold in (1, 2, 3) for seed in (0, 1)]
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory) -> dict[str, str]:
-    """A tiny encoder with random weights, and where its statistics are kept."""
-    folder = tmp_path_factory.mktemp("frozen")
-    torch.manual_seed(0)
-    WhisperModel(WhisperConfig(**TINY_BACKBONES["whisper"])).save_pretrained(folder / "encoder")
-    return {"backbone": str(folder / "encoder"), "cache": str(folder / "cache")}
 
 
 @pytest.fixture(scope="module")
 def mini():
     return load_rows(MINI_SEQD)
-
-
-@pytest.fixture
-def run(places, tmp_path):
-    """Runs an experiment in a folder of this name."""
-
-    def run(name: str, *options: str, **changes) -> list[dict]:
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(SMALL | places | {"output_dir": str(tmp_path / name)} | changes))
-        return main([str(path), *options])
-
-    return run
 
 
 def results_in(folder: Path) -> dict[str, str]:
@@ -203,37 +176,6 @@ def test_a_recipe_of_train_is_evaluated_in_a_fold(run, tmp_path, tuning):
     assert {path.name for path in (tmp_path / "tuned").iterdir()} == {NAMES[0], "recipe.json", "results.json"}
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"corpora": []}, "experiment: corpora must be given"),
-        ({"dataset": None}, "experiment: dataset must be given"),
-        ({"backbone": None}, "experiment: backbone must be given"),
-        ({"method": "magic"}, "experiment: method must be heads, probe or finetune; got 'magic'"),
-        ({"method": "finetune"}, "experiment: finetune must be given with that method alone; got None"),
-        ({"finetune": "recipe.yaml"}, "experiment: finetune must be given with that method alone; got 'recipe.yaml'"),
-        ({"known_of": "me"}, "experiment: known_of must be one of speaker, corpus; got 'me'"),
-        ({"protocol": "lose"}, "folds: protocol must be among default, .*; got 'lose'"),
-    ],
-)
-def test_wrong_arguments_get_a_clear_error(run, changes, message):
-    with pytest.raises(ValueError, match=message):
-        run("wrong", **changes)
-
-
-def test_what_a_method_does_not_read_is_refused_on_the_command_line_and_left_out_of_what_a_recipe_gives(run, tmp_path):
-    with pytest.raises(ValueError, match="head_dropout must not be given with method probe, which does not read it"):
-        run("refused", "--head_dropout", "0.9", method="probe")
-    with pytest.raises(ValueError, match=r"steps must not be given with method finetune.* in the recipe of train\.py"):
-        run("refused", "--steps=7", method="finetune", finetune="recipes/small.yaml")
-    with pytest.raises(ValueError, match="max_steps must not be given with method heads"):
-        run("refused", "--max-steps", "7")
-    with pytest.raises(ValueError, match="use_votes must not be given with method probe"):
-        run("refused", "--no_use_votes", method="probe")
-    run("kept", method="probe", head_dropout=0.9, seeds=[0], only_folds=["synthetic-speaker-kfold-1"])
-    assert "head_dropout" not in json.loads((tmp_path / "kept" / "recipe.json").read_text())
-
-
 @pytest.fixture
 def watched(mini, monkeypatch, tmp_path) -> SimpleNamespace:
     """`facts` of two corpora, and `trained`, the row numbers that each training is handed. Nothing is trained or heard: the
@@ -358,12 +300,6 @@ def test_a_row_is_of_the_smallest_class_that_holds_it():
     sets = [frozenset({"happy", "excited"}), frozenset({"happy"})]
     found = [experiment._class_index(esc, sets) for esc in (["happy"], ["excited"], ["happy", "sad"], [], None)]
     assert found == [1, 0, None, None, None]
-
-
-@pytest.mark.parametrize("folders", [[], ["one"], ["one", "two", "three"]])
-def test_other_than_two_experiments_are_not_compared(folders):
-    with pytest.raises(ValueError, match="experiment: --compare must have two folders"):
-        main(["--compare", *folders])
 
 
 def test_the_speakers_that_emobox_shares_are_named(run, watched, tmp_path):
