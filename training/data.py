@@ -135,7 +135,7 @@ def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
     }
     notes = [f"{split}: no utterances, {then}" for split, then in without.items() if split not in splits]
     train = splits["train"]
-    for task, name in {"EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
+    for task, name in {"ESC": "esc", "EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
         labelled = {
             corpus
             for corpus, value in zip(train["corpus"], column(train, name), strict=True)

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from zipfile import is_zipfile
 
+import datasets
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import EarlyStoppingCallback, set_seed
 
 from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.metrics.scores import native_classes
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
@@ -24,16 +26,19 @@ def fit(
     """Train a model; what was stopped goes on from the last complete checkpoint in `arguments.output_dir`.
 
     Args:
-        splits (`dict[str, datasets.Dataset]`): `train`; and `validation`, on which the best epoch is chosen. Without it the
-            last one is taken, and `patience` does not count.
+        splits (`dict[str, datasets.Dataset]`): `train`; and `validation`, on which the best epoch is chosen. Without it, or
+            where it has no two classes to tell apart, the last one is taken, and `patience` does not count.
         model_arguments, data_arguments, arguments: of the run.
 
     Returns:
         [`SpeechEQTrainer`]: its model is trained.
     """
-    chosen = splits.get("validation") is not None
-    if not chosen:
-        arguments.eval_strategy, arguments.load_best_model_at_end = "no", False
+    validation = splits.get("validation")
+    if validation is None:
+        arguments.eval_strategy = "no"
+    if not can_choose(validation, arguments.metric_for_best_model):
+        arguments.load_best_model_at_end, arguments.patience = False, 0
+        arguments.metric_for_best_model = None  # or else the Trainer looks for it in every evaluation
     set_seed(arguments.seed)
     model = build_model(model_arguments, phoneme_inventory(splits["train"]))
     processor = SpeechEQProcessor.for_config(model.config)
@@ -58,7 +63,7 @@ def fit(
         arguments,
         processor,
         train_rows=splits["train"],
-        eval_rows=splits.get("validation"),
+        eval_rows=validation,
         label_spaces=label_spaces(splits),
         augment=WaveformAugmentation(data_arguments.augment_probability)
         if data_arguments.augment_probability
@@ -69,10 +74,26 @@ def fit(
         backbone_learning_rate=model_arguments.backbone_learning_rate,
         enrolment_probability=data_arguments.enrolment_probability,
         states=states,
-        callbacks=[EarlyStoppingCallback(arguments.patience)] if arguments.patience and chosen else None,
+        callbacks=[EarlyStoppingCallback(arguments.patience)] if arguments.patience else None,
     )
     trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
     return trainer
+
+
+def can_choose(validation: datasets.Dataset | None, metric: str) -> bool:
+    """Whether validation can tell the best epoch from the others.
+
+    Args:
+        validation (`datasets.Dataset`, *optional*): the split, if there is one.
+        metric (`str`): `metric_for_best_model`. `esc_uar`, the usual one, needs a corpus with two classes.
+    """
+    if validation is None:
+        return False
+    spaces = label_spaces({"validation": validation}).values()
+    if metric.removeprefix("eval_") != "esc_uar" or any(len(native_classes(space)[1]) > 1 for space in spaces):
+        return True
+    print("note: ESC: no corpus has two classes in validation, so the last epoch is kept.")
+    return False
 
 
 def find_checkpoint(folder: Path) -> str | None:

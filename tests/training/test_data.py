@@ -92,6 +92,7 @@ def test_missing_tasks_and_absent_classes_are_said():
     )  # fmt: skip
     test = Dataset.from_dict({"corpus": ["x"], "native_label": ["c"]})
     notes = describe_labels({"train": train, "validation": test, "test": test})
+    assert "ESC: no labels in x, y; these corpora train the other tasks." in notes
     assert "EIS: no labels in y; these corpora train the other tasks." in notes
     assert "phoneme: no labels in x, y; these corpora train the other tasks." in notes
     assert "ESC: class 'c' of x is in test but absent from train." in notes

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
+from datasets import Dataset, load_dataset
 from safetensors.torch import save_file
-from samples import TINY_BACKBONES
+from samples import MINI_SEQD, TINY_BACKBONES, write_seqd
 
 from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
 from speecheq.train import main
 from speecheq.training.arguments import ModelArguments
-from speecheq.training.fit import build_model, find_checkpoint
+from speecheq.training.fit import build_model, can_choose, find_checkpoint
 from speecheq.training.hub import save_for_hub
 
 CONFIG = {"backbone_config": TINY_BACKBONES["whisper"], "phoneme_labels": ["<blank>", "a", "b"], "head_hidden_size": 8}
@@ -75,6 +77,38 @@ def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained
     before, after = (json.loads((run / "config.json").read_text()) for run in (trained_run[0], tmp_path / "run"))
     assert after["phoneme_labels"] == before["phoneme_labels"] and after["head_hidden_size"] == 8
     assert "Started from the trained model `run`" in (tmp_path / "run/README.md").read_text()
+
+
+@pytest.mark.parametrize("kept", [["angry"], []], ids=["one class", "no label"])
+def test_without_two_classes_in_validation_the_last_epoch_is_kept(tmp_path, capsys, kept):
+    rows = load_dataset(MINI_SEQD, "all")
+
+    def strip(row):
+        return {"esc": row["esc"]} if row["native_label"] in kept else {"esc": None, "native_label": None}
+
+    splits = {split: part.select(range(20)).map(strip, features=part.features) for split, part in rows.items()}
+    recipe = {"dataset": write_seqd(tmp_path / "seqd", splits), "backbone_config": TINY_BACKBONES["whisper"],
+              "output_dir": str(tmp_path / "run"), "num_train_epochs": 2, "patience": 1}  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    scores = main([str(tmp_path / "recipe.yaml")])
+    printed = capsys.readouterr().out
+    assert "esc_uar" not in scores and "eis_mae" in scores
+    assert "note: ESC: no corpus has two classes in validation, so the last epoch is kept." in printed
+    assert ("note: ESC: no labels in synthetic" in printed) == (not kept)
+    state = json.loads((tmp_path / "run/checkpoints/checkpoint-4/trainer_state.json").read_text())
+    assert state["epoch"] == 2 and state["best_model_checkpoint"] is None
+
+
+def test_one_class_in_each_of_two_corpora_leaves_nothing_to_choose_by():
+    rows = {
+        "corpus": ["x", "x", "y", "y"],
+        "native_label": ["a", "a", "b", None],
+        "esc": [["sad"], ["sad"], ["fear"], None],
+    }
+    alone = Dataset.from_dict(rows)
+    assert not can_choose(alone, "esc_uar") and not can_choose(alone, "eval_esc_uar") and not can_choose(None, "loss")
+    assert can_choose(alone, "loss")
+    assert can_choose(Dataset.from_dict(rows | {"corpus": ["x", "x", "x", "y"]}), "esc_uar")
 
 
 def checkpoint(folder, step: int):
