@@ -34,19 +34,20 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
         }
         for name, rows in train.groupby("corpus")
     }
+    kept = data_arguments.corpora or []
     return {
         "corpora": corpora,
         "backbone": f"{model_arguments.backbone_config['model_type']}, random weights"
         if model_arguments.backbone_config
         else model_arguments.backbone and public_name(model_arguments.backbone),
         "tuning": model_arguments.tuning,
-        "dataset": f"{Path(data_arguments.dataset).name} ({data_arguments.dataset_config})"
+        "dataset": f"{Path(data_arguments.dataset).name} ({', '.join(kept) or data_arguments.dataset_config})"
         + ("" if "test" in splits else ", which has none"),
         "synthetic": "synthetic" in corpora,
         "shared_speakers": shared_speakers(splits),
         "started_from": model_arguments.checkpoint and started_from(model_arguments.checkpoint),
         "command": f"python -m speecheq.training.evaluate {folder} --dataset {data_arguments.dataset} "
-        f"--dataset_config {data_arguments.dataset_config}",
+        + " ".join([f"--dataset_config {data_arguments.dataset_config}", *(["--corpora", *kept] if kept else [])]),
     }
 
 

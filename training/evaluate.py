@@ -5,6 +5,7 @@ With `--floor ENCODER` the same command scores a linear probe of that frozen enc
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 
 import torch
 from transformers import TrainingArguments
@@ -19,7 +20,14 @@ from speecheq.training.probe import probe_scores
 from speecheq.training.trainer import SpeechEQTrainer
 
 
-def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16: bool = False) -> dict[str, float]:
+def evaluate(
+    model,
+    dataset: str,
+    config: str = "all",
+    split: str = "test",
+    bf16: bool = False,
+    corpora: Sequence[str] | None = None,
+) -> dict[str, float]:
     """Score a model on one split, in the corpora's own label spaces and at every scale.
 
     Args:
@@ -28,6 +36,7 @@ def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16
         config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
         split (`str`, *optional*, defaults to `"test"`): `train`, `validation` or `test`.
         bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
+        corpora (`Sequence[str]`, *optional*): of these corpora only.
 
     Returns:
         `dict[str, float]`: see `speecheq.metrics.scores`.
@@ -35,7 +44,7 @@ def evaluate(model, dataset: str, config: str = "all", split: str = "test", bf16
     Raises:
         ValueError: if there is no such split.
     """
-    splits = load_seqd(dataset, config, max_seconds=30)
+    splits = load_seqd(dataset, config, 30, corpora)
     require_split("evaluate", splits, split)
     shared = shared_speakers(splits, split)
     print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
@@ -73,14 +82,17 @@ def main():
     parser.add_argument("model", help="folder or Hub repository of a trained model")
     parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
     parser.add_argument("--dataset_config", default="all", help="a corpus, or all")
+    parser.add_argument("--corpora", nargs="+", metavar="NAME", help="of these corpora only")
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--bf16", action="store_true", help="predict in bfloat16")
     parser.add_argument("--floor", metavar="ENCODER", help="also score a linear probe of this frozen encoder")
     options = parser.parse_args()
-    scores = evaluate(options.model, options.dataset, options.dataset_config, options.split, options.bf16)
+    scores = evaluate(
+        options.model, options.dataset, options.dataset_config, options.split, options.bf16, options.corpora
+    )
     print(f"\n{options.model}, {options.split} split:\n\n{table(scores)}")
     if options.floor:
-        floor = probe_scores(options.floor, load_seqd(options.dataset, options.dataset_config, max_seconds=30))
+        floor = probe_scores(options.floor, load_seqd(options.dataset, options.dataset_config, 30, options.corpora))
         print(f"\nLinear probe of the frozen {options.floor}, one per corpus, test split:\n\n{table(floor)}")
 
 
