@@ -5,7 +5,8 @@ Heads on a frozen encoder, whose statistics are taken once; the linear probe of 
 Each fold and seed is a file in `output_dir`, with the answer to every test utterance: a run that was killed goes on behind
 the last of them, and two runs are compared utterance by utterance: `python -m speecheq.training.experiment --compare A B`.
 Nothing is chosen in a fold, neither a layer by its test speakers nor an epoch: the recipe fixes all, and the linear probe
-chooses its layer by speakers of its training part. Every result names the test speakers that training has heard.
+chooses its layer by speakers of its training part. Every result names the test speakers that training has heard, but for
+those of the checkpoint that a fine-tuning goes on from: they are not known.
 """
 
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from datasets import Dataset, concatenate_datasets
 from peft import PeftModel
 
@@ -34,7 +36,7 @@ from speecheq.training.fit import fit
 from speecheq.training.heads import HeadArguments, KnownUtterances, score_heads, train_heads
 from speecheq.training.probe import fit_probe
 from speecheq.training.protocols import Fold, audit, class_of, folds, hold_out_texts, share_training
-from speecheq.training.recipes import check_same_recipe, read_recipe
+from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 from speecheq.training.results import compare, comparison_table, read_results, summarise, summary_table
 from speecheq.training.speakers import speakers_to_know
 
@@ -89,7 +91,10 @@ class ExperimentArguments:
 class MethodArguments:
     """What is trained on the frozen encoder."""
 
-    backbone: str | None = field(default=None, metadata={"help": "Pretrained encoder: Hub repository or folder."})
+    backbone: str | None = field(
+        default=None,
+        metadata={"help": "Pretrained encoder: Hub repository or folder; none where finetune names a checkpoint."},
+    )
     method: str = field(
         default="heads",
         metadata={"help": "heads; probe: logistic regression on the best layer; finetune: a recipe of train.py."},
@@ -113,8 +118,13 @@ class MethodArguments:
             raise ValueError(f"experiment: method must be heads, probe or finetune; got {self.method!r}.")
         if (self.method == "finetune") != (self.finetune is not None):
             raise ValueError(f"experiment: finetune must be given with that method alone; got {self.finetune!r}.")
-        if self.backbone is None:
+        if self.backbone is None and self.method != "finetune":
             raise ValueError("experiment: backbone must be given: a pretrained encoder's Hub repository or folder.")
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The trained model that the recipe of train.py goes on from, if it names one."""
+        return (yaml.safe_load(Path(self.finetune).read_text()) or {}).get("checkpoint") if self.finetune else None
 
 
 OPTIONS = {option.name for group in (MethodArguments, HeadArguments) for option in fields(group)}
@@ -137,7 +147,7 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     groups = (ExperimentArguments, MethodArguments, HeadArguments)
     experiment, method, heads, given = read_recipe("experiment", groups, arguments)
     overrides = {argument.split("=")[0].replace("-", "_").removeprefix("__no") for argument in arguments}
-    for name in sorted(OPTIONS - READ[method.method]):
+    for name in sorted(OPTIONS - READ[method.method] | ({"backbone"} if method.checkpoint else set())):
         if overrides & {f"__{name}", f"_{name}"}:  # --name, or --no_name
             raise ValueError(
                 f"experiment: {name} must not be given with method {method.method}, which does not read it; got it on the "
@@ -161,6 +171,9 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
     """Run the folds and seeds that have no file yet."""
     folder = Path(experiment.output_dir)
     rows, facts = load_rows(experiment.dataset)
+    uncounted = {}
+    if checkpoint := method.checkpoint:
+        uncounted["not_counted"] = f"speakers that the checkpoint {public_name(checkpoint)} was trained on"
     missing = {}  # by seed and by what trains: such folds share a model
     for seed in experiment.seeds:
         for corpus, part in wanted_folds(experiment, facts):
@@ -174,7 +187,8 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
             if file.is_file():
                 continue
             result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
-            result |= {"audit": audit(part, facts), "label_space": part.label_space} | describe_fold(part, facts)
+            result |= {"audit": audit(part, facts) | uncounted, "label_space": part.label_space}
+            result |= describe_fold(part, facts)
             if statistics is None and method.method != "finetune":
                 statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
             if method.method == "probe":
@@ -273,7 +287,9 @@ def train_on_statistics(part: Fold, facts: pd.DataFrame, features, backbone_conf
 def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) -> SpeechEQModel:
     """Fine-tune by a recipe on one side of a fold; a killed run goes on from its checkpoints in `folder`."""
     groups = (ModelArguments, DataArguments, SpeechEQTrainingArguments)
-    options = ["--dataset", "given", "--backbone", method.backbone, "--output_dir", str(folder), "--seed", str(seed)]
+    options = ["--dataset", "given", "--output_dir", str(folder), "--seed", str(seed)]
+    if method.backbone is not None and method.checkpoint is None:
+        options += ["--backbone", method.backbone]
     if method.loss_weights is not None:
         options += ["--loss_weights", json.dumps(method.loss_weights)]
     if method.max_steps is not None:

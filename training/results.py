@@ -35,7 +35,7 @@ def summarise(results: list[dict]) -> list[dict]:
     Returns:
         `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`, and
         where there are labels `eis_ccc`, `eis_mae`, `phoneme_per` and `gender_uar`; `shared_speakers`, test speakers that
-        train has heard.
+        train has heard; and, after a checkpoint, `not_counted`, who is not among them.
 
     Raises:
         ValueError: if the seeds do not have the same folds.
@@ -71,6 +71,7 @@ def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> d
         "uar_low": None if np.isnan(low) else low,
         "uar_high": None if np.isnan(high) else high,
         "shared_speakers": sorted({name for result in results for name in result["audit"]["shared_speakers"]}),
+        **{name: value for name, value in results[0]["audit"].items() if name == "not_counted"},
         **{name: float(np.mean([scores[name] for scores in of_seeds])) for name in of_seeds[0]},
     }
 
@@ -161,6 +162,7 @@ def summary_table(summary: list[dict]) -> str:
             for row in summary
             if row["shared_speakers"]
         ),
+        *(f"{row['corpus']}: shared does not count {row['not_counted']}." for row in summary if "not_counted" in row),
     ]
     return "\n".join([*lines, "", *dict.fromkeys(notes)])
 

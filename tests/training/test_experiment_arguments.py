@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import yaml
+from samples import MINI_SEQD, ROOT
 
 from speecheq.training.experiment import load_rows, main
 
@@ -29,13 +31,31 @@ def test_what_a_method_does_not_read_is_refused_on_the_command_line_and_left_out
     with pytest.raises(ValueError, match="head_dropout must not be given with method probe, which does not read it"):
         run("refused", "--head_dropout", "0.9", method="probe")
     with pytest.raises(ValueError, match=r"steps must not be given with method finetune.* in the recipe of train\.py"):
-        run("refused", "--steps=7", method="finetune", finetune="recipes/small.yaml")
+        run("refused", "--steps=7", method="finetune", finetune=str(ROOT / "recipes/small.yaml"))
     with pytest.raises(ValueError, match="max_steps must not be given with method heads"):
         run("refused", "--max-steps", "7")
     with pytest.raises(ValueError, match="use_votes must not be given with method probe"):
         run("refused", "--no_use_votes", method="probe")
     run("kept", method="probe", head_dropout=0.9, seeds=[0], only_folds=["synthetic-speaker-kfold-1"])
     assert "head_dropout" not in json.loads((tmp_path / "kept" / "recipe.json").read_text())
+
+
+def test_a_recipe_that_names_a_checkpoint_needs_no_backbone_and_the_result_says_who_is_not_counted(
+    trained_run, run, tmp_path, capsys
+):
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump({"checkpoint": str(trained_run[0]), "max_steps": 1}))
+    chosen = ["--protocol", "speaker-kfold", "--folds", "3", "--only_folds", "synthetic-speaker-kfold-2"]
+    asked = ["--method", "finetune", "--finetune", str(tmp_path / "train.yaml"), "--dataset", MINI_SEQD]
+    (row,) = main([*asked, *chosen, "--corpora", "synthetic", "--output_dir", str(tmp_path / "alone")])
+    assert row["folds"] == 1 and row["not_counted"] == "speakers that the checkpoint run was trained on"
+    assert "synthetic: shared does not count speakers that the checkpoint run was" in capsys.readouterr().out
+    result = json.loads((tmp_path / "alone" / "synthetic-speaker-kfold-2-seed0.json").read_text())
+    assert result["audit"]["not_counted"] == row["not_counted"]
+
+    run("both", *chosen, *asked, "--seeds", "0", "--known_utterances", "0")  # the backbone of its recipe is not read
+    assert "backbone" not in json.loads((tmp_path / "both" / "recipe.json").read_text())
+    with pytest.raises(ValueError, match="backbone must not be given with method finetune, which does not read it"):
+        run("refused", *asked, "--backbone", "openai/whisper-base")
 
 
 def test_one_speaker_is_loaded_and_is_too_few_for_folds(run, one_speaker):

@@ -99,6 +99,13 @@ def test_speakers_that_training_has_heard_are_named():
     assert summary_table(many).splitlines()[-1].endswith(", x/09, …")
 
 
+def test_who_is_not_counted_is_said_under_the_table():
+    uncounted = "speakers that the checkpoint base was trained on"
+    (row,) = summarise([answered(*A, A[1], audit={"shared_speakers": [], "not_counted": uncounted})])
+    assert row["not_counted"] == uncounted
+    assert summary_table([row]).splitlines()[-1] == f"x: shared does not count {uncounted}."
+
+
 def test_the_summary_is_a_table():
     rows = [
         {"corpus": "x", "protocol": "loso", "known": 0, "folds": 9, "seeds": 3, "utterances": 6, "uar": 0.7049,
