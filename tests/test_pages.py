@@ -120,6 +120,7 @@ def test_the_page_of_fine_tuning_works_as_pasted(clone, hub_endpoint, tmp_path):
 
     assert "train: 32 utterances, validation: 9 utterances, test: 13 utterances" in printed
     assert "{'speakers': [], 'texts': 2, 'audio': [], 'near_duplicates': []}" in printed
+    assert "| mine | loso | 0 | 12 × 1 |" in printed
     assert re.search(r"\n\., test split:\n(.*\n){3}\| mine \|", printed)
     for name in ("mine", "lora", "two"):
         kept = {path.name for path in (clone / "runs" / name).iterdir()}
