@@ -35,7 +35,7 @@ from speecheq.training.features import answer_rows, utterance_statistics
 from speecheq.training.fit import fit
 from speecheq.training.heads import HeadArguments, KnownUtterances, score_heads, train_heads
 from speecheq.training.probe import fit_probe
-from speecheq.training.protocols import Fold, audit, class_of, folds, hold_out_texts, share_training
+from speecheq.training.protocols import Fold, audit, choose, class_of, folds, hold_out_texts, share_training
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 from speecheq.training.results import compare, comparison_table, read_results, summarise, summary_table
 from speecheq.training.speakers import speakers_to_know
@@ -211,7 +211,11 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
 
 
 def wanted_folds(experiment: ExperimentArguments, facts: pd.DataFrame) -> list[tuple[str, Fold]]:
-    """The folds that are asked for, each with the corpus that it tests."""
+    """The folds that are asked for, each with the corpus that it tests.
+
+    Raises:
+        ValueError: if `only_folds` names another one.
+    """
     of_corpus = {
         corpus: [
             hold_out_texts(part, facts, experiment.unseen_texts)
@@ -220,13 +224,11 @@ def wanted_folds(experiment: ExperimentArguments, facts: pd.DataFrame) -> list[t
         for corpus in experiment.corpora
     }
     of_corpus = share_training(of_corpus, facts, experiment.models)
-    chosen = experiment.only_folds
-    return [
-        (corpus, part)
-        for corpus, parts in of_corpus.items()
-        for part in parts
-        if chosen is None or part.name in chosen
-    ]
+    found = [(corpus, part) for corpus, parts in of_corpus.items() for part in parts]
+    if (chosen := experiment.only_folds) is None:
+        return found
+    choose("only_folds", chosen, [part.name for _, part in found])
+    return [(corpus, part) for corpus, part in found if part.name in chosen]
 
 
 def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:

@@ -71,7 +71,7 @@ def folds(
         ValueError: if the protocol, a corpus or a column is unknown, the tested corpus has no fold numbers where the
             protocol needs them, or fewer speakers than folds, or if a fold does not pass [`check`].
     """
-    _choose("protocol", [protocol], list(PROTOCOLS))
+    choose("protocol", [protocol], list(PROTOCOLS))
     absent = [f"no {column}" for column in COLUMNS if column not in facts.columns]
     if absent or facts["speaker_id"].isna().any():
         got = ", ".join(absent) or "a row without speaker_id"
@@ -153,6 +153,17 @@ def class_of(esc: Sequence[str] | None, native_label: str | None, label_space: d
     if label_space == FOUR_CLASSES:
         return next((name for name, fine in FOUR_CLASSES.items() if set(esc) <= set(fine)), None)
     return native_label if native_label in label_space else None
+
+
+def choose(field: str, given: Sequence[str], known: list[str]) -> None:
+    """Refuse names that there are not.
+
+    Raises:
+        ValueError: if `given` holds one that is not `known`.
+    """
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValueError(f"folds: {field} must be among {_listed(known)}; got {', '.join(map(repr, unknown))}.")
 
 
 def audit(fold: Fold, facts: pd.DataFrame) -> dict:
@@ -320,24 +331,18 @@ PROTOCOLS = {
 
 
 def _training_corpora(protocol: str, corpus: str, given: Sequence[str] | None, known: list[str]) -> list[str]:
-    _choose("corpus", [corpus], known)
+    choose("corpus", [corpus], known)
     across = protocol == "cross-corpus"
     if given is None or (across and list(given) == ["all"]):
         return [name for name in known if name != corpus] if across else [corpus]
     trains = known if list(given) == ["all"] else list(given)
-    _choose("train_corpora", trains, known)
+    choose("train_corpora", trains, known)
     if (corpus in trains) == across:
         rule = "not hold the tested corpus" if across else "hold the tested corpus (or take cross-corpus)"
         raise ValueError(
             f"folds: train_corpora must {rule} for protocol {protocol!r}; got {_listed(list(given))} for {corpus!r}."
         )
     return trains
-
-
-def _choose(field: str, given: Sequence[str], known: list[str]) -> None:
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise ValueError(f"folds: {field} must be among {_listed(known)}; got {', '.join(map(repr, unknown))}.")
 
 
 def _label_space(rows: list[tuple]) -> dict[str, list[str]]:

@@ -19,6 +19,10 @@ from speecheq.training.experiment import load_rows, main
         ({"method": "finetune"}, "experiment: finetune must be given with that method alone; got None"),
         ({"finetune": "recipe.yaml"}, "experiment: finetune must be given with that method alone; got 'recipe.yaml'"),
         ({"known_of": "me"}, "experiment: known_of must be one of speaker, corpus; got 'me'"),
+        (
+            {"protocol": "loso", "only_folds": ["synthetic-loso-ZZ"]},
+            r"folds: only_folds must be among synthetic-loso-[^,]*, (.*, ){9}…; got 'synthetic-loso-ZZ'",
+        ),
         ({"protocol": "lose"}, "folds: protocol must be among default, .*; got 'lose'"),
     ],
 )
