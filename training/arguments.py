@@ -7,6 +7,21 @@ import torch
 from transformers import TrainingArguments
 
 
+def check_balance(where: str, group):
+    """Refuse a balance of corpora or classes that lies outside [0, 1].
+
+    Args:
+        where (`str`): who asks, for the message.
+        group: a dataclass of arguments with `corpus_balance` and `class_balance`, see `sampling_weights`.
+
+    Raises:
+        ValueError: that names the one that does.
+    """
+    for name in ("corpus_balance", "class_balance"):
+        if not 0 <= (value := getattr(group, name)) <= 1:
+            raise ValueError(f"{where}: {name} must lie in [0, 1]; got {value}.")
+
+
 @dataclass
 class ModelArguments:
     """The encoder, what of it learns, and the heads."""
@@ -103,6 +118,7 @@ class DataArguments:
                 "training: dataset must be given: a folder of a built SEQD, or its Hub repository; or build, what to "
                 "build one of."
             )
+        check_balance("training", self)
 
 
 @dataclass

@@ -29,7 +29,7 @@ from speecheq.metrics.scores import fold as fold_probabilities
 from speecheq.metrics.scores import native_classes
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
+from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments, check_balance
 from speecheq.training.data import Collator, load_seqd, sampling_weights
 from speecheq.training.features import answer_rows, utterance_statistics
 from speecheq.training.fit import fit
@@ -120,6 +120,7 @@ class MethodArguments:
             raise ValueError(f"experiment: finetune must be given with that method alone; got {self.finetune!r}.")
         if self.backbone is None and self.method != "finetune":
             raise ValueError("experiment: backbone must be given: a pretrained encoder's Hub repository or folder.")
+        check_balance("experiment", self)
 
     @property
     def checkpoint(self) -> str | None:

@@ -18,6 +18,7 @@ from speecheq.training.experiment import load_rows, main
         ({"method": "magic"}, "experiment: method must be heads, probe or finetune; got 'magic'"),
         ({"method": "finetune"}, "experiment: finetune must be given with that method alone; got None"),
         ({"finetune": "recipe.yaml"}, "experiment: finetune must be given with that method alone; got 'recipe.yaml'"),
+        ({"class_balance": 3}, r"experiment: class_balance must lie in \[0, 1\]; got 3"),
         ({"known_of": "me"}, "experiment: known_of must be one of speaker, corpus; got 'me'"),
         (
             {"protocol": "loso", "only_folds": ["synthetic-loso-ZZ"]},
