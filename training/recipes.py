@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -20,7 +21,7 @@ def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) ->
         the groups, and what was given, by name, apart from `output_dir`.
 
     Raises:
-        FileNotFoundError, ValueError: if there is no such recipe, or it names an unknown argument.
+        FileNotFoundError, ValueError: if there is no such recipe, or it or the command line names an unknown argument.
     """
     parser = HfArgumentParser(groups, allow_abbrev=False)
     recipe, arguments = {}, list(arguments)
@@ -30,11 +31,11 @@ def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) ->
             raise FileNotFoundError(f"{program}: the recipe must be a YAML file; there is no {str(path)!r}.")
         recipe = yaml.safe_load(path.read_text()) or {}
     known = {action.dest for action in parser._actions}
-    for name in recipe:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            raise ValueError(f"{program}: unknown argument {name!r} in the recipe. Nearest: {nearest or 'none'}.")
+    _check_known(program, recipe, known, "in the recipe")
     parser.set_defaults(**recipe)
+    _, rest = parser.parse_known_args(arguments)  # before the groups, for they would miss what is misspelt
+    names = [argument.split("=")[0].lstrip("-").replace("-", "_") for argument in rest]
+    _check_known(program, names, known, "on the command line")
     parsed = parser.parse_args_into_dataclasses(arguments)
     spellings = {option: action.dest for action in parser._actions for option in action.option_strings}
     overrides = {spellings.get(argument.split("=")[0]) for argument in arguments}
@@ -42,6 +43,13 @@ def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) ->
     given = {name: values[name] for name in sorted(values) if name in overrides | set(recipe)}
     given.pop("output_dir", None)
     return *parsed, json.loads(json.dumps(given, default=str))
+
+
+def _check_known(program: str, names: Iterable[str], known: set[str], where: str):
+    for name in names:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            raise ValueError(f"{program}: unknown argument {name!r} {where}. Nearest: {nearest or 'none'}.")
 
 
 def check_same_recipe(program: str, folder: Path, given: dict, begun: bool):

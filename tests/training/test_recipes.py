@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from speecheq.training.arguments import DataArguments
 from speecheq.training.recipes import check_same_recipe, read_recipe
 
 
@@ -78,8 +79,15 @@ def test_wrong_recipes_get_a_clear_error(tmp_path):
     path.write_text("colour: red\n")
     with pytest.raises(ValueError, match=r"prog: unknown argument 'colour' in the recipe\. Nearest: none"):
         read_recipe("prog", (Data, Training), [str(path)])
-    with pytest.raises(ValueError, match=r"not used by the HfArgumentParser: .*--learning_r"):
-        read_recipe("prog", (Data, Training), ["--learning_r", "0.5"])
+    for argument in ("--learning_r", "--learning-r", "--learning_r=1"):
+        message = r"prog: unknown argument 'learning_r' on the command line\. Nearest: \['learning_rate'\]"
+        with pytest.raises(ValueError, match=message):
+            read_recipe("prog", (Data, Training), [argument, "0.5"])
+
+
+def test_a_misspelt_argument_is_named_before_one_that_is_missing_for_it():
+    with pytest.raises(ValueError, match=r"unknown argument 'datset' on the command line\. Nearest: \['dataset'\]"):
+        read_recipe("train.py", (DataArguments,), ["--datset", "seqd"])
 
 
 def test_an_empty_recipe_gives_the_defaults(tmp_path):
