@@ -78,6 +78,8 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
         ({"build": ["nemo"]}, ValueError, "a corpus must be NAME=FOLDER or NAME=FILE.yaml; got 'nemo'"),
         ({"class_balance": 3}, ValueError, r"training: class_balance must lie in \[0, 1\]; got 3"),
         ({"corpus_balance": -1}, ValueError, r"training: corpus_balance must lie in \[0, 1\]; got -1"),
+        ({"loss_weights": "esc=1"}, ValueError, r"training: loss_weights must be a JSON object, .*\}'; got 'esc=1'\."),
+        ({"loss_weights": "[1]"}, ValueError, r"""loss_weights .*, such as '\{"esc": 1, .*\}'; got '\[1\]'\."""),
         ({"tuning": "half"}, ValueError, "tuning must be one of frozen, lora, full; got 'half'"),
         (
             {"cache": "states"},

@@ -6,6 +6,33 @@ from dataclasses import dataclass, field
 import torch
 from transformers import TrainingArguments
 
+EXAMPLES = {
+    "backbone_config": '{"model_type": "whisper", "encoder_layers": 3}',
+    "loss_weights": '{"esc": 1, "eis": 0.5, "phoneme": 0.5, "gender": 0.3}',
+}
+
+
+def read_mappings(where: str, group):
+    """Read the mappings of a group of arguments, which a recipe gives as they are and the command line as JSON.
+
+    Args:
+        where (`str`): who asks, for the message.
+        group: a dataclass of arguments, is changed.
+
+    Raises:
+        ValueError: if a text is no JSON object; the message shows one.
+    """
+    for name, example in EXAMPLES.items():
+        if not isinstance(text := getattr(group, name, None), str):
+            continue
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = None
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: {name} must be a JSON object, such as '{example}'; got {text!r}.")
+        setattr(group, name, value)
+
 
 def check_balance(where: str, group):
     """Refuse a balance of corpora or classes that lies outside [0, 1].
@@ -64,9 +91,7 @@ class ModelArguments:
     mask_feature_length: int | None = field(default=None, metadata={"help": "SpecAugment: channels per mask."})
 
     def __post_init__(self):
-        for name in ("backbone_config", "loss_weights"):
-            if isinstance(getattr(self, name), str):
-                setattr(self, name, json.loads(getattr(self, name)))
+        read_mappings("training", self)
         if sum(start is not None for start in (self.backbone, self.backbone_config, self.checkpoint)) != 1:
             raise ValueError("training: exactly one of backbone, backbone_config and checkpoint must be given.")
         if self.backbone_layers is not None and self.backbone is None:

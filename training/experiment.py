@@ -29,7 +29,13 @@ from speecheq.metrics.scores import fold as fold_probabilities
 from speecheq.metrics.scores import native_classes
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments, check_balance
+from speecheq.training.arguments import (
+    DataArguments,
+    ModelArguments,
+    SpeechEQTrainingArguments,
+    check_balance,
+    read_mappings,
+)
 from speecheq.training.data import Collator, load_seqd, sampling_weights
 from speecheq.training.features import answer_rows, utterance_statistics
 from speecheq.training.fit import fit
@@ -112,8 +118,7 @@ class MethodArguments:
     class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
 
     def __post_init__(self):
-        if isinstance(self.loss_weights, str):
-            self.loss_weights = json.loads(self.loss_weights)
+        read_mappings("experiment", self)
         if self.method not in ("heads", "probe", "finetune"):
             raise ValueError(f"experiment: method must be heads, probe or finetune; got {self.method!r}.")
         if (self.method == "finetune") != (self.finetune is not None):

@@ -19,6 +19,7 @@ from speecheq.training.experiment import load_rows, main
         ({"method": "finetune"}, "experiment: finetune must be given with that method alone; got None"),
         ({"finetune": "recipe.yaml"}, "experiment: finetune must be given with that method alone; got 'recipe.yaml'"),
         ({"class_balance": 3}, r"experiment: class_balance must lie in \[0, 1\]; got 3"),
+        ({"loss_weights": "esc=1"}, r"experiment: loss_weights must be a JSON object, such as '\{.*\}'; got 'esc=1'"),
         ({"known_of": "me"}, "experiment: known_of must be one of speaker, corpus; got 'me'"),
         (
             {"protocol": "loso", "only_folds": ["synthetic-loso-ZZ"]},
