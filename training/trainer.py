@@ -47,13 +47,17 @@ def prepare_tuning(
             positive, nor does what comes before them.
 
     Raises:
-        ValueError: if `tuning` is another word, or there are not so many layers.
+        ValueError: if `tuning` is another word, or there are not so many layers; with `lora` one must be left.
     """
     if tuning not in TUNINGS:
         raise ValueError(f"prepare_tuning: tuning must be one of {', '.join(TUNINGS)}; got {tuning!r}.")
     layers = encoder_layers(model.backbone)
-    if not 0 <= frozen_layers <= len(layers):
-        raise ValueError(f"prepare_tuning: frozen_layers must lie in [0, {len(layers)}]; got {frozen_layers}.")
+    most = len(layers) - (tuning == "lora")  # an adapter needs a layer
+    if not 0 <= frozen_layers <= most:
+        raise ValueError(
+            f"prepare_tuning: frozen_layers must lie in [0, {most}] with tuning {tuning}; got {frozen_layers}. "
+            "Where no layer shall learn, take tuning frozen."
+        )
     if tuning == "lora":
         heads = [name for name in _HEADS if getattr(model, name, None) is not None]
         return get_peft_model(

@@ -73,8 +73,10 @@ def test_a_merged_lora_model_answers_as_the_adapted_one(whisper_config):
 def test_a_wrong_tuning_is_refused(whisper_config):
     with pytest.raises(ValueError, match="tuning must be one of frozen, lora, full; got 'half'"):
         prepare_tuning(build(whisper_config), "half")
-    with pytest.raises(ValueError, match=r"frozen_layers must lie in \[0, 2\]; got 3"):
+    with pytest.raises(ValueError, match=r"frozen_layers must lie in \[0, 2\] with tuning full; got 3"):
         prepare_tuning(build(whisper_config), "full", frozen_layers=3)
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\] with tuning lora; got 2\. .* take tuning frozen"):
+        prepare_tuning(build(whisper_config), "lora", frozen_layers=2)
 
 
 def test_all_four_tasks_are_scored_with_literal_values(whisper_config):
