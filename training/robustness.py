@@ -51,8 +51,7 @@ def robustness(
         `DEGRADATIONS`: those asked for, and those that `out` holds.
 
     Raises:
-        ValueError: if a condition or the split is unknown, or `out` holds the scores of another model, dataset, split or
-            limit.
+        ValueError: if there is no such condition or split, or `out` holds scores of another model, dataset, split or limit.
     """
     for condition in conditions:
         if condition not in DEGRADATIONS:
