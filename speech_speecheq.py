@@ -7,6 +7,7 @@ everything that is not silent counts as speech.
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from functools import cache
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ class SpeechDetector:
         level = float(np.sqrt((frame * frame).mean()))
         possible = level <= NO_VOICE * max(1.0, float(np.abs(frame).max()))
         if self._model is not None:
-            with torch.no_grad():  # it remembers every frame
+            with torch.no_grad(), _one_thread:  # it remembers every frame
                 return float(self._model(torch.from_numpy(frame), SAMPLING_RATE)) * possible
         if not possible:
             return 0.0
@@ -159,10 +160,32 @@ def windows(blocks: Iterable[np.ndarray], detector: SpeechDetector, length: int,
     yield from ended(detector.finish())
 
 
+class _OneThread:
+    """A context in which torch uses one thread: a step of silero-vad is too small for more, which make it slower."""
+
+    def __init__(self):
+        self._lock, self._inside, self._threads = Lock(), 0, 1
+
+    def __enter__(self):
+        with self._lock:  # who comes while another is inside would take 1 for what torch is set to
+            self._threads = self._threads if self._inside else torch.get_num_threads()
+            self._inside += 1
+        torch.set_num_threads(1)
+
+    def __exit__(self, *exception):
+        torch.set_num_threads(self._threads)
+        with self._lock:
+            self._inside -= 1
+
+
+_one_thread = _OneThread()
+
+
 @cache
 def _silero(required: bool):
     try:
-        from silero_vad import load_silero_vad
+        with _one_thread:  # its import sets torch to one thread for good
+            from silero_vad import load_silero_vad
     except ImportError:
         if required:
             raise ImportError(

@@ -1,5 +1,6 @@
 """Claims about finding speech in a stream, and cutting it into windows."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -65,6 +66,28 @@ def test_data_decoded_as_sound_is_no_speech_however_like_it_and_clipped_speech_i
     louder = 1.9 / np.abs(voice).max() * voice
     assert len(regions(SpeechDetector(silero), clipped)) == len(regions(SpeechDetector(silero), louder)) == 1
     assert regions(SpeechDetector(silero), full_scale) == []
+
+
+def test_silero_runs_in_one_thread_and_leaves_torch_its_own():
+    """Its import alone would leave torch one thread for everything."""
+    pytest.importorskip("silero_vad")
+    code = (
+        "import torch; torch.set_num_threads(3)\n"
+        "from threading import Thread\n"
+        "from speecheq.speech_speecheq import SpeechDetector\n"
+        "import numpy as np\n"
+        "detector, used = SpeechDetector(True), []\n"
+        "vad = detector._model\n"
+        "detector._model = lambda *given: used.append(torch.get_num_threads()) or vad(*given)\n"
+        "list(detector.feed(np.zeros(5120, np.float32)))\n"
+        "print(set(used), torch.get_num_threads())\n"
+        "hear = lambda: [list(SpeechDetector(True).feed(np.zeros(51200, np.float32))) for _ in range(5)]\n"
+        "threads = [Thread(target=hear) for _ in range(4)]\n"
+        "[thread.start() for thread in threads], [thread.join() for thread in threads]\n"
+        "print(torch.get_num_threads())\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.stdout.split("\n") == ["{1} 3", "3", ""], result.stderr[-1000:]
 
 
 def test_streams_that_are_heard_in_turns_do_not_disturb_each_other():
