@@ -18,10 +18,13 @@ from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
 from .inputs_speecheq import blocks_of, many
 from .pooling_speecheq import SpeakerStatistics
 from .processing_speecheq import symbol_runs
-from .speech_speecheq import SpeechDetector, windows
+from .speech_speecheq import SpeechDetector, stretches, windows
 from .timeline_speecheq import Answer, segments
 
 WHOLE_SECONDS = 10.0  # audio up to this long is answered as a whole, as the utterances of the training corpora are
+MARGIN = (
+    0.3  # s; but silence that is farther from speech is left out: they have little of it, and it misleads the model
+)
 WINDOW_SECONDS = 2.0  # and longer audio in windows of its speech; 2, 3, 4 and 6 s were tried on validation speakers
 HOP_SECONDS = 1.0
 CHANGE = 2.0  # nats, what a change of label within a region of speech costs
@@ -144,7 +147,8 @@ class SpeechEQPipeline(ChunkPipeline):
             else:
                 found.append(asked)
         if whole is not None and speech:
-            yield {"samples": whole, "start": 0.0, "first": True, "whole": True}
+            for start, stop in stretches(regions, len(whole), int(MARGIN * SAMPLING_RATE)):
+                yield {"samples": whole[start:stop], "start": start / SAMPLING_RATE, "first": True, "whole": True}
             if timeline and end - regions[0][0] > 2 * WINDOW_SECONDS * SAMPLING_RATE:
                 yield from found
                 regions = []
@@ -219,7 +223,8 @@ class SpeechEQPipeline(ChunkPipeline):
         if timeline:
             cut = [heard for heard in audio.answers if not heard["whole"]]
             spans = [(heard["start"], heard["end"], heard["first"], heard) for heard in cut]
-            spans = spans or [(*region, True, wholes[0]) for region in about["regions"]]
+            for start, end in about["regions"]:  # each lies in one stretch, the last that begins before it
+                spans.append((start, end, True, [heard for heard in wholes if heard["start"] <= start][-1]))
             answers = [
                 Answer(start, end, first, _folded(torch.tensor(heard["scores"]), fold).numpy(), heard["intensity"])
                 for start, end, first, heard in spans

@@ -4,7 +4,7 @@ By silero-vad (https://github.com/snakers4/silero-vad) where it is installed: it
 everything that is not silent counts as speech.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cache
 from threading import Lock
@@ -158,6 +158,21 @@ def windows(blocks: Iterable[np.ndarray], detector: SpeechDetector, length: int,
         drop = max(0, min(needed - int(PAD * SAMPLING_RATE), origin + len(kept)) - origin)
         kept, origin = kept[drop:], origin + drop
     yield from ended(detector.finish())
+
+
+def stretches(regions: Sequence[tuple[int, int]], length: int, margin: int) -> list[Region]:
+    """Regions with what surrounds them; those that then touch are one.
+
+    Args:
+        regions (`Sequence[tuple[int, int]]`): of speech, in order.
+        length (`int`): of the audio, in samples.
+        margin (`int`): samples that are kept on both sides of a region, as far as there are any.
+    """
+    found = []
+    for start, end in regions:
+        start, end = max(0, start - margin), min(length, end + margin)
+        found.append(Region(found.pop().start if found and start <= found[-1].end else start, end))
+    return found
 
 
 class _OneThread:

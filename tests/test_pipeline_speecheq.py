@@ -258,6 +258,37 @@ def test_wrong_parameters_are_named_before_anything_is_read(pipe, wrong, error, 
         pipe(["gone.wav"], **wrong)
 
 
+def around(*parts: np.ndarray | int) -> dict:
+    """Speech, and silence of so many frames of the detector."""
+    found = [np.zeros(512 * part, np.float32) if isinstance(part, int) else part for part in parts]
+    return {"array": np.concatenate(found), "sampling_rate": 16_000}
+
+
+def test_silence_around_speech_changes_no_answer(pipe):
+    speech = waveform(2.0)
+    near, far = pipe(around(31, speech, 31), **QUIET), pipe(around(93, speech, 124), **QUIET)
+    assert_same(near | {"timeline": []}, far | {"timeline": []})
+    (early,), (late,) = near["timeline"], far["timeline"]
+    later = 62 * 512 / 16_000
+    assert (late["start"], late["end"]) == pytest.approx((early["start"] + later, early["end"] + later), abs=2e-3)
+    assert late["label"] == early["label"]
+    starts = [[entry["start"] for entry in answer["phonemes"]] for answer in (near, far)]
+    assert starts[0] and starts[1] == pytest.approx([start + later for start in starts[0]], abs=2e-3)
+
+
+def test_a_long_pause_parts_what_is_answered_as_a_whole(pipe):
+    first, second = waveform(0.512, seed=1), waveform(1.024, seed=2)  # 16 and 32 frames
+    both = pipe(around(31, first, 62, second, 31), **QUIET)
+    alone = [pipe(around(31, part, 31), **QUIET) for part in (first, second)]
+    lengths = np.array([0.512 + 2 * 0.3 + 0.2, 1.024 + 2 * 0.3 + 0.2])  # the detector itself keeps 0.1 s on both sides
+    values = [answer["intensity"]["value"] for answer in alone]
+    assert values[0] != pytest.approx(values[1], abs=1e-3)
+    assert both["intensity"]["value"] == pytest.approx(lengths @ values / lengths.sum(), abs=1e-4)
+    assert [segment["intensity"] for segment in both["timeline"]] == pytest.approx(values, abs=1e-4)
+    near = pipe(around(31, first, 16, second, 31), **QUIET)  # half a second: one utterance
+    assert near["intensity"]["value"] != pytest.approx(both["intensity"]["value"], abs=1e-4)
+
+
 def test_an_iterator_is_answered_as_it_is_read(pipe):
     read = []
 

@@ -10,7 +10,7 @@ import soxr
 from samples import ROOT, waveform
 
 from speecheq import speech_speecheq
-from speecheq.speech_speecheq import Region, SpeechDetector, windows
+from speecheq.speech_speecheq import Region, SpeechDetector, stretches, windows
 
 SECOND = 16_000
 
@@ -166,3 +166,10 @@ def test_speech_without_end_is_cut_as_it_arrives_and_not_kept():
     for _ in range(400):
         next(found)
     assert len(kept["kept"] if "kept" in kept else found.gi_frame.f_locals["kept"]) < 8 * SECOND
+
+
+def test_regions_whose_surroundings_touch_are_one_stretch():
+    regions = [(100, 200), (260, 300), (401, 500), (960, 990)]
+    assert stretches(regions, 1_000, 50) == [Region(50, 350), Region(351, 550), Region(910, 1_000)]
+    assert stretches(regions, 1_000, 51) == [Region(49, 551), Region(909, 1_000)]
+    assert stretches([], 1_000, 50) == []
