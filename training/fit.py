@@ -42,6 +42,10 @@ def fit(
     set_seed(arguments.seed)
     model = build_model(model_arguments, phoneme_inventory(splits["train"]))
     processor = SpeechEQProcessor.for_config(model.config)
+    shallow = model.config.shallow_states
+    needed = max(1, shallow - 1)  # state n is what layer n gives, and with a frozen layer all before it is frozen
+    if shallow and model_arguments.tuning != "frozen" and model_arguments.frozen_layers < needed:
+        print(f"note: shallow heads read layers that learn; with frozen_layers {needed} they would stay as they were.")
     model = prepare_tuning(model, model_arguments.tuning, model_arguments.lora_rank, model_arguments.frozen_layers)
     learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters learn.")

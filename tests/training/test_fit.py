@@ -60,7 +60,7 @@ def test_a_random_encoder_takes_all_fields():
     assert model.config.pooling == "attentive" and model.config.phoneme_labels == ["<blank>", "a"]
 
 
-def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained_run, tmp_path):
+def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained_run, tmp_path, capsys):
     random = np.random.default_rng(0)
     for speaker in "abcdefgh":
         for label in ("cross", "glad"):
@@ -71,8 +71,9 @@ def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained
     (tmp_path / "mine/metadata.csv").write_text("\n".join(["file_name,speaker,label", *names]) + "\n")
     (tmp_path / "mine/mine.yaml").write_text("language: en\nlabels: {cross: angry, glad: happy}\n")
     options = ["--checkpoint", str(trained_run[0]), "--output_dir", str(tmp_path / "run"), "--num_train_epochs", "1"]
-    scores = main([*options, "--build", f"mine={tmp_path / 'mine/mine.yaml'}"])
+    scores = main([*options, "--build", f"mine={tmp_path / 'mine/mine.yaml'}", "--shallow_states", "2"])
     assert "mine/esc_uar" in scores
+    assert "with frozen_layers 1 they would stay as they were" in capsys.readouterr().out
     assert (tmp_path / "run/seqd/mine").is_dir()
     before, after = (json.loads((run / "config.json").read_text()) for run in (trained_run[0], tmp_path / "run"))
     assert after["phoneme_labels"] == before["phoneme_labels"] and after["head_hidden_size"] == 8
