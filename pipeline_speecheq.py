@@ -136,12 +136,8 @@ class SpeechEQPipeline(ChunkPipeline):
             speech, end = speech + stop - max(window.start, end), stop
             regions += [[window.start, stop]] if window.first else []
             regions[-1][1] = stop
-            asked = {
-                "samples": window.samples,
-                "start": window.start / SAMPLING_RATE,
-                "first": window.first,
-                "whole": False,
-            }
+            start = window.start / SAMPLING_RATE
+            asked = {"samples": window.samples, "start": start, "first": window.first, "whole": False}
             if whole is None:
                 yield asked
             else:

@@ -51,15 +51,7 @@ def fit(
     print(f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters learn.")
     states = None
     if data_arguments.cache:
-        given = vars(model_arguments) | vars(data_arguments)
-        given |= {name: getattr(model.config, name) for name in ("mask_time_prob", "mask_feature_prob")}
-        fixed = {"tuning": "frozen", "augment_probability": 0, "mask_time_prob": 0, "mask_feature_prob": 0}
-        others = ", ".join(f"{name} {given[name]!r}" for name, value in fixed.items() if given[name] != value)
-        if others:
-            raise ValueError(
-                "training: cache must go with tuning frozen and no augmentation, for what it keeps does not change; "
-                f"got {others}."
-            )
+        check_unchanging(model.config, model_arguments, data_arguments)
         states = EncoderStates(model.backbone, Path(data_arguments.cache))
         states.fill(splits["train"])
     trainer = SpeechEQTrainer(
@@ -82,6 +74,23 @@ def fit(
     )
     trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
     return trainer
+
+
+def check_unchanging(config: SpeechEQConfig, model_arguments: ModelArguments, data_arguments: DataArguments):
+    """Refuse to keep what the encoder makes of the utterances where it is another each time.
+
+    Raises:
+        ValueError: if the encoder learns, or what it hears is changed at random.
+    """
+    given = vars(model_arguments) | vars(data_arguments)
+    given |= {name: getattr(config, name) for name in ("mask_time_prob", "mask_feature_prob")}
+    fixed = {"tuning": "frozen", "augment_probability": 0, "mask_time_prob": 0, "mask_feature_prob": 0}
+    others = ", ".join(f"{name} {given[name]!r}" for name, value in fixed.items() if given[name] != value)
+    if others:
+        raise ValueError(
+            "training: cache must go with tuning frozen and no augmentation, for what it keeps does not change; "
+            f"got {others}."
+        )
 
 
 def can_choose(validation: datasets.Dataset | None, metric: str) -> bool:

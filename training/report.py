@@ -83,24 +83,15 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
         "abstention": abstains,
         "fairness": fairness.group_scores(probabilities, rows, spaces),
     }
-    drawn = {
-        "confusion": figures.confusion_matrices(probabilities, natives, corpora, spaces),
-        "reliability": figures.reliability(before, after),
-        "risk_coverage": figures.risk_coverage_figure(*after),
-    }
-    if "eis_ccc" in results["scores"]:
-        low, high = column(rows, "eis_low"), column(rows, "eis_high")
-        drawn["intensity"] = figures.intensity(output.eis.numpy(), low, high, corpora)
-    write_results(out, results, drawn)
-    return results
-
-
-def write_results(out: Path, results: dict, drawn: dict[str, bytes]):
-    """Write `results.json` and the figures, name -> SVG, into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    for name, svg in drawn.items():
-        (out / f"{name}.svg").write_bytes(svg)
+    (out / "confusion.svg").write_bytes(figures.confusion_matrices(probabilities, natives, corpora, spaces))
+    (out / "reliability.svg").write_bytes(figures.reliability(before, after))
+    (out / "risk_coverage.svg").write_bytes(figures.risk_coverage_figure(*after))
+    if "eis_ccc" in results["scores"]:
+        low, high = column(rows, "eis_low"), column(rows, "eis_high")
+        (out / "intensity.svg").write_bytes(figures.intensity(output.eis.numpy(), low, high, corpora))
+    return results
 
 
 def validation_confidences(model: SpeechEQModel, answers: dict, rows: Dataset, spaces: dict):
