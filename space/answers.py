@@ -40,14 +40,14 @@ def hear(pipe: Pipeline, path: str | None, scale: str) -> tuple[dict, np.ndarray
     """
     code = import_module(type(pipe).__module__)
     try:
-        samples = _read(code.read_blocks, code.SAMPLING_RATE, path)
+        samples = _read(code.blocks_of, code.SAMPLING_RATE, path)
         audio = {"array": samples, "sampling_rate": code.SAMPLING_RATE}
         return pipe(audio, scale=scale), samples, code.SAMPLING_RATE
     except ValueError as error:
         return {"error": _plain(str(error))}, None, code.SAMPLING_RATE
 
 
-def _read(read_blocks, rate: int, path: str | None) -> np.ndarray:
+def _read(blocks_of, rate: int, path: str | None) -> np.ndarray:
     """The samples of a file, of which no more is decoded than may be answered."""
     if path is None:
         raise ValueError("There is no recording yet. Record one or upload a file.")
@@ -56,7 +56,7 @@ def _read(read_blocks, rate: int, path: str | None) -> np.ndarray:
     if Path(path).stat().st_size > MAX_BYTES:
         raise ValueError(f"This file is larger than {MAX_BYTES >> 20} MB. Upload a smaller one.")
     blocks, count = [], 0
-    for block in read_blocks(path):
+    for block in blocks_of(path, None):
         blocks.append(block)
         count += len(block)
         if count > MAX_SECONDS * rate:
