@@ -29,8 +29,8 @@ MAX_CHANNELS = 64
 MAX_PLANES = 8  # channels of what FFmpeg decodes: PyAV reads no further, and dies of more
 MAX_DOWNLOAD = 2**31  # bytes
 PATIENCE = 30  # s without a byte of a download
-KEPT = "!$%&'()*+,/:;=?@[]~"  # of a path and a query of a download: what is ASCII, or percent-encoded, says what it should
 SLOWEST = 1_000  # bytes a second of a download, beyond that patience
+KEPT = "!$%&'()*+,/:;=?@[]~"  # of a path and a query of a download: what is ASCII, or percent-encoded, says what it should
 BLOCK_SECONDS = 10
 MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
 BLOCK_VALUES = 2**24  # of all channels together: 64 MiB, which ten seconds of mono have at no rate
