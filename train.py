@@ -8,13 +8,13 @@ import json
 import sys
 from pathlib import Path
 
-from speecheq.dataset_scripts.build import build, parse_corpora
+from speecheq.dataset_scripts.build.builder import build, parse_corpora
 from speecheq.metrics.scores import table
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
-from speecheq.training.data import describe_labels, load_seqd, shared_speakers
+from speecheq.training.batches import describe_labels, load_seqd, shared_speakers
 from speecheq.training.fit import find_checkpoint, fit
-from speecheq.training.hub import save_for_hub, started_from, write_card
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
+from speecheq.training.saving import save_for_hub, started_from, write_card
 
 
 def parse(arguments: list[str]) -> tuple[ModelArguments, DataArguments, SpeechEQTrainingArguments, dict]:
@@ -46,7 +46,7 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
         "synthetic": "synthetic" in corpora,
         "shared_speakers": shared_speakers(splits),
         "started_from": model_arguments.checkpoint and started_from(model_arguments.checkpoint),
-        "command": f"python -m speecheq.training.evaluate {folder} --dataset {data_arguments.dataset} "
+        "command": f"python -m speecheq.evaluation.evaluate {folder} --dataset {data_arguments.dataset} "
         + " ".join([f"--dataset_config {data_arguments.dataset_config}", *(["--corpora", *kept] if kept else [])]),
     }
 

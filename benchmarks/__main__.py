@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from speecheq.training.report import write_between
+from speecheq.evaluation.report import write_between
 
 HERE = Path(__file__).resolve().parent
 

@@ -20,7 +20,7 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
-from speecheq.training.data import SpeechDataset, load_seqd, phoneme_inventory
+from speecheq.training.batches import SpeechDataset, load_seqd, phoneme_inventory
 from speecheq.training.fit import extend_phonemes
 from speecheq.training.trainer import SpeechEQTrainer
 

@@ -224,7 +224,7 @@ def figure(seconds: dict[str, float]) -> bytes:
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    from speecheq.dataset_scripts.metric_figures import BLUE, PALE, STYLE, svg
+    from speecheq.dataset_scripts.metric.figures import BLUE, PALE, STYLE, svg
 
     with matplotlib.style.context(["default", STYLE]):
         drawn = Figure(figsize=(7, 0.4 * len(seconds) + 0.8), layout="constrained")

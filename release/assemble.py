@@ -12,10 +12,10 @@ import yaml
 from huggingface_hub import metadata_load
 from markdown_it import MarkdownIt
 
-from speecheq.dataset_scripts import hub
-from speecheq.dataset_scripts.manifest import MANIFEST, REPORT
-from speecheq.dataset_scripts.records import options
-from speecheq.dataset_scripts.withheld import closed_terms, withhold
+from speecheq.dataset_scripts.build import hub
+from speecheq.dataset_scripts.build.manifest import MANIFEST, REPORT
+from speecheq.dataset_scripts.build.withheld import closed_terms, withhold
+from speecheq.dataset_scripts.corpora.records import options
 
 CARD = "README.md"
 MODEL_FILES = (CARD, "LICENSE", "config.json", "model.safetensors", "processor_config.json")

@@ -17,7 +17,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.requirements import InvalidRequirement, Requirement
 from safetensors import SafetensorError, safe_open
 
-from speecheq.dataset_scripts.manifest import MANIFEST, REPORT
+from speecheq.dataset_scripts.build.manifest import MANIFEST, REPORT
 from speecheq.release.assemble import CARD, MODEL_FILES, Repository, links, resolve
 
 MIB = 2**20

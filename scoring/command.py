@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from speecheq.audio_speecheq import is_address
-from speecheq.dataset_scripts.records import AUDIO_SUFFIXES
+from speecheq.dataset_scripts.corpora.records import AUDIO_SUFFIXES
 from speecheq.labels_speecheq import ESC_SCALES
 from speecheq.scoring.formats import Csv, JsonLines, Rows, Table, TextGrids
 

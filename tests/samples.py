@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from speecheq.dataset_scripts.records import NativeRecord, Skipped
+from speecheq.dataset_scripts.corpora.records import NativeRecord, Skipped
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI_SEQD = str(ROOT / "dataset_scripts" / "seqd_mini")

@@ -13,7 +13,7 @@ from samples import ROOT, TINY_BACKBONES, waveform
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 WITHOUT_SPEECHEQ = """
 import sys

@@ -10,11 +10,11 @@ from samples import ROOT
 from transformers import pipeline
 
 from speecheq import SpeechEQModel
-from speecheq.dataset_scripts.build import build
+from speecheq.dataset_scripts.build.builder import build
+from speecheq.evaluation.evaluate import evaluate
+from speecheq.evaluation.report import model_index, page
+from speecheq.evaluation.robustness import robustness_table
 from speecheq.storage_speecheq import SCALE
-from speecheq.training.evaluate import evaluate
-from speecheq.training.report import model_index, page
-from speecheq.training.robustness import robustness_table
 
 RESULTS = json.loads((ROOT / "results" / "results.json").read_text())
 

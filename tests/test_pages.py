@@ -22,9 +22,9 @@ from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.pooling_speecheq import SpeakerStatistics
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.scoring.command import _parser
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
-NAMES = ("README.md", "training/FINE_TUNING.md", "training/RESULTS.md", "scoring/API.md", "scoring/SCALE.md")
+NAMES = ("README.md", "training/FINE_TUNING.md", "evaluation/RESULTS.md", "scoring/API.md", "scoring/SCALE.md")
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
 API = PAGES["scoring/API.md"]
 NOTEBOOK = ROOT / "training" / "fine_tuning.ipynb"
@@ -34,13 +34,13 @@ NOT_RUN = {
     'python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[dev]"': "installs from the network",
     "python -m speecheq.dataset_scripts.build --out seqd --corpus nemo=NEMO": "needs real corpora",
     "python train.py recipes/base.yaml --learning_rate": "needs real corpora and an encoder from the Hub",
-    "python -m speecheq.training.report . --dataset seqd": "needs real corpora",
-    "python -m speecheq.training.experiment recipes/frozen.yaml": "needs real corpora and an encoder from the Hub",
+    "python -m speecheq.evaluation.report . --dataset seqd": "needs real corpora",
+    "python -m speecheq.evaluation.experiment recipes/frozen.yaml": "needs real corpora and an encoder from the Hub",
     "python train.py recipes/base.yaml --backbone": "needs an encoder from the Hub",
     "python train.py recipes/adapter.yaml": "needs an encoder from the Hub",
     "python train.py recipes/large.yaml": "needs a GPU",
-    "python -m speecheq.training.ablation recipes/ablation.yaml": "needs real corpora and an encoder from the Hub",
-    "python -m speecheq.training.experiment recipes/un": "needs real corpora and an encoder from the Hub",
+    "python -m speecheq.evaluation.ablation recipes/ablation.yaml": "needs real corpora and an encoder from the Hub",
+    "python -m speecheq.evaluation.experiment recipes/un": "needs real corpora and an encoder from the Hub",
     "python -m speecheq.dataset_scripts.build --out seqd --emobox": "needs real corpora",
     "accelerate launch train.py": "needs several GPUs",
     "python -m speecheq.scoring.bulk seqd": "needs real corpora",
@@ -48,7 +48,7 @@ NOT_RUN = {
     'pip install "speecheq[scale]"': "needs a cluster",
 }
 ELSEWHERE = ("venv", "pip", "pytest")  # programs whose options are not ours
-NOT_OF_A_CLONE = (".*", "__pycache__", "*.egg-info", "mycorpus", "onnx", "runs", "seqd", "tests", "build", "dist")
+NOT_OF_A_CLONE = (".*", "__pycache__", "*.egg-info", "mycorpus", "onnx", "runs", "seqd", "tests", "dist")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from test_auto_classes import run as run_without_speecheq
 
 from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
 from speecheq.pipeline_speecheq import SpeechEQPipeline
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
 QUIET = {"vad": False}  # noise counts as speech

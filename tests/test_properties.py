@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 from samples import TINY_BACKBONES, tiny_pipeline
 
 from speecheq import SpeechEQConfig, SpeechEQProcessor
-from speecheq.dataset_scripts import custom
-from speecheq.dataset_scripts.records import CorpusError, NativeRecord
+from speecheq.dataset_scripts.corpora import custom
+from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord
 from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from samples import ROOT
 
-from speecheq.dataset_scripts.build import build
+from speecheq.dataset_scripts.build.builder import build
 from speecheq.train import main
 
 

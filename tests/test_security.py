@@ -16,9 +16,9 @@ from samples import ROOT, tiny_pipeline, waveform
 from test_auto_classes import run as run_without_speecheq
 
 from speecheq.audio_speecheq import AudioError, read_blocks
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
-HIDDEN = {"runs", "build", "dist", "seqd"}
+HIDDEN = {"runs", "dist", "seqd"}
 SERIALISERS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 EXECUTE = {"eval", "exec", "__import__"}
 REFUSED = {
@@ -76,7 +76,7 @@ def test_yaml_is_read_as_data():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("yaml.load", "yaml.load_all")
     ]
-    assert calls == [("dataset_scripts/corpus_yaml.py", "yaml.load(path.read_bytes(), Loader=_TextLoader)")]
+    assert calls == [("dataset_scripts/corpora/corpus_yaml.py", "yaml.load(path.read_bytes(), Loader=_TextLoader)")]
 
 
 def test_the_code_that_the_hub_executes_reaches_neither_network_nor_programs_but_for_addresses_it_is_given():

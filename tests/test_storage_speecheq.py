@@ -9,7 +9,7 @@ from samples import waveform
 
 from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
 from speecheq.storage_speecheq import SCALE, dequantize, is_quantized, quantize
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from samples import MINI_SEQD, ROOT, TINY_BACKBONES, write_seqd
 
 from speecheq.train import find_checkpoint, main, parse
-from speecheq.training.data import SpeechDataset
+from speecheq.training.batches import SpeechDataset
 
 SMALL = {
     "dataset": MINI_SEQD, "backbone_config": TINY_BACKBONES["whisper"], "learning_rate": "1e-3",

@@ -9,8 +9,8 @@ import soxr
 from scipy.signal import fftconvolve
 
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
-from speecheq.training.degradations import pink
 
+LOWEST_NOISE = 50  # Hz. Pink noise from 0 Hz would lie half below hearing, and the more so the longer the utterance.
 MAX_SECONDS = 30  # that whisper takes; no utterance is slowed down to more
 
 
@@ -81,3 +81,10 @@ class WaveformAugmentation:
         noise = pink(noise) if random.uniform() < 0.5 else noise
         power = np.mean(np.square(waveform)) / 10 ** (random.uniform(*self.snr_db) / 10)
         return waveform + noise * np.sqrt(power / max(np.mean(np.square(noise)), 1e-12))
+
+
+def pink(white: np.ndarray) -> np.ndarray:
+    """White noise of shape `(samples,)` with power 1 / frequency from 50 Hz to 8 kHz, at no level in particular."""
+    frequency = np.fft.rfftfreq(len(white), 1 / SAMPLING_RATE)
+    shape = np.where(frequency < LOWEST_NOISE, 0, 1 / np.sqrt(np.maximum(frequency, LOWEST_NOISE)))
+    return np.fft.irfft(np.fft.rfft(white) * shape, len(white))

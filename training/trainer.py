@@ -14,7 +14,7 @@ from speecheq.labels_speecheq import TASKS
 from speecheq.losses_speecheq import MISSING
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
 from speecheq.modeling_speecheq import SpeechEQModel
-from speecheq.training.data import BalancedLengthSampler, Collator, SpeechDataset, column, sampling_weights
+from speecheq.training.batches import BalancedLengthSampler, Collator, SpeechDataset, column, sampling_weights
 from speecheq.training.speakers import SpeakerMemory, speakers_to_know
 
 LABEL_NAMES = [f"{task}_labels" for task in TASKS]
@@ -102,7 +102,7 @@ def score(predictions: tuple, rows, config, decode_phonemes, label_spaces=None) 
         rows (`datasets.Dataset`): the references, in the same order.
         config ([`SpeechEQConfig`]): label sets.
         decode_phonemes (`Callable`): ids to IPA symbols.
-        label_spaces (`dict`, *optional*): as [`~speecheq.training.data.label_spaces`] gives them; by default the labels
+        label_spaces (`dict`, *optional*): as [`~speecheq.training.batches.label_spaces`] gives them; by default the labels
             of the rows alone.
     """
     esc, eis, phonemes, gender = predictions

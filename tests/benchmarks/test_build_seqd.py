@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from speecheq.dataset_scripts import audio
-from speecheq.dataset_scripts.adapters import urdu
+from speecheq.dataset_scripts.build import audio
+from speecheq.dataset_scripts.corpora.adapters import urdu
 
 
 @pytest.fixture(scope="module")

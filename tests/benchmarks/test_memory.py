@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from samples import tiny_pipeline, waveform
 
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 
 @pytest.fixture

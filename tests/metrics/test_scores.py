@@ -8,15 +8,7 @@ import pytest
 
 from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.metrics import scores as scores_module
-from speecheq.metrics.scores import (
-    eis_scores,
-    esc_scores,
-    fold,
-    gender_scores,
-    load_metric,
-    phoneme_scores,
-    table,
-)
+from speecheq.metrics.scores import eis_scores, esc_scores, fold, gender_scores, load_metric, phoneme_scores, table
 
 
 def probabilities(*rows: dict[str, float]) -> np.ndarray:

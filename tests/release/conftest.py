@@ -10,7 +10,7 @@ from samples import ROOT, TINY_BACKBONES
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 CARD = """---
 library_name: transformers

@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 from samples import MINI_SEQD
 
-from speecheq.dataset_scripts.records import CorpusError
-from speecheq.release.assemble import (
-    ReleaseError,
-    assemble_dataset,
-    assemble_model,
-    assemble_space,
-    links,
-    resolve,
-)
+from speecheq.dataset_scripts.corpora.records import CorpusError
+from speecheq.release.assemble import ReleaseError, assemble_dataset, assemble_model, assemble_space, links, resolve
 
 SEQD_FILES = [
     "README.md",

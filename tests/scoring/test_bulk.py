@@ -20,7 +20,7 @@ from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.scoring import bulk, sources, workers
 from speecheq.scoring.bulk import main
 from speecheq.scoring.shards import SCHEMA
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from speecheq import pipeline_speecheq
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.scoring import command
 from speecheq.scoring.command import CommandError, find_audio, main, text_grid_paths
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
 

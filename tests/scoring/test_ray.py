@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from samples import tiny_pipeline, wav_bytes, waveform
 
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 ROWS, PER_SHARD = 300, 5
 

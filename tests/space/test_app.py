@@ -15,7 +15,7 @@ from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 pytest.importorskip("gradio")
 sys.path.insert(0, str(ROOT / "space"))

@@ -9,8 +9,8 @@ from datasets import load_dataset
 from samples import MINI_SEQD, TINY_BACKBONES, write_seqd
 from transformers import WhisperConfig, WhisperModel
 
+from speecheq.evaluation import experiment
 from speecheq.train import main
-from speecheq.training import experiment
 
 EXPERIMENT = {
     "dataset": MINI_SEQD, "protocol": "speaker-kfold", "folds": 3, "corpora": ["synthetic"], "seeds": [0, 1],

@@ -11,7 +11,7 @@ import yaml
 from samples import MINI_SEQD, ROOT, TINY_BACKBONES
 
 from speecheq.train import find_checkpoint
-from speecheq.training.data import BalancedLengthSampler
+from speecheq.training.batches import BalancedLengthSampler
 
 TASK_LOSSES = ("esc_loss", "eis_loss", "phoneme_loss", "gender_loss")
 

@@ -16,7 +16,7 @@ from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
 from speecheq.train import main
 from speecheq.training.arguments import ModelArguments
 from speecheq.training.fit import build_model, can_choose, find_checkpoint
-from speecheq.training.hub import save_for_hub
+from speecheq.training.saving import save_for_hub
 
 CONFIG = {"backbone_config": TINY_BACKBONES["whisper"], "phoneme_labels": ["<blank>", "a", "b"], "head_hidden_size": 8}
 

@@ -1,0 +1,96 @@
+"""What a recording sounds like, in 256 bits: two encodings of one recording agree in nearly all, two recordings do not.
+
+After Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002: each bit is the sign of a
+difference of band energies along both time and frequency. Here a whole utterance, from its first to its last loud
+frame, is cut into as many spans as there are bands, so that one utterance gives one fingerprint.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+
+from speecheq.audio_speecheq import SAMPLING_RATE
+
+WINDOW, HOP = 1024, 512  # 64 ms, 32 ms
+BANDS = 17  # from 200 Hz to 3.4 kHz, which every codec keeps
+LOWEST, HIGHEST = 200.0, 3400.0
+SPANS = 17
+BITS = (BANDS - 1) * (SPANS - 1)
+LOUD = 10 ** (-35 / 10)  # of the loudest frame; what lies before the first such frame and behind the last is left out
+FLOOR = 10 ** (-50 / 10)  # of the loudest band: what a codec does to silence must not count
+WORD = 16  # two fingerprints are compared where one word of 16 bits is the same
+MAX_DISTANCE = 0.15  # of the bits; see tests/dataset_scripts/build/test_fingerprint.py for what real speech gives
+
+
+def fingerprint(samples: np.ndarray) -> bytes:
+    """Take the fingerprint of an utterance.
+
+    Args:
+        samples (`np.ndarray` of shape `(samples,)`): 16 kHz mono.
+
+    Returns:
+        `bytes`: 32 of them, 256 bits.
+    """
+    padded = np.pad(samples.astype(np.float32), WINDOW)  # so that silence already there changes nothing
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * _window()
+    spectra = np.abs(np.fft.rfft(frames, axis=1)) ** 2  # (frames, bins)
+    bands = np.add.reduceat(spectra[:, : _edges()[-1]], _edges()[:-1], axis=1)  # (frames, bands)
+    power = bands.sum(axis=1)
+    loud = np.flatnonzero(power >= power.max() * LOUD)
+    energy = np.log(bands[loud[0] : loud[-1] + 1] + bands.max() * FLOOR + 1e-12)
+    return np.packbits(np.diff(np.diff(_spans(energy), axis=1), axis=0) > 0).tobytes()
+
+
+def distance(first: bytes, second: bytes) -> float:
+    """The share of bits in which two fingerprints differ: about 0.5 for unlike recordings."""
+    differing = np.frombuffer(first, np.uint8) ^ np.frombuffer(second, np.uint8)
+    return float(np.unpackbits(differing).sum()) / BITS
+
+
+def near_duplicates(clips: Iterable[tuple[str, str, bytes]]) -> list[tuple[str, str]]:
+    """Find recordings that stand in two splits.
+
+    Args:
+        clips (`Iterable[tuple[str, str, bytes]]`): id, split and fingerprint of each utterance.
+
+    Returns:
+        `list[tuple[str, str]]`: pairs of ids from different splits whose fingerprints differ in at most 15 % of the
+        bits, in the order of the ids.
+    """
+    prints = {name: (split, bits) for name, split, bits in clips}
+    pairs = set()
+    for word in range(0, BITS // 8, WORD // 8):
+        buckets = defaultdict(list)
+        for name, (_, bits) in prints.items():
+            buckets[bits[word : word + WORD // 8]].append(name)
+        for names in buckets.values():
+            pairs |= {
+                (min(first, second), max(first, second))
+                for place, first in enumerate(names)
+                for second in names[:place]
+                if prints[first][0] != prints[second][0]
+                and distance(prints[first][1], prints[second][1]) <= MAX_DISTANCE
+            }
+    return sorted(pairs)
+
+
+@cache
+def _window() -> np.ndarray:
+    return np.hanning(WINDOW).astype(np.float32)
+
+
+@cache
+def _edges() -> np.ndarray:
+    """The first bin of each band, and the end of the last: bands of equal ratio."""
+    return np.round(np.geomspace(LOWEST, HIGHEST, BANDS + 1) * WINDOW / SAMPLING_RATE).astype(int)
+
+
+def _spans(energy: np.ndarray) -> np.ndarray:
+    """The mean of each of the spans of equal length, `(frames, bands)` to `(spans, bands)`; edges may cut a frame."""
+    total = np.concatenate([np.zeros((1, energy.shape[1])), np.cumsum(energy, axis=0)])  # (frames + 1, bands)
+    edges = np.linspace(0, len(energy), SPANS + 1)
+    whole = np.minimum(edges.astype(int), len(energy) - 1)
+    until = total[whole] + (edges - whole)[:, None] * energy[whole]
+    return np.diff(until, axis=0)

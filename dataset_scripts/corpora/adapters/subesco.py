@@ -1,0 +1,74 @@
+"""SUBESCO: Bangla, ten sentences acted by twenty actors, five takes each (Sultana et al. 2021).
+
+Had from: https://doi.org/10.5281/zenodo.4526477, 7,000 files in one folder. Terms: CC BY 4.0.
+Files: `{gender}_{number}_{name}_S_{sentence}_{emotion}_{take}.wav`, such as `F_02_MONIKA_S_1_NEUTRAL_5.wav`.
+Sentences as in Table 2 of https://doi.org/10.1371/journal.pone.0250173.
+Quirks: the speakers' numbers begin anew for men (F_01 is OISHI, M_01 BASHIR), so that the letter belongs to the
+speaker; files are in 44.1 and in 48 kHz.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from speecheq.dataset_scripts.corpora.records import (
+    CorpusError,
+    NativeRecord,
+    Skipped,
+    find_audio,
+    look_up,
+    parse_each,
+)
+
+CORPUS = "subesco"
+LICENSE = "CC-BY-4.0"
+REDISTRIBUTABLE = True
+HOMEPAGE = "https://doi.org/10.5281/zenodo.4526477"
+CITATION = (
+    "Sultana et al., SUST Bangla Emotional Speech Corpus (SUBESCO): An audio-only emotional speech corpus for Bangla, "
+    "PLOS ONE 16(4), 2021"
+)
+
+NAME = re.compile(r"([FM])_(\d{2})_([A-Z]+)_S_(\d{1,2})_([A-Z]+)_(\d+)", re.IGNORECASE)
+GENDER = {"F": "female", "M": "male"}
+SENTENCES = {
+    "1": "মৌমাছির চাক দেখে কুকুরটি ঘেউঘেউ করছে",
+    "2": "তুমি সব উলটপালট করে দিয়েছ",
+    "3": "সে কোনকিছু না বলেই চলে গেছে",
+    "4": "তোমাকে এখনি আমার সাথে যেতে হবে",
+    "5": "তোমার কাজটা করা ঠিক হয়নি",
+    "6": "ইঁদুর ছানাটা হারিয়ে গেল",
+    "7": "এখন প্রশ্ন করা যাবে না",
+    "8": "দরজার বাইরে কুকুরটি দাঁড়িয়ে আছে",
+    "9": "একদিন পরেই তার বিয়ে",
+    "10": "ডাকাতেরা ঢাল তলোয়ার নিয়ে এল",
+}
+
+
+def record(path: Path) -> NativeRecord:
+    """Read one record from a name such as `F_02_MONIKA_S_1_NEUTRAL_5.wav`.
+
+    Raises:
+        CorpusError: if the name has another form, or a sentence that the corpus does not document.
+    """
+    name = NAME.fullmatch(path.stem)
+    if not name:
+        raise CorpusError(f"subesco: name must be like F_02_MONIKA_S_1_NEUTRAL_5; got {path.name!r}.")
+    gender, number, _, sentence, emotion, _ = (part.upper() for part in name.groups())
+    return NativeRecord(
+        path=path,
+        speaker=f"{gender}_{number}",
+        language="bn",
+        label=emotion,
+        gender=GENDER[gender],
+        text=look_up(sentence, SENTENCES, field="sentence", item=path.name),
+    )
+
+
+def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
+    """Yield the records of a download.
+
+    Raises:
+        CorpusError: if the audio is missing.
+    """
+    yield from parse_each(find_audio(folder), record)

@@ -1,0 +1,100 @@
+"""Score a saved model on a SEQD: `python -m speecheq.evaluation.evaluate runs/speecheq --dataset seqd`.
+
+With `--floor ENCODER` the same command scores a linear probe of that frozen encoder on the same split.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+
+import torch
+from transformers import TrainingArguments
+
+from speecheq import (  # from the package, which registers them: a saved model names them
+    SpeechEQModel,
+    SpeechEQProcessor,
+)
+from speecheq.evaluation.probe import probe_scores
+from speecheq.metrics.scores import table
+from speecheq.training.batches import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
+from speecheq.training.trainer import SpeechEQTrainer
+
+
+def evaluate(
+    model,
+    dataset: str,
+    config: str = "all",
+    split: str = "test",
+    bf16: bool = False,
+    corpora: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """Score a model on one split, in the corpora's own label spaces and at every scale.
+
+    Args:
+        model (`str`): a saved model's folder or Hub repository.
+        dataset (`str`): a SEQD's folder or Hub repository.
+        config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
+        split (`str`, *optional*, defaults to `"test"`): `train`, `validation` or `test`.
+        bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
+        corpora (`Sequence[str]`, *optional*): of these corpora only.
+
+    Returns:
+        `dict[str, float]`: see `speecheq.metrics.scores`.
+
+    Raises:
+        ValueError: if there is no such split.
+    """
+    splits = load_seqd(dataset, config, 30, corpora)
+    require_split("evaluate", splits, split)
+    shared = shared_speakers(splits, split)
+    print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
+    return build_scorer(model, label_spaces(splits), bf16).score_rows(splits[split])
+
+
+def build_scorer(model: str, spaces: dict[str, dict[str, list[str]]], bf16: bool = False) -> SpeechEQTrainer:
+    """A trainer of a saved model for `score_rows` alone.
+
+    Args:
+        model (`str`): a saved model's folder or Hub repository.
+        spaces (`dict[str, dict[str, list[str]]]`): as [`~speecheq.training.batches.label_spaces`] gives them.
+        bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
+    """
+    on_cpu = not torch.accelerator.is_available()
+    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one; scoring writes nothing into it
+        arguments = TrainingArguments(
+            folder,
+            per_device_eval_batch_size=32,
+            report_to="none",
+            bf16=bf16,
+            use_cpu=on_cpu,
+            dataloader_pin_memory=not on_cpu,
+        )
+        return SpeechEQTrainer(
+            SpeechEQModel.from_pretrained(model),
+            arguments,
+            SpeechEQProcessor.from_pretrained(model),
+            label_spaces=spaces,
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder or Hub repository of a trained model")
+    parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
+    parser.add_argument("--dataset_config", default="all", help="a corpus, or all")
+    parser.add_argument("--corpora", nargs="+", metavar="NAME", help="of these corpora only")
+    parser.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument("--bf16", action="store_true", help="predict in bfloat16")
+    parser.add_argument("--floor", metavar="ENCODER", help="also score a linear probe of this frozen encoder")
+    options = parser.parse_args()
+    scores = evaluate(
+        options.model, options.dataset, options.dataset_config, options.split, options.bf16, options.corpora
+    )
+    print(f"\n{options.model}, {options.split} split:\n\n{table(scores)}")
+    if options.floor:
+        floor = probe_scores(options.floor, load_seqd(options.dataset, options.dataset_config, 30, options.corpora))
+        print(f"\nLinear probe of the frozen {options.floor}, one per corpus, test split:\n\n{table(floor)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""What the folds of an experiment add up to, and how two experiments differ."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from speecheq.evaluation.comparison import mean_interval, paired_difference
+from speecheq.metrics.scores import eis_scores, gender_scores, load_metric, phoneme_scores
+
+
+def read_results(folder: Path) -> list[dict]:
+    """The results of all folds and seeds in a folder.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    found = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("*-seed*.json"))]
+    if not found:
+        raise FileNotFoundError(f"results: folder must hold results of an experiment; got none in {str(folder)!r}.")
+    return found
+
+
+def summarise(results: list[dict]) -> list[dict]:
+    """One entry for each tested corpus and number of utterances known of a speaker.
+
+    The answers of all folds are scored together, so that folds too small to hold every class count as they should; a score
+    is the mean over seeds. `uar_low` and `uar_high` are the 95 % interval of the folds' own UARs (means over seeds) or, with
+    one fold, of the seeds': `None` if there is only one of both.
+
+    Args:
+        results (`list[dict]`): as the experiment writes them.
+
+    Returns:
+        `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`, and
+        where there are labels `eis_ccc`, `eis_mae`, `phoneme_per` and `gender_uar`; `shared_speakers`, test speakers that
+        train has heard; and, after a checkpoint, `not_counted`, who is not among them.
+
+    Raises:
+        ValueError: if the seeds do not have the same folds.
+    """
+    groups = defaultdict(list)
+    for result in results:
+        for known in result["answers"]:
+            groups[result["corpus"], result["protocol"], int(known)].append(result)
+    return [_summarise(*key, group) for key, group in sorted(groups.items(), key=lambda item: _order(item[0]))]
+
+
+def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> dict:
+    seeds = sorted({result["seed"] for result in results})
+    folds = sorted({result["fold"] for result in results})
+    missing = {(fold, seed) for fold in folds for seed in seeds} - {(one["fold"], one["seed"]) for one in results}
+    if missing:
+        fold, seed = min(missing)
+        raise ValueError(
+            f"results: every seed must have the same folds; got none of {fold!r} with seed {seed}. Run the experiment "
+            "again with all of its seeds and folds, or with another output_dir."
+        )
+    of_seeds = [_scores([result for result in results if result["seed"] == seed], known) for seed in seeds]
+    one_each = [[_scores([result], known)["uar"] for result in results if result["fold"] == fold] for fold in folds]
+    spread = [float(np.mean(rates)) for rates in one_each] if len(folds) > 1 else one_each[0]
+    _, low, high = mean_interval(spread)
+    return {
+        "corpus": corpus,
+        "protocol": protocol,
+        "known": known,
+        "folds": len(folds),
+        "seeds": len(seeds),
+        "utterances": sum(len(result["ids"]) for result in results if result["seed"] == seeds[0]),
+        "uar_low": None if np.isnan(low) else low,
+        "uar_high": None if np.isnan(high) else high,
+        "shared_speakers": sorted({name for result in results for name in result["audit"]["shared_speakers"]}),
+        **{name: value for name, value in results[0]["audit"].items() if name == "not_counted"},
+        **{name: float(np.mean([scores[name] for scores in of_seeds])) for name in of_seeds[0]},
+    }
+
+
+def _scores(results: list[dict], known: int) -> dict[str, float]:
+    """Scores of the answers of some folds together."""
+    answers = [result["answers"][str(known)] for result in results]
+    rates = load_metric("uar").compute(
+        predictions=[answer for part in answers for answer in part["esc"]],
+        references=[answer for result in results for answer in result["references"]],
+    )
+    scores = {"uar": rates["uar"], "wa": rates["wa"]}
+    if "eis" not in answers[0]:
+        return scores
+
+    def column(name: str) -> list:
+        return [value for result in results for value in result[name]]
+
+    corpora = [results[0]["corpus"]] * sum(len(result["ids"]) for result in results)
+    values = np.array([value for part in answers for value in part["eis"]])
+    eis = eis_scores(values, column("eis_low"), column("eis_high"), corpora)
+    ids = np.array([value for part in answers for value in part["gender"]])
+    gender = gender_scores(ids, column("gender"), corpora)
+    if "heard_phonemes" in results[0]:
+        per = phoneme_scores(column("heard_phonemes"), column("phonemes"), corpora)
+        scores |= {name: per[name] for name in ("phoneme_per",) if name in per}
+    scores |= {name: eis[name] for name in ("eis_ccc", "eis_mae") if name in eis}
+    return scores | {name: gender[name] for name in ("gender_uar",) if name in gender}
+
+
+def compare(first: list[dict], second: list[dict]) -> list[dict]:
+    """How two experiments differ on the utterances and seeds that both have; see [`paired_difference`].
+
+    Returns:
+        `list[dict]`: for each corpus, seed and number of known utterances `difference` of UAR (second less first), `low`,
+        `high` and `p`.
+
+    Raises:
+        ValueError: if they have no result in common.
+    """
+    of_second = {(result["fold"], result["seed"], known): result for result in second for known in result["answers"]}
+    pairs = defaultdict(list)
+    for result in first:
+        for known in result["answers"]:
+            if (other := of_second.get((result["fold"], result["seed"], known))) is not None:
+                if (other["ids"], other["classes"]) != (result["ids"], result["classes"]):
+                    raise ValueError(
+                        f"compare: both must answer the same utterances; they differ in {result['fold']!r}."
+                    )
+                pairs[result["corpus"], result["protocol"], int(known), result["seed"]].append((result, other))
+    if not pairs:
+        raise ValueError("compare: experiments must have a fold and a seed in common; got none.")
+    differences = []
+    for (corpus, protocol, known, seed), found in sorted(pairs.items(), key=lambda item: _order(item[0])):
+        difference = paired_difference(
+            [answer for one, _ in found for answer in one["answers"][str(known)]["esc"]],
+            [answer for _, other in found for answer in other["answers"][str(known)]["esc"]],
+            [answer for one, _ in found for answer in one["references"]],
+            [speaker for one, _ in found for speaker in one["speakers"]],
+            draws=20_000,
+        )
+        differences.append({"corpus": corpus, "protocol": protocol, "known": known, "seed": seed, **difference})
+    return differences
+
+
+def summary_table(summary: list[dict]) -> str:
+    """A summary as a markdown table, rates in percent."""
+    lines = [
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | WA (%) | EIS CCC | PER (%) "
+        "| gender UAR (%) | shared |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in summary:
+        interval = "" if row["uar_low"] is None else f"{100 * row['uar_low']:.1f} to {100 * row['uar_high']:.1f}"
+        ccc = f"{row['eis_ccc']:.3f}" if "eis_ccc" in row else ""
+        per = f"{100 * row['phoneme_per']:.1f}" if "phoneme_per" in row else ""
+        gender = f"{100 * row['gender_uar']:.1f}" if "gender_uar" in row else ""
+        lines.append(
+            f"| {row['corpus']} | {row['protocol']} | {_known(row['known'])} | {row['folds']} × {row['seeds']} "
+            f"| {100 * row['uar']:.1f} | {interval} | {100 * row['wa']:.1f} | {ccc} | {per} | {gender} "
+            f"| {len(row['shared_speakers'])} |"
+        )
+    notes = [
+        "known: unlabelled utterances known of each test speaker (known_of: or of the corpus). "
+        "shared: test speakers that training has heard.",
+        *(
+            f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])}{', …' * (len(row['shared_speakers']) > 10)}"
+            for row in summary
+            if row["shared_speakers"]
+        ),
+        *(f"{row['corpus']}: shared does not count {row['not_counted']}." for row in summary if "not_counted" in row),
+    ]
+    return "\n".join([*lines, "", *dict.fromkeys(notes)])
+
+
+def comparison_table(differences: list[dict]) -> str:
+    """Differences as a markdown table, in points of UAR."""
+    lines = ["| corpus | protocol | known | seed | points of UAR | 95 % | p |", "|---|---|---:|---:|---:|---:|---:|"]
+    lines += [
+        f"| {row['corpus']} | {row['protocol']} | {_known(row['known'])} | {row['seed']} | {100 * row['difference']:+.1f} "
+        f"| {100 * row['low']:+.1f} to {100 * row['high']:+.1f} | {row['p']:.4f} |"
+        for row in differences
+    ]
+    return "\n".join(lines)
+
+
+def _known(number: int) -> str:
+    return "all" if number == -1 else str(number)
+
+
+def _order(key: tuple) -> tuple:
+    """By corpus, protocol and number of known utterances, `all` last."""
+    corpus, protocol, known, *rest = key
+    return (corpus, protocol, float("inf") if known == -1 else known, *rest)

@@ -1,0 +1,172 @@
+"""Claims about faults while SEQD is built and read: what is said, and what is kept."""
+
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hub_endpoint import Answer
+from samples import MINI_SEQD
+
+from speecheq.dataset_scripts.build import audio, shards
+from speecheq.dataset_scripts.build.builder import BuildOptions, build, main
+from speecheq.dataset_scripts.build.spool import Spool
+from speecheq.dataset_scripts.corpora.records import CorpusError, find_audio
+from speecheq.training.batches import load_seqd
+
+CONVERT = audio.convert
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture
+def whole(tmp_path, urdu, nemo) -> dict[str, str]:
+    """What an undisturbed build of both corpora holds."""
+    build({"urdu": urdu, "nemo": nemo}, tmp_path / "whole")
+    return tree(tmp_path / "whole")
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("place", ["audio", "Parquet"])
+def test_a_full_disk_is_named_and_the_finished_corpus_and_the_converted_audio_are_kept(
+    place, tmp_path, urdu, nemo, whole, monkeypatch, capsys
+):
+    command = [
+        "--out",
+        str(tmp_path / "seqd"),
+        "--num-proc",
+        "1",
+        "--corpus",
+        f"nemo={nemo}",
+        "--corpus",
+        f"urdu={urdu}",
+    ]
+    main(command[:6])  # nemo is finished
+    nemo_before = tree(tmp_path / "seqd/nemo")
+    monkeypatch.setattr("speecheq.dataset_scripts.build.spool.BATCH", 3)
+    keep, kept, converted = Spool.keep, [], []
+
+    def keep_one_batch(spool, clips):
+        if kept and place == "audio":
+            full()
+        kept.append(keep(spool, clips))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "keep", keep_one_batch)
+        if place == "Parquet":
+            patch.setattr(shards, "open_writer", full)
+        with pytest.raises(SystemExit, match="2"):
+            main(command)
+    said = capsys.readouterr().err
+    assert "build: [Errno 28] No space left on device. What is finished is kept: run the same command again" in said
+    assert tree(tmp_path / "seqd/nemo") == nemo_before and not (tmp_path / "seqd/urdu").exists()
+
+    monkeypatch.setattr(audio, "convert", lambda task: converted.append(task) or CONVERT(task))
+    main(command)
+    assert len(converted) == {"audio": 5, "Parquet": 0}[place]  # of 8
+    assert tree(tmp_path / "seqd") == whole
+
+
+def die_once(task):
+    """A worker that is killed by the file of one speaker, if nobody was killed before."""
+    mark = Path(task[0].path).parents[1] / "killed"
+    if "SF1" in task[0].path and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return CONVERT(task)
+
+
+def test_a_worker_that_dies_ends_the_build_and_what_was_converted_is_kept(tmp_path, urdu, nemo, whole, monkeypatch):
+    monkeypatch.setattr("speecheq.dataset_scripts.build.builder.CHUNK", 1)
+    monkeypatch.setattr("speecheq.dataset_scripts.build.spool.BATCH", 2)
+    corpora, out = {"urdu": urdu, "nemo": nemo}, tmp_path / "seqd"
+    with monkeypatch.context() as patch:
+        patch.setattr(audio, "convert", die_once)
+        with pytest.raises(
+            CorpusError, match=r"got one that died in 'urdu', .*What is converted is kept: run the same"
+        ):
+            build(corpora, out, BuildOptions(num_proc=2))
+    (urdu / "killed").unlink()
+    assert (out / "nemo").is_dir() and (out / ".urdu.partial/spool.sqlite").is_file()
+
+    build(corpora, out, BuildOptions(num_proc=2))
+    assert tree(out) == whole
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_not_passed_over(urdu, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("Sad"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(CorpusError, match=r"folder must be readable; got 'Permission denied' in '.*Sad'. Allow it"):
+        find_audio(urdu)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_shard_is_named_when_it_is_read(tmp_path, monkeypatch, damage):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "seqd"
+    shutil.copytree(MINI_SEQD, folder)
+    shard = folder / "synthetic/train-00000-of-00001.parquet"
+    content = bytearray(shard.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    else:
+        content[1_000:200_000] = bytes(199_000)
+    shard.write_bytes(content)
+    said = (
+        r"load_seqd: Parquet files must be whole; got synthetic/train-00000-of-00001\.parquet in .*Run the build again"
+    )
+    with pytest.raises(ValueError, match=said):
+        load_seqd(str(folder))
+
+
+@pytest.fixture
+def failing_hub(hub_endpoint, monkeypatch):
+    """A Hub that answers 500 to everything."""
+    monkeypatch.setattr(hub_endpoint, "answer", lambda *request: Answer(500, b"", {}))
+    return hub_endpoint
+
+
+def test_a_hub_that_fails_is_named_in_a_few_lines_and_nothing_is_begun(failing_hub, tmp_path):
+    commands = [["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "speecheq.dataset_scripts.build.hub", *command],
+            env=failing_hub.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert "500" in done.stderr and failing_hub.url in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+IMPATIENT = "import sys; from speecheq.dataset_scripts.build import hub; hub.PATIENCE = 0.5; hub.main(sys.argv[1:])"
+
+
+def test_a_hub_that_hangs_is_not_waited_for(hub_endpoint, monkeypatch, tmp_path):
+    over = threading.Event()
+    monkeypatch.setattr(hub_endpoint, "answer", lambda *request: over.wait(100) and Answer(500, b"", {}))
+    for command in (["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT, *command],
+            env=hub_endpoint.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2 and done.stderr.strip() and "Traceback" not in done.stderr
+    over.set()
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,55 @@
+"""Claims about scoring a saved model."""
+
+import re
+
+import pytest
+import yaml
+from samples import MINI_SEQD, TINY_BACKBONES, write_seqd
+
+from speecheq import train
+from speecheq.evaluation.evaluate import evaluate, main
+from speecheq.evaluation.probe import probe_scores
+from speecheq.metrics.scores import table
+from speecheq.training.batches import load_seqd
+
+
+def test_the_saved_model_scores_as_the_run_said(trained_run, capsys):
+    folder, scores = trained_run
+    assert evaluate(str(folder), MINI_SEQD) == pytest.approx(scores, abs=1e-6)
+    assert "Speakers of test that are in train: none." in capsys.readouterr().out
+
+
+def test_the_command_on_a_card_scores_the_corpora_that_were_kept(tmp_path, monkeypatch, capsys):
+    rows = load_seqd(MINI_SEQD)
+    of_both = {}
+    for split, part in rows.items():
+        part = part.select(range(0, len(part), 2))
+        names = ["own" if index % 2 else "synthetic" for index in range(len(part))]
+        of_both[split] = part.remove_columns("corpus").add_column("corpus", names)
+    recipe = {"dataset": write_seqd(tmp_path / "seqd", of_both), "backbone_config": TINY_BACKBONES["whisper"],
+              "output_dir": str(tmp_path / "run"), "max_steps": 1, "corpora": ["own"]}  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(
+        yaml.safe_dump(recipe | {"eval_strategy": "no", "load_best_model_at_end": False})
+    )
+    scores = train.main([str(tmp_path / "recipe.yaml")])
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "Test split of `seqd (own)`" in card
+    command = re.search(r"Printed again by `python -m speecheq.evaluation.evaluate (.*)`", card)[1]
+    assert command.endswith(" --dataset_config all --corpora own")
+    monkeypatch.setattr("sys.argv", ["evaluate", *command.split()])
+    capsys.readouterr()
+    main()
+    assert table(scores) in capsys.readouterr().out
+    assert "own/esc_uar" in scores and "synthetic/esc_uar" not in scores
+
+
+def test_a_split_that_is_missing_is_named(trained_run, one_speaker):
+    folder, _ = trained_run
+    with pytest.raises(
+        ValueError, match=r"evaluate: dataset must have the split 'test'; got train\. Splits are speaker-"
+    ):
+        evaluate(str(folder), one_speaker)
+    assert "synthetic/esc_uar" in evaluate(str(folder), one_speaker, split="train")
+    splits = load_seqd(one_speaker)
+    with pytest.raises(ValueError, match="probe_scores: dataset must have the split 'validation'; got train"):
+        probe_scores("never read", splits)

@@ -1,0 +1,217 @@
+"""Claims about rows, labels, balance and batches."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from samples import MINI_SEQD, waveform, write_seqd
+
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.processing_speecheq import SpeechEQProcessor
+from speecheq.training.batches import (
+    BalancedLengthSampler,
+    Collator,
+    SpeechDataset,
+    describe_labels,
+    label_spaces,
+    load_seqd,
+    phoneme_inventory,
+    sampling_weights,
+    shared_speakers,
+)
+
+
+@pytest.fixture
+def collator(whisper_config) -> Collator:
+    config = SpeechEQConfig(backbone_config=whisper_config, phoneme_labels=["<blank>", "a", "b"])
+    return Collator(SpeechEQProcessor.for_config(config), config)
+
+
+def item(**labels) -> dict:
+    return {"id": "made/1", "speaker_id": "made/f1", "waveform": waveform(0.2), **labels}
+
+
+def test_the_mini_seqd_loads_with_disjoint_speakers():
+    splits = load_seqd(MINI_SEQD)
+    assert list(splits) == ["train", "validation", "test"]
+    speakers = [set(rows["speaker_id"]) for rows in splits.values()]
+    assert not speakers[0] & speakers[1] and not speakers[0] & speakers[2] and not speakers[1] & speakers[2]
+    assert phoneme_inventory(splits["train"])[0] == "<blank>"
+    assert describe_labels(splits) == []
+    assert label_spaces(splits)["synthetic"]["angry"] == ["angry"]
+
+
+def test_a_row_becomes_a_waveform_of_its_duration():
+    rows = load_seqd(MINI_SEQD)["test"]
+    first = SpeechDataset(rows)[0]
+    assert first["waveform"].dtype == np.float32
+    assert len(first["waveform"]) / 16_000 == pytest.approx(first["duration"], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"name_or_path": "./nowhere"}, FileNotFoundError, "dataset must be a folder or a Hub repository; got './now"),
+        ({"config": "casia"}, ValueError, "dataset_config must be one of all, synthetic; got 'casia'"),
+        ({"corpora": ["casia"]}, ValueError, "corpora must be among synthetic; got casia"),
+        ({"max_seconds": 0.01}, ValueError, "split 'train' must not be empty. Loosen max_seconds"),
+    ],
+)
+def test_a_wrong_dataset_gets_a_clear_error(arguments, error, message):
+    with pytest.raises(error, match=message):
+        load_seqd(**{"name_or_path": MINI_SEQD} | arguments)
+
+
+def test_a_folder_without_the_columns_of_seqd_is_refused(tmp_path):
+    for split in ("train", "validation", "test"):
+        Dataset.from_dict({"audio": ["x"], "emotion": ["sad"]}).to_parquet(tmp_path / f"{split}.parquet")
+    with pytest.raises(ValueError, match=r"must have the columns of SEQD; corpus, speaker_id, .* missing"):
+        load_seqd(str(tmp_path), "default")
+
+
+def test_a_seqd_has_the_splits_that_its_speakers_allow_and_needs_train(one_speaker, tmp_path):
+    splits = load_seqd(one_speaker)
+    assert list(splits) == ["train"] and shared_speakers(splits) == []
+    assert len(label_spaces(splits)["synthetic"]) == 6
+    rows = splits["train"]
+    other = rows.remove_columns("corpus").add_column("corpus", ["other"] * len(rows))
+    two = write_seqd(tmp_path / "two", {"train": rows, "validation": other, "test": rows})
+    assert list(load_seqd(two)) == ["train", "validation", "test"]
+    assert list(load_seqd(two, corpora=["synthetic"])) == ["train", "test"]
+    message = (
+        r"load_seqd: dataset must have the split 'train'; got test\. .* with one speaker all utterances are in train"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_seqd(write_seqd(tmp_path / "tested", {"test": rows}))
+
+
+def test_missing_tasks_and_absent_classes_are_said():
+    train = Dataset.from_dict(
+        {"corpus": ["x", "x", "y"], "native_label": ["a", "b", "a"], "gender": ["female", None, None],
+         "eis_low": [0.0, None, None], "phonemes": [None, None, None]}
+    )  # fmt: skip
+    test = Dataset.from_dict({"corpus": ["x"], "native_label": ["c"]})
+    notes = describe_labels({"train": train, "validation": test, "test": test})
+    assert "ESC: no labels in x, y; these corpora train the other tasks." in notes
+    assert "EIS: no labels in y; these corpora train the other tasks." in notes
+    assert "phoneme: no labels in x, y; these corpora train the other tasks." in notes
+    assert "ESC: class 'c' of x is in test but absent from train." in notes
+
+
+def test_one_label_becomes_one_set(collator):
+    batch = collator([item(esc=["happy", "excited"], gender="male", eis_low=0.25, eis_high=0.5, phonemes=["b", "a"])])
+    assert batch["esc_labels"].tolist() == [[[0.0] * 10 + [1.0, 1.0]]]
+    assert batch["gender_labels"].tolist() == [1]
+    assert batch["eis_labels"].tolist() == [[0.25, 0.5]]
+    assert batch["phoneme_labels"].tolist() == [[2, 1]]
+
+
+def test_votes_become_weighted_sets_beside_a_single_label(collator):
+    votes = [{"esc": ["angry"], "weight": 0.75}, {"esc": ["sad"], "weight": 0.25}]
+    batch = collator([item(esc=["angry"], esc_votes=votes), item(esc=["sad"])])
+    assert batch["esc_labels"].shape == (2, 2, 12)
+    assert batch["esc_labels"][0, 0, 0] == 0.75
+    assert batch["esc_labels"][0, 1, 5] == 0.25
+    assert batch["esc_labels"][1].sum() == 1
+    collator.use_votes = False
+    assert collator([item(esc=["angry"], esc_votes=votes)])["esc_labels"].tolist() == [[[1.0] + [0.0] * 11]]
+
+
+def test_every_key_is_there_when_every_label_is_missing(collator):
+    batch = collator([item(), item(esc=None, gender=None, phonemes=None, eis_low=None, eis_high=None)])
+    assert batch["esc_labels"].tolist() == [[[1.0] * 12]] * 2
+    assert batch["eis_labels"].tolist() == [[-100.0, -100.0]] * 2
+    assert batch["phoneme_labels"].tolist() == [[-100]] * 2
+    assert batch["gender_labels"].tolist() == [-100, -100]
+
+
+@pytest.mark.parametrize(
+    ("esc", "unsaid"),
+    [
+        (["angry"], [0.125, 1.0]), (["happy", "excited"], [0.125, 1.0]), (["neutral"], [0.0, 0.375]),
+        (["calm", "neutral"], [0.0, 0.375]), (["calm", "bored"], [-100.0, -100.0]), ([], [-100.0, -100.0]),
+        (None, [-100.0, -100.0]),
+    ],
+)  # fmt: skip
+def test_an_emotion_says_a_little_of_an_intensity_that_nobody_says(collator, esc, unsaid):
+    assert collator.eis_target({"esc": esc, "eis_low": None}) == unsaid
+    assert collator.eis_target({"esc": esc, "eis_low": 0.25, "eis_high": 0.5}) == [0.25, 0.5]
+    of_the_table = collator.eis_target({"esc": esc, "eis_low": 0.0, "eis_high": 0.0})
+    assert of_the_table == (unsaid if unsaid[1] == 0.375 else [0.0, 0.0])
+
+
+def test_a_phoneme_unknown_to_train_is_left_out_and_a_wrong_label_is_named(collator):
+    assert collator([item(phonemes=["a", "ʒ", "b"])])["phoneme_labels"].tolist() == [[1, 2]]
+    with pytest.raises(ValueError, match=r"esc must be among angry, .*; got joyful in made/1"):
+        collator([item(esc=["joyful"])])
+    with pytest.raises(ValueError, match="gender must be among female, male; got 'other' in made/1"):
+        collator([item(gender="other")])
+
+
+ROWS = Dataset.from_dict({"corpus": ["big"] * 8 + ["small"] * 2, "native_label": [*"aaaaaabb", *"ab"]})
+
+
+def share(weights, corpus, label=None):
+    chosen = [c == corpus and label in (None, n) for c, n in zip(ROWS["corpus"], ROWS["native_label"], strict=True)]
+    return weights[chosen].sum() / weights.sum()
+
+
+def test_balance_0_leaves_the_data_and_balance_1_makes_all_equal():
+    np.testing.assert_allclose(sampling_weights(ROWS, 0, 0), np.ones(10))
+    equal = sampling_weights(ROWS, 1, 1)
+    assert share(equal, "big") == pytest.approx(0.5)
+    assert share(equal, "big", "b") == pytest.approx(0.25)
+    assert share(equal, "small", "a") == pytest.approx(0.25)
+    assert equal.mean() == pytest.approx(1)
+
+
+def test_balance_one_half_takes_square_roots():
+    weights = sampling_weights(ROWS, 0.5, 0)
+    assert share(weights, "big") == pytest.approx(8**0.5 / (8**0.5 + 2**0.5))
+    assert share(weights, "big", "a") == pytest.approx(share(weights, "big") * 6 / 8)
+
+
+def test_the_sampler_draws_by_weight_and_batches_by_length():
+    lengths = np.arange(400) % 37
+    weights = np.where(np.arange(400) < 100, 2.0, 2 / 3)
+    drawn = [row for row, _ in BalancedLengthSampler(lengths, weights, batch_size=4, seed=1)]
+    assert len(drawn) == 400
+    assert sum(row < 100 for row in drawn) == pytest.approx(200, abs=1)
+    assert np.bincount(drawn, minlength=400)[:100].tolist() == [2] * 100
+    batches = np.array(drawn).reshape(-1, 4)
+    spread = (lengths[batches].max(axis=1) - lengths[batches].min(axis=1)).mean()
+    assert spread < 3
+    assert lengths[batches[0]].max() == 36
+
+
+def test_the_order_follows_from_seed_and_epoch_alone():
+    def order(seed, epoch):
+        sampler = BalancedLengthSampler(np.arange(50), np.ones(50), 4, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(1, 2) == order(1, 2)
+    assert order(1, 2) != order(1, 3)
+    assert order(1, 2) != order(2, 2)
+    assert sorted(row for row, _ in order(1, 2)) == list(range(50))
+    assert len({seed for _, seed in order(1, 2)}) == 50
+
+
+def test_a_batch_of_the_mini_seqd_trains(collator):
+    rows = load_seqd(MINI_SEQD)["validation"]
+    items = [SpeechDataset(rows)[index] for index in range(3)]
+    batch = collator(items)
+    assert batch.pop("speakers") == list(rows["speaker_id"][:3])
+    assert set(batch) == {
+        "input_features", "attention_mask", "esc_labels", "eis_labels", "phoneme_labels", "gender_labels",
+    }  # fmt: skip
+    assert all(isinstance(value, torch.Tensor) for value in batch.values())
+
+
+def test_the_labels_of_utterances_need_no_audio():
+    config = SpeechEQConfig()
+    items = [{"id": "x", "esc": ["sad"], "eis_low": 0.25, "eis_high": 0.5, "gender": "male"}, {"id": "y", "esc": None}]
+    labels = Collator(None, config).utterance_labels(items)
+    assert labels["esc_labels"].tolist() == [[[0.0] * 5 + [1.0] + [0.0] * 6], [[1.0] * 12]]
+    assert labels["eis_labels"].tolist() == [[0.25, 0.5], [-100.0, -100.0]]
+    assert labels["gender_labels"].tolist() == [1, -100]

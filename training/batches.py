@@ -1,0 +1,397 @@
+"""SEQD rows to batches of tensors."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+import soundfile
+import torch
+from datasets import Audio, get_dataset_config_names, get_dataset_split_names, load_dataset
+from datasets.exceptions import DatasetGenerationError
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
+from torch.nn.utils.rnn import pad_sequence
+
+from speecheq.backbones_speecheq import frame_mask
+from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.labels_speecheq import CTC_BLANK, VALENCE_CLASSES
+from speecheq.losses_speecheq import MISSING
+from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
+
+REQUIRED_COLUMNS = ("audio", "corpus", "speaker_id", "duration", "esc", "native_label")
+SPLITS = ("train", "validation", "test")
+NEUTRAL_INTENSITY, EMOTIONAL_INTENSITY = [0.0, 0.375], [0.125, 1.0]  # none or low; all but none
+
+
+def load_seqd(
+    name_or_path: str, config: str = "all", max_seconds: float | None = None, corpora: Sequence[str] | None = None
+) -> dict[str, datasets.Dataset]:
+    """Load the splits of a SEQD, audio left encoded.
+
+    Args:
+        name_or_path (`str`): a folder built by `speecheq.dataset_scripts.build.builder`, or a dataset repository on the Hub.
+        config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
+        max_seconds (`float`, *optional*): leave out longer utterances, and say how many.
+        corpora (`Sequence[str]`, *optional*): keep these corpora only.
+
+    Returns:
+        `dict[str, datasets.Dataset]`: `train`, and those of `validation` and `test` that hold an utterance: a corpus of one
+        speaker has neither, one of two speakers has no `validation`.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if the configuration, `train` or a column is missing, a Parquet file is damaged, or nothing is left of
+            `train`.
+    """
+    looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") != 1
+    if looks_local and not Path(name_or_path).expanduser().is_dir():
+        raise FileNotFoundError(
+            f"load_seqd: dataset must be a folder or a Hub repository; got {name_or_path!r}. "
+            "Build one with `python -m speecheq.dataset_scripts.build --help`."
+        )
+    name_or_path = str(Path(name_or_path).expanduser()) if looks_local else name_or_path
+    _check_choice("dataset_config", config, get_dataset_config_names(name_or_path))
+    available = get_dataset_split_names(name_or_path, config)
+    require_split("load_seqd", available, "train")
+    splits = {}
+    for split in [split for split in SPLITS if split in available]:
+        try:
+            rows = load_dataset(name_or_path, config, split=split)
+        except DatasetGenerationError as error:
+            got = _damaged(name_or_path) or repr(error.__cause__)
+            raise ValueError(
+                f"load_seqd: Parquet files must be whole; got {got} in {name_or_path}. "
+                "Run the build again: it repairs what is not whole."
+            ) from error
+        missing = [column for column in REQUIRED_COLUMNS if column not in rows.column_names]
+        if missing:
+            raise ValueError(f"load_seqd: {name_or_path} must have the columns of SEQD; {', '.join(missing)} missing.")
+        rows = _select(rows.cast_column("audio", Audio(decode=False)), split, max_seconds, corpora)
+        if len(rows):
+            splits[split] = rows
+    return splits
+
+
+def require_split(where: str, splits: Collection[str], split: str):
+    """Say why there is no such split.
+
+    Args:
+        where (`str`): who needs it, for the message.
+        splits (`Collection[str]`): those that there are.
+        split (`str`): the one that is needed.
+
+    Raises:
+        ValueError: if it is not among them.
+    """
+    if split not in splits:
+        raise ValueError(
+            f"{where}: dataset must have the split {split!r}; got {', '.join(splits) or 'none'}. Splits are "
+            "speaker-disjoint: with one speaker all utterances are in train, with two there is no validation. Add speakers."
+        )
+
+
+def _damaged(folder: str) -> str:
+    """The Parquet files of a folder that cannot be read to their end."""
+    damaged = []
+    for path in sorted(Path(folder).rglob("*.parquet")):
+        try:
+            with ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    file.read_row_group(group)
+        except (ArrowException, OSError):
+            damaged.append(path.relative_to(folder).as_posix())
+    return ", ".join(damaged[:10])
+
+
+def phoneme_inventory(rows: datasets.Dataset) -> list[str]:
+    """The CTC blank and the IPA symbols of the rows, sorted."""
+    symbols = {symbol for row in column(rows, "phonemes") for symbol in row or []}
+    return [CTC_BLANK, *sorted(symbols)]
+
+
+def label_spaces(splits: dict[str, datasets.Dataset]) -> dict[str, dict[str, list[str]]]:
+    """Each corpus's own labels in all splits, with their fine classes: corpus -> native label -> set."""
+    spaces: dict[str, dict[str, list[str]]] = {}
+    for rows in splits.values():
+        for corpus, label, esc in zip(rows["corpus"], rows["native_label"], rows["esc"], strict=True):
+            if label is not None and esc:
+                spaces.setdefault(corpus, {})[label] = list(esc)
+    return spaces
+
+
+def shared_speakers(splits: dict[str, datasets.Dataset], split: str = "test") -> list[str]:
+    """The leakage audit: speakers of a split, if there is one, that are in train as well, sorted."""
+    return sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"] if split in splits else ()))
+
+
+def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
+    """What a user should know before training: splits and tasks that are missing, classes absent from train."""
+    without = {
+        "validation": "so the last epoch is kept; it takes three speakers.",
+        "test": "so there will be no scores; with one speaker all utterances are in train.",
+    }
+    notes = [f"{split}: no utterances, {then}" for split, then in without.items() if split not in splits]
+    train = splits["train"]
+    for task, name in {"ESC": "esc", "EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
+        labelled = {
+            corpus
+            for corpus, value in zip(train["corpus"], column(train, name), strict=True)
+            if value is not None and value != []
+        }
+        without = sorted(set(train["corpus"]) - labelled)
+        if without:
+            notes.append(f"{task}: no labels in {', '.join(without)}; these corpora train the other tasks.")
+    seen = {(row_corpus, label) for row_corpus, label in zip(train["corpus"], train["native_label"], strict=True)}
+    for split in [split for split in SPLITS[1:] if split in splits]:
+        pairs = zip(splits[split]["corpus"], splits[split]["native_label"], strict=True)
+        for corpus, label in sorted({pair for pair in pairs if pair[1] is not None} - seen):
+            notes.append(f"ESC: class {label!r} of {corpus} is in {split} but absent from train.")
+    return notes
+
+
+def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balance: float) -> np.ndarray:
+    """How often each row should be drawn, relative to the mean row.
+
+    A corpus of `n` of all `N` rows is drawn as if it had `n^(1 - corpus_balance)` parts, a class within its corpus
+    likewise: 0 leaves the data as they are, 1 makes all corpora, or all classes of a corpus, equally frequent.
+
+    Args:
+        rows (`datasets.Dataset`): with columns `corpus` and `native_label`.
+        corpus_balance (`float`): in `[0, 1]`.
+        class_balance (`float`): in `[0, 1]`.
+
+    Returns:
+        `np.ndarray` of shape `(len(rows),)`, mean 1.
+    """
+    corpora, classes = list(rows["corpus"]), list(zip(rows["corpus"], rows["native_label"], strict=True))
+    corpus_count, class_count = Counter(corpora), Counter(classes)
+    within = {pair: count ** (1 - class_balance) for pair, count in class_count.items()}
+    total = Counter()
+    for (corpus, _), share in within.items():
+        total[corpus] += share
+    weights = np.array(
+        [
+            corpus_count[pair[0]] ** (1 - corpus_balance) * within[pair] / total[pair[0]] / class_count[pair]
+            for pair in classes
+        ]
+    )
+    return weights / weights.mean()
+
+
+class SpeechDataset(torch.utils.data.Dataset):
+    """Rows of SEQD with their audio decoded, and augmented if asked.
+
+    An item is asked for by its row, or by its row and the seed of its augmentation, as [`BalancedLengthSampler`] does: what
+    an item is then depends on nothing that a resumed run would have to restore.
+
+    Args:
+        rows (`datasets.Dataset`): as [`load_seqd`] gives them.
+        augment (`Callable`, *optional*): takes a waveform of shape `(samples,)` at 16 kHz and a seed, gives a waveform.
+        states ([`EncoderStates`], *optional*): read in place of the audio, which is not decoded.
+    """
+
+    def __init__(
+        self, rows: datasets.Dataset, augment: Callable[[np.ndarray, int], np.ndarray] | None = None, states=None
+    ):
+        self.rows = rows
+        self.augment = augment
+        self.states = states
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict:
+        index, seed = key if isinstance(key, tuple) else (key, 0)
+        row = dict(self.rows[int(index)])
+        audio = row.pop("audio")
+        if self.states is not None:
+            row["encoder_states"] = self.states.read(audio)
+            return row
+        samples, rate = soundfile.read(
+            io.BytesIO(audio["bytes"]) if audio["bytes"] else audio["path"], dtype="float32"
+        )
+        waveform = to_mono_16khz(samples, rate)
+        row["waveform"] = self.augment(waveform, seed) if self.augment else waveform
+        return row
+
+
+class Collator:
+    """Items of [`SpeechDataset`] to a batch: the inputs, all four kinds of labels, present or missing, and who speaks.
+
+    Args:
+        processor ([`SpeechEQProcessor`]): of the model.
+        config ([`SpeechEQConfig`]): of the model.
+        use_votes (`bool`, *optional*, defaults to `True`): where the raters' votes are known, learn their distribution
+            instead of the corpus's one label.
+    """
+
+    def __init__(self, processor: SpeechEQProcessor, config: SpeechEQConfig, use_votes: bool = True):
+        self.processor = processor
+        self.esc_labels = list(config.esc_labels)
+        self.gender_labels = list(config.gender_labels)
+        self.known_phonemes = set(config.phoneme_labels[1:])
+        self.use_votes = use_votes
+
+    def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
+        if "encoder_states" in items[0]:
+            batch = pad_states([item["encoder_states"] for item in items])
+        else:
+            batch = self.processor([item["waveform"] for item in items], sampling_rate=SAMPLING_RATE)
+        phonemes = pad_labels([self.phoneme_target(item) for item in items])
+        speakers = [item["speaker_id"] for item in items]
+        return {**batch, **self.utterance_labels(items), "phoneme_labels": phonemes, "speakers": speakers}
+
+    def utterance_labels(self, items: list[dict]) -> dict[str, torch.Tensor]:
+        """`esc_labels`, `eis_labels` and `gender_labels` of [`SpeechEQModel`]; no audio is needed."""
+        targets = [self.esc_target(item) for item in items]
+        esc = torch.zeros(len(items), max(len(target) for target in targets), len(self.esc_labels))
+        for row, target in zip(esc, targets, strict=True):
+            row[: len(target)] = target
+        return {
+            "esc_labels": esc,
+            "eis_labels": torch.tensor([self.eis_target(item) for item in items]),
+            "gender_labels": torch.tensor([self.gender_target(item) for item in items]),
+        }
+
+    def esc_target(self, item: dict) -> torch.Tensor:
+        """`(sets, classes)`: the weight of each set on its members; all 1 where there is no label."""
+        votes = item.get("esc_votes") if self.use_votes else None
+        sets = [(vote["esc"], vote["weight"]) for vote in votes] if votes else [(item.get("esc"), 1.0)]
+        if not sets[0][0]:
+            return torch.ones(1, len(self.esc_labels))
+        unknown = sorted({label for labels, _ in sets for label in labels} - set(self.esc_labels))
+        if unknown:
+            raise ValueError(
+                f"Collator: esc must be among {', '.join(self.esc_labels)}; got {', '.join(unknown)} in {item.get('id')}."
+            )
+        return torch.tensor([[weight * (label in labels) for label in self.esc_labels] for labels, weight in sets])
+
+    @staticmethod
+    def eis_target(item: dict) -> list[float]:
+        """Low and high. What an ESC label alone says of the intensity is an interval: neutral speech has little, other more
+        than none.
+
+        The zeros that SEQD gives neutral labels would teach that a corpus without ratings knows no other intensity: of
+        1,476 emotional test utterances of nEMO, ASED and URDU, a model so trained put 46 % on the lowest level. And raters
+        do not give neutral speech 0: in EmoTale it has 0.30 on average, half of it between 0.20 and 0.39.
+        """
+        low, high, esc = item.get("eis_low"), item.get("eis_high"), set(item.get("esc") or ())
+        neutral = esc & set(VALENCE_CLASSES["neutral"])
+        if low is not None and high is not None and not (esc and esc == neutral and low == high == 0):
+            return [low, high]
+        if not esc or (neutral and esc != neutral):
+            return [float(MISSING)] * 2
+        return NEUTRAL_INTENSITY if neutral else EMOTIONAL_INTENSITY
+
+    def phoneme_target(self, item: dict) -> list[int]:
+        """Ids of the phonemes. A symbol that train never had cannot be learned from validation: it is left out."""
+        return self.processor.encode_phonemes(
+            [symbol for symbol in item.get("phonemes") or [] if symbol in self.known_phonemes]
+        )
+
+    def gender_target(self, item: dict) -> int:
+        gender = item.get("gender")
+        if gender is not None and gender not in self.gender_labels:
+            raise ValueError(
+                f"Collator: gender must be among {', '.join(self.gender_labels)}; got {gender!r} in {item.get('id')}."
+            )
+        return MISSING if gender is None else self.gender_labels.index(gender)
+
+
+def pad_states(states: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    """`encoder_states` and `attention_mask` of [`SpeechEQModel`] from arrays of shape `(frames, states, hidden)`."""
+    lengths = torch.tensor([len(of_utterance) for of_utterance in states])
+    padded = pad_sequence([torch.from_numpy(of_utterance) for of_utterance in states], batch_first=True)
+    return {"encoder_states": padded, "attention_mask": frame_mask(lengths, padded.shape[1]).long()}
+
+
+class BalancedLengthSampler(torch.utils.data.Sampler):
+    """Rows drawn by weight, then batched with others of about their length.
+
+    A row of weight `w` comes `floor(w)` times in an epoch, and once more with the probability of the rest. Neighbourhoods
+    of 50 batches are sorted by length, as in transformers' `LengthGroupedSampler`. Each item is a pair of a row and a seed
+    for its augmentation. All follows from seed and epoch alone, so that a resumed run sees what an uninterrupted one sees.
+
+    Args:
+        lengths (`Sequence[float]`): of each row, in any unit.
+        weights (`np.ndarray` of shape `(rows,)`): mean 1, see [`sampling_weights`].
+        batch_size (`int`): rows per step, of all processes together.
+        seed (`int`, *optional*, defaults to 0): of the order.
+        num_processes (`int`, *optional*, defaults to 1): each takes a run of `batch_size / num_processes` rows of a batch; the
+            runs are every `num_processes`-th row of the sorted batch, so that they are about equally long.
+    """
+
+    def __init__(
+        self, lengths: Sequence[float], weights: np.ndarray, batch_size: int, seed: int = 0, num_processes: int = 1
+    ):
+        self.lengths = np.asarray(lengths, dtype=np.float64)
+        self.weights = weights
+        self.batch_size = batch_size
+        self.seed = seed
+        self.num_processes = num_processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int):
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self):
+        random = np.random.default_rng([self.seed, self.epoch])
+        # Systematic resampling: exactly len(self) draws, each row within one of its weight.
+        edges = np.cumsum(self.weights) / self.weights.sum() * len(self)
+        drawn = np.searchsorted(edges, np.arange(len(self)) + random.uniform(), side="right").clip(max=len(self) - 1)
+        drawn = random.permutation(drawn)
+        size = 50 * self.batch_size
+        batches = []
+        for start in range(0, len(drawn), size):
+            block = drawn[start : start + size]
+            block = block[np.argsort(-self.lengths[block], kind="stable")]
+            batches += [block[at : at + self.batch_size] for at in range(0, len(block), self.batch_size)]
+        # The longest batch first, so that memory runs out at once or never; a short last batch stays last.
+        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []
+        order = random.permutation(len(batches))
+        if len(order):
+            longest = max(order, key=lambda index: self.lengths[batches[index]].max())
+            order = [longest, *(index for index in order if index != longest)]
+        drawn = np.concatenate([batches[index] for index in order] + last)
+        seeds = random.integers(2**31, size=len(drawn))
+        whole = np.arange(len(drawn) // self.batch_size * self.batch_size)
+        shared_out = (
+            whole.reshape(-1, self.batch_size // self.num_processes, self.num_processes).swapaxes(1, 2).ravel()
+        )
+        drawn[whole], seeds[whole] = drawn[shared_out], seeds[shared_out]
+        return iter([(int(row), int(seed)) for row, seed in zip(drawn, seeds, strict=True)])
+
+
+def _check_choice(field: str, value: str, options: Sequence[str]):
+    if value not in options:
+        raise ValueError(f"load_seqd: {field} must be one of {', '.join(sorted(options)[:10])}; got {value!r}.")
+
+
+def column(rows: datasets.Dataset, name: str) -> list:
+    """A column as a list; `None` for each row where the dataset has no such column."""
+    return list(rows[name]) if name in rows.column_names else [None] * len(rows)
+
+
+def _select(rows: datasets.Dataset, split: str, max_seconds, corpora) -> datasets.Dataset:
+    if corpora:
+        unknown = sorted(set(corpora) - set(rows["corpus"]))
+        if unknown and split == "train":
+            raise ValueError(
+                f"load_seqd: corpora must be among {', '.join(sorted(set(rows['corpus'])))}; got {', '.join(unknown)}."
+            )
+        keep = [index for index, corpus in enumerate(rows["corpus"]) if corpus in corpora]
+        rows = rows.select(keep)
+    if max_seconds:
+        keep = [index for index, seconds in enumerate(rows["duration"]) if seconds <= max_seconds]
+        if len(keep) < len(rows):
+            print(f"{split}: {len(rows) - len(keep)} utterances longer than {max_seconds:g} s are left out.")
+        rows = rows.select(keep)
+    if not len(rows) and split == "train":
+        raise ValueError("load_seqd: split 'train' must not be empty. Loosen max_seconds or corpora.")
+    return rows
