@@ -1,6 +1,11 @@
-"""The heads of SpeechEQ: three that answer once an utterance, one that answers once a frame.
+"""The heads of SpeechEQ, the trunk that they may share, and their losses.
 
-Each task reads its own learned sum over the states that it is given (https://arxiv.org/abs/2105.01051).
+Three heads predict once per utterance, the phoneme head once per frame. Each reads its own learned sum over the states that
+it is given (https://arxiv.org/abs/2105.01051).
+
+Each loss ignores utterances without a label for its task, and is 0 for a batch without any. ESC and EIS share one form. A
+target is a distribution over sets of classes, and the loss is `-sum over sets of weight * log(probability of the set)`:
+partial-label learning (Cour, Sapp and Taskar 2011, https://jmlr.org/papers/v12/cour11a.html) with soft votes.
 """
 
 from collections.abc import Sequence
@@ -9,6 +14,11 @@ import torch
 from torch import nn
 
 from .configuration_speecheq import SpeechEQConfig
+from .labels_speecheq import MISSING
+from .pooling_speecheq import RunningStandardizer
+
+KERNEL = 5  # frames: 0.1 s
+SKIP = 8  # neighbouring frames are alike: every eighth tells mean and deviation as well
 
 
 class LayerMix(nn.Module):
@@ -116,3 +126,164 @@ class PhonemeHead(nn.Module):
         """
         hidden = self.layer_mix([nn.functional.layer_norm(state, state.shape[-1:]) for state in states])
         return self.classifier(self.dropout(hidden))
+
+
+class FrameAdapter(nn.Module):
+    """A trunk between a frozen encoder and the four heads: the encoder's states become one state of few channels.
+
+    It standardises every state, projects them together, and reads them with residual convolutions over time. With the
+    encoder's states cached on disk, training takes minutes on two CPU cores. It is a downstream model in the sense of
+    https://arxiv.org/abs/2105.01051, with convolutions.
+
+    Args:
+        num_states (`int`): hidden states of the encoder.
+        hidden_size (`int`): channels of each.
+        adapter_size (`int`): channels of the result.
+        num_layers (`int`): convolutions of 5 frames each.
+        dropout (`float`): probability that a channel is dropped from a whole utterance.
+    """
+
+    def __init__(self, num_states: int, hidden_size: int, adapter_size: int, num_layers: int, dropout: float):
+        super().__init__()
+        self.standardizer = RunningStandardizer(num_states * hidden_size)
+        self.projection = nn.Linear(num_states * hidden_size, adapter_size)
+        self.norm = nn.LayerNorm(adapter_size)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(adapter_size, adapter_size, KERNEL, padding=KERNEL // 2) for _ in range(num_layers)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(adapter_size) for _ in range(num_layers))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): of the encoder.
+            mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch, frames, adapter_size)`: 0 on padding.
+        """
+        frames, speech = torch.cat(list(states), dim=-1), mask[..., None]
+        if self.training:
+            self.standardizer.update(frames[:, ::SKIP][mask[:, ::SKIP]])
+        frames = self.standardizer(frames, mean=self.standardizer.mean)  # given a mean, it learns no other
+        hidden = nn.functional.gelu(self.norm(self.projection(self._drop(frames)))) * speech
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            found = convolution(hidden.transpose(1, 2)).transpose(1, 2)  # over (batch, channels, frames)
+            hidden = (hidden + self._drop(nn.functional.gelu(norm(found)))) * speech
+        return hidden
+
+    def _drop(self, frames: torch.Tensor) -> torch.Tensor:
+        return frames * self.dropout(frames.new_ones(frames.shape[0], 1, frames.shape[2]))
+
+
+def set_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Negative log-probability of sets of classes, mean over the labelled utterances.
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(batch, classes)`): unnormalised scores.
+        targets (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`): the weight of a set on
+            its members, 0 elsewhere. A set of all classes says nothing: the utterance has no label.
+
+    Returns:
+        `torch.FloatTensor` of shape `()`.
+    """
+    targets = targets[:, None] if targets.dim() == 2 else targets
+    weights = targets.amax(dim=-1)  # (batch, sets)
+    members = targets > 0
+    labelled = ~(members.all(dim=-1) & (weights > 0)).any(dim=-1)
+    members = members | (weights == 0)[..., None]  # padding: the whole set, of probability 1, at weight 0
+    log_probs = logits.float().log_softmax(dim=-1)[:, None]
+    log_set = log_probs.masked_fill(~members, -torch.inf).logsumexp(dim=-1)
+    return _mean(-(weights * log_set).sum(dim=-1), labelled)
+
+
+def interval_targets(intervals: torch.Tensor, num_levels: int) -> torch.Tensor:
+    """Turn intensity intervals into sets of ordered levels at the values `0, 1/(K-1), ..., 1`.
+
+    An interval is the set of the levels in it. One that holds no level, a point for instance, is shared between the two
+    levels around its middle so that their expectation is that middle.
+
+    Args:
+        intervals (`torch.FloatTensor` of shape `(batch, 2)`): low and high in `[0, 1]`, or -100 where missing.
+        num_levels (`int`): K.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch, 2, levels)`: targets of [`set_loss`].
+    """
+    low, high = intervals.float().unbind(dim=-1)
+    missing = (low < 0) | (high < 0)
+    levels = torch.linspace(0, 1, num_levels, device=intervals.device)
+    tolerance = 1e-4 / num_levels
+    inside = (levels >= low[:, None] - tolerance) & (levels <= high[:, None] + tolerance)
+    middle = ((low + high) / 2).clamp(0, 1) * (num_levels - 1)
+    below = middle.floor().clamp(max=num_levels - 2).long()
+    share = (middle - below)[:, None]
+    point = torch.stack(
+        [
+            nn.functional.one_hot(below, num_levels) * (1 - share),
+            nn.functional.one_hot(below + 1, num_levels) * share,
+        ],
+        dim=1,
+    )
+    whole = torch.stack([inside.float(), torch.zeros_like(inside.float())], dim=1)
+    targets = torch.where(inside.any(dim=-1)[:, None, None], whole, point)
+    return torch.where(missing[:, None, None], torch.ones_like(targets), targets)
+
+
+def ctc_loss(logits: torch.Tensor, frame_lengths: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Connectionist temporal classification, per symbol, mean over the labelled utterances (blank is class 0).
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): unnormalised scores.
+        frame_lengths (`torch.LongTensor` of shape `(batch,)`): real frames.
+        labels (`torch.LongTensor` of shape `(batch, length)`): symbol ids, -100 after the end; all -100 where missing.
+
+    Returns:
+        `torch.FloatTensor` of shape `()`. An utterance with more symbols than its frames can hold counts as 0.
+    """
+    label_lengths = (labels >= 0).sum(dim=-1)
+    labelled = label_lengths > 0
+    if not labelled.any():
+        return logits.float().sum() * 0.0
+    losses = nn.functional.ctc_loss(
+        logits[labelled].float().log_softmax(dim=-1).transpose(0, 1),
+        labels[labelled].clamp(min=0),
+        frame_lengths[labelled],
+        label_lengths[labelled],
+        reduction="none",
+        zero_infinity=True,
+    )
+    return (losses / label_lengths[labelled]).mean()
+
+
+def class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy, mean over the labelled utterances.
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(batch, classes)`): unnormalised scores.
+        labels (`torch.LongTensor` of shape `(batch,)`): class ids, -100 where missing.
+    """
+    losses = nn.functional.cross_entropy(logits.float(), labels, ignore_index=MISSING, reduction="none")
+    return _mean(losses, labels != MISSING)
+
+
+def _mean(losses: torch.Tensor, labelled: torch.Tensor) -> torch.Tensor:
+    return (losses * labelled).sum() / labelled.sum().clamp(min=1)
+
+
+class UncertaintyWeights(nn.Module):
+    """One learned weight per task from its uncertainty (https://arxiv.org/abs/1705.07115, equation 10).
+
+    Args:
+        num_tasks (`int`): tasks.
+    """
+
+    def __init__(self, num_tasks: int):
+        super().__init__()
+        self.log_variances = nn.Parameter(torch.zeros(num_tasks))
+
+    def forward(self, task: int, loss: torch.Tensor) -> torch.Tensor:
+        """Weigh one task's loss, `torch.FloatTensor` of shape `()`; a task without labels, at 0, is left alone."""
+        log_variance = self.log_variances[task]
+        return torch.where(loss > 0, torch.exp(-log_variance) * loss + log_variance / 2, loss)

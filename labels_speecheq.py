@@ -27,3 +27,4 @@ GENDER_LABELS = ["female", "male"]
 CTC_BLANK = "<blank>"
 TASKS = ("esc", "eis", "phoneme", "gender")
 UTTERANCE_TASKS = ("esc", "eis", "gender")  # one answer per utterance; phonemes have one per frame
+MISSING = -100  # in tensors of labels: the utterance has none for this task

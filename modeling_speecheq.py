@@ -11,21 +11,31 @@ first states alone; the answer is the mean of both log-probabilities.
 from dataclasses import dataclass
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, cached_file
 
-from .adapter_speecheq import FrameAdapter
 from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask, keep_layers
 from .configuration_speecheq import SpeechEQConfig
-from .heads_speecheq import LayerMix, OrdinalHead, PhonemeHead, UtteranceHead
+from .heads_speecheq import (
+    FrameAdapter,
+    LayerMix,
+    OrdinalHead,
+    PhonemeHead,
+    UncertaintyWeights,
+    UtteranceHead,
+    class_loss,
+    ctc_loss,
+    interval_targets,
+    set_loss,
+)
 from .labels_speecheq import TASKS
-from .losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
 from .pooling_speecheq import RunningStandardizer, StatisticsPooling
-from .storage_speecheq import dequantize, is_quantized
 
+INT8_SCALE = ".int8_scale"  # behind the name of a weight: the step of each row
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
@@ -64,23 +74,6 @@ class SpeechEQOutput(ModelOutput):
     eis_shallow_logits: torch.Tensor | None = None
     frame_lengths: torch.Tensor | None = None
     statistics: torch.Tensor | None = None
-
-
-class UncertaintyWeights(nn.Module):
-    """One learned weight per task from its uncertainty (https://arxiv.org/abs/1705.07115, equation 10).
-
-    Args:
-        num_tasks (`int`): tasks.
-    """
-
-    def __init__(self, num_tasks: int):
-        super().__init__()
-        self.log_variances = nn.Parameter(torch.zeros(num_tasks))
-
-    def forward(self, task: int, loss: torch.Tensor) -> torch.Tensor:
-        """Weigh one task's loss, `torch.FloatTensor` of shape `()`; a task without labels, at 0, is left alone."""
-        log_variance = self.log_variances[task]
-        return torch.where(loss > 0, torch.exp(-log_variance) * loss + log_variance / 2, loss)
 
 
 class SpeechEQPreTrainedModel(PreTrainedModel):
@@ -354,6 +347,54 @@ def _random_blocks(batch: int, size: int, probability: float, length: int, devic
     """`torch.BoolTensor` of shape `(batch, size)`: blocks of `length` that cover about `probability` of it."""
     starts = torch.rand(batch, 1, size, device=device) < probability / length
     return nn.functional.max_pool1d(nn.functional.pad(starts.float(), (length - 1, 0)), length, stride=1)[:, 0].bool()
+
+
+def quantize(
+    weights: dict[str, torch.Tensor], parameters: set[str], keep: tuple[str, ...] = ()
+) -> dict[str, torch.Tensor]:
+    """Store matrices as 8-bit integers, a quarter of the size of float32, and vectors as float16.
+
+    Each row of a matrix is rounded to 255 steps of its own range (symmetric, per output channel:
+    https://arxiv.org/abs/1806.08342, section 2). Buffers stay as they are.
+
+    Args:
+        weights (`dict[str, torch.Tensor]`): a state dict.
+        parameters (`set[str]`): names of the parameters among them.
+        keep (`tuple[str, ...]`, *optional*): parameters that become float16 instead, matrices or not.
+
+    Returns:
+        `dict[str, torch.Tensor]`: matrices as int8 of the same shape, each with its steps, float32 of shape `(rows,)`.
+    """
+    stored = {}
+    for name, weight in weights.items():
+        weight = weight.detach()
+        if name not in parameters:
+            stored[name] = weight
+        elif weight.ndim < 2 or name in keep:
+            stored[name] = weight.half()
+        else:
+            rows = weight.float().flatten(1)
+            steps = rows.abs().amax(dim=1).clamp(min=1e-12) / 127
+            stored[name] = (rows / steps[:, None]).round().to(torch.int8).view_as(weight)
+            stored[name + INT8_SCALE] = steps
+    return stored
+
+
+def dequantize(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of such a file as a state dict, matrices in float32."""
+    restored = {}
+    for name, weight in weights.items():
+        if name.endswith(INT8_SCALE):
+            continue
+        steps = weights.get(name + INT8_SCALE)
+        restored[name] = weight if steps is None else weight.float() * steps.view(-1, *[1] * (weight.ndim - 1))
+    return restored
+
+
+def is_quantized(file: str) -> bool:
+    """Whether a safetensors file holds weights of [`quantize`]: the file itself says so, whatever a configuration says."""
+    with safe_open(file, framework="pt") as weights:
+        return any(name.endswith(INT8_SCALE) for name in weights.keys())  # noqa: SIM118
 
 
 __all__ = ["SpeechEQModel", "SpeechEQOutput", "SpeechEQPreTrainedModel"]

@@ -15,11 +15,9 @@ from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.base import ChunkPipeline
 
 from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
-from .inputs_speecheq import blocks_of, many
 from .pooling_speecheq import SpeakerStatistics
-from .processing_speecheq import symbol_runs
-from .speech_speecheq import SpeechDetector, stretches, windows
-from .timeline_speecheq import Answer, segments
+from .processing_speecheq import blocks_of, many, symbol_runs
+from .speech_speecheq import Answer, SpeechDetector, segments, stretches, windows
 
 WHOLE_SECONDS = 10.0  # audio up to this long is answered as a whole, as the utterances of the training corpora are
 MARGIN = (

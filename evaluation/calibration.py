@@ -12,8 +12,8 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from speecheq.labels_speecheq import ESC_LABELS
-from speecheq.losses_speecheq import MISSING, interval_targets, set_loss
+from speecheq.heads_speecheq import interval_targets, set_loss
+from speecheq.labels_speecheq import ESC_LABELS, MISSING
 from speecheq.metrics.scores import fold, load_metric, native_classes
 
 # Where a temperature is looked for. A split predicted without an error has no best one: the search goes down until the loss
@@ -77,7 +77,7 @@ def fit_temperature(logits: np.ndarray, targets: torch.Tensor) -> float:
     Args:
         logits (`np.ndarray` of shape `(n, classes)`): unnormalised scores on validation.
         targets (`torch.FloatTensor` of shape `(n, sets, classes)` or `(n, classes)`): as
-            [`~speecheq.losses_speecheq.set_loss`] takes them; all 1 where there is no label.
+            [`~speecheq.heads_speecheq.set_loss`] takes them; all 1 where there is no label.
 
     Returns:
         `float`: in `TEMPERATURES`; 1 if no row has a label.

@@ -14,7 +14,7 @@ from speecheq.dataset_scripts.build.builder import build
 from speecheq.evaluation.evaluate import evaluate
 from speecheq.evaluation.report import model_index, page
 from speecheq.evaluation.robustness import robustness_table
-from speecheq.storage_speecheq import SCALE
+from speecheq.modeling_speecheq import INT8_SCALE
 
 RESULTS = json.loads((ROOT / "results" / "results.json").read_text())
 
@@ -22,7 +22,7 @@ RESULTS = json.loads((ROOT / "results" / "results.json").read_text())
 def test_the_weights_are_at_most_30_mb_and_complete():
     assert (ROOT / "model.safetensors").stat().st_size <= 30_000_000
     with safe_open(ROOT / "model.safetensors", "pt") as weights:
-        stored = {name for name in weights.keys() if not name.endswith(SCALE)}  # noqa: SIM118
+        stored = {name for name in weights.keys() if not name.endswith(INT8_SCALE)}  # noqa: SIM118
     assert stored == set(SpeechEQModel.from_pretrained(ROOT).state_dict())
 
 

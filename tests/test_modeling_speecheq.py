@@ -12,7 +12,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from speecheq.backbones_speecheq import encode, frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.losses_speecheq import interval_targets, set_loss
+from speecheq.heads_speecheq import interval_targets, set_loss
 from speecheq.modeling_speecheq import SpeechEQModel, SpeechEQOutput
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 from speecheq.processing_speecheq import SpeechEQProcessor

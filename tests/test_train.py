@@ -150,7 +150,7 @@ def test_a_run_leaves_a_folder_ready_for_the_hub(tuning, tmp_path):
     assert {
         "config.json", "model.safetensors", "processor_config.json", "README.md", "results.json",
         "configuration_speecheq.py", "modeling_speecheq.py", "processing_speecheq.py", "backbones_speecheq.py",
-        "losses_speecheq.py",
+        "heads_speecheq.py",
     } <= names  # fmt: skip
     assert not {name for name in names if name.endswith((".bin", ".pt", ".pkl"))}
     assert json.loads((run / "config.json").read_text())["auto_map"] == {

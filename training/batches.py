@@ -17,8 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from speecheq.backbones_speecheq import frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.labels_speecheq import CTC_BLANK, VALENCE_CLASSES
-from speecheq.losses_speecheq import MISSING
+from speecheq.labels_speecheq import CTC_BLANK, MISSING, VALENCE_CLASSES
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
 
 REQUIRED_COLUMNS = ("audio", "corpus", "speaker_id", "duration", "esc", "native_label")

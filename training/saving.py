@@ -7,10 +7,9 @@ from peft import PeftModel
 from transformers.utils import cached_file
 
 from speecheq.metrics.scores import table
-from speecheq.modeling_speecheq import SpeechEQModel
+from speecheq.modeling_speecheq import SpeechEQModel, quantize
 from speecheq.pipeline_speecheq import save_with_code
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.storage_speecheq import quantize
 from speecheq.training.recipes import public_name
 
 CARD_TEMPLATE = Path(__file__).with_name("model_card.md")

@@ -10,8 +10,7 @@ from torch import nn
 from transformers import Trainer
 
 from speecheq.backbones_speecheq import encoder_layers
-from speecheq.labels_speecheq import TASKS
-from speecheq.losses_speecheq import MISSING
+from speecheq.labels_speecheq import MISSING, TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.training.batches import BalancedLengthSampler, Collator, SpeechDataset, column, sampling_weights

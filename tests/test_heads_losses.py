@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from speecheq.losses_speecheq import class_loss, ctc_loss, interval_targets, set_loss
+from speecheq.heads_speecheq import class_loss, ctc_loss, interval_targets, set_loss
 
 LOGITS = torch.log(torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]))
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from samples import TINY_BACKBONES, waveform
 
-from speecheq.adapter_speecheq import FrameAdapter
 from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.heads_speecheq import FrameAdapter
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from samples import waveform
 
 from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
-from speecheq.storage_speecheq import SCALE, dequantize, is_quantized, quantize
+from speecheq.modeling_speecheq import INT8_SCALE, dequantize, is_quantized, quantize
 from speecheq.training.saving import save_for_hub
 
 
@@ -32,7 +32,7 @@ def test_each_row_has_its_own_step_and_its_largest_value_is_kept():
     }
     small = quantize(weights, parameters={"matrix", "vector"})
     assert small["matrix"].tolist() == [[127, -63], [127, 64]]
-    torch.testing.assert_close(small["matrix" + SCALE], torch.tensor([1.0, 0.5 / 127]))
+    torch.testing.assert_close(small["matrix" + INT8_SCALE], torch.tensor([1.0, 0.5 / 127]))
     assert (small["vector"].dtype, small["buffer"].dtype) == (torch.float16, torch.float32)
     restored = dequantize(small)
     assert set(restored) == set(weights)
