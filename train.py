@@ -11,10 +11,10 @@ from pathlib import Path
 from speecheq.dataset_scripts.build.builder import build, parse_corpora
 from speecheq.metrics.scores import table
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
-from speecheq.training.batches import describe_labels, load_seqd, shared_speakers
 from speecheq.training.fit import find_checkpoint, fit
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 from speecheq.training.saving import save_for_hub, started_from, write_card
+from speecheq.training.seqd import describe_labels, load_seqd, shared_speakers
 
 
 def parse(arguments: list[str]) -> tuple[ModelArguments, DataArguments, SpeechEQTrainingArguments, dict]:

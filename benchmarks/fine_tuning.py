@@ -20,8 +20,9 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
-from speecheq.training.batches import SpeechDataset, load_seqd, phoneme_inventory
+from speecheq.training.batches import SpeechDataset
 from speecheq.training.fit import extend_phonemes
+from speecheq.training.seqd import load_seqd, phoneme_inventory
 from speecheq.training.trainer import SpeechEQTrainer
 
 

@@ -20,7 +20,7 @@ from speecheq.audio_speecheq import SAMPLING_RATE
 from speecheq.dataset_scripts.build.audio import Preparation, prepare
 from speecheq.labels_speecheq import VALENCE_CLASSES
 from speecheq.metrics.scores import native_classes
-from speecheq.training.batches import SPLITS, label_spaces, load_seqd, require_split
+from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split
 
 FRAMES = 100  # per second, of the comparison
 UTTERANCES = 8  # of a string

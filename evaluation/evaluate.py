@@ -16,7 +16,7 @@ from speecheq import (  # from the package, which registers them: a saved model 
 )
 from speecheq.evaluation.probe import probe_scores
 from speecheq.metrics.scores import table
-from speecheq.training.batches import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
+from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
 from speecheq.training.trainer import SpeechEQTrainer
 
 
@@ -56,7 +56,7 @@ def build_scorer(model: str, spaces: dict[str, dict[str, list[str]]], bf16: bool
 
     Args:
         model (`str`): a saved model's folder or Hub repository.
-        spaces (`dict[str, dict[str, list[str]]]`): as [`~speecheq.training.batches.label_spaces`] gives them.
+        spaces (`dict[str, dict[str, list[str]]]`): as [`~speecheq.training.seqd.label_spaces`] gives them.
         bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
     """
     on_cpu = not torch.accelerator.is_available()

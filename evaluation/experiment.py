@@ -39,10 +39,11 @@ from speecheq.training.arguments import (
     check_balance,
     read_mappings,
 )
-from speecheq.training.batches import Collator, load_seqd, sampling_weights
+from speecheq.training.batches import Collator, sampling_weights
 from speecheq.training.fit import fit
 from speecheq.training.frozen import HeadArguments, KnownUtterances, score_heads, train_heads
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
+from speecheq.training.seqd import load_seqd
 from speecheq.training.speakers import speakers_to_know
 from speecheq.training.states import answer_rows, utterance_statistics
 

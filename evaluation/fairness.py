@@ -9,7 +9,7 @@ import numpy as np
 
 from speecheq.evaluation.calibration import fold_into_corpora
 from speecheq.metrics.scores import load_metric
-from speecheq.training.batches import column
+from speecheq.training.seqd import column
 
 ATTRIBUTES = ("gender", "speaker_id", "language", "age")
 MIN_UTTERANCES = 10

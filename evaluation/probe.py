@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from speecheq.backbones_speecheq import backbone_from_pretrained
 from speecheq.pooling_speecheq import StatisticsPooling
-from speecheq.training.batches import SPLITS, require_split
+from speecheq.training.seqd import SPLITS, require_split
 from speecheq.training.states import utterance_statistics
 
 
@@ -24,7 +24,7 @@ def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
 
     Args:
         backbone_name (`str`): Hub repository or folder of a pretrained encoder.
-        splits (`dict[str, datasets.Dataset]`): as [`~speecheq.training.batches.load_seqd`] gives them.
+        splits (`dict[str, datasets.Dataset]`): as [`~speecheq.training.seqd.load_seqd`] gives them.
 
     Returns:
         `dict[str, float]`: `<corpus>/esc_uar`, `<corpus>/esc_wa` and `<corpus>/layer`.

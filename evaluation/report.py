@@ -18,9 +18,10 @@ from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.evaluation import calibration, fairness, figures
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, table
-from speecheq.training.batches import Collator, column, label_spaces, load_seqd, require_split, shared_speakers
+from speecheq.training.batches import Collator
 from speecheq.training.frozen import ALL, score_heads
 from speecheq.training.recipes import public_name
+from speecheq.training.seqd import column, label_spaces, load_seqd, require_split, shared_speakers
 from speecheq.training.states import answer_rows
 from speecheq.training.trainer import score
 

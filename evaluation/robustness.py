@@ -17,8 +17,8 @@ import torch
 from speecheq.dataset_scripts.build.manifest import write_text
 from speecheq.evaluation.degradations import DEGRADATIONS
 from speecheq.evaluation.evaluate import build_scorer
-from speecheq.training.batches import SPLITS, label_spaces, load_seqd, require_split
 from speecheq.training.recipes import public_name
+from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split
 
 _COLUMNS = {"eis_ccc": "EIS CCC", "phoneme_per": "PER (%)", "gender_uar": "gender UAR (%)"}
 

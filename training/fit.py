@@ -15,7 +15,7 @@ from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
 from speecheq.training.augmentation import WaveformAugmentation
-from speecheq.training.batches import label_spaces, phoneme_inventory
+from speecheq.training.seqd import label_spaces, phoneme_inventory
 from speecheq.training.states import EncoderStates
 from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
 

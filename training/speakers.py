@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from speecheq.pooling_speecheq import RunningStandardizer, draw_to_corpus
-from speecheq.training.batches import column
+from speecheq.training.seqd import column
 
 HEARD = (1, 5, 20, float("inf"))
 MIN_UTTERANCES = 10

@@ -13,7 +13,8 @@ from speecheq.backbones_speecheq import encoder_layers
 from speecheq.labels_speecheq import MISSING, TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, gender_scores, phoneme_scores
 from speecheq.modeling_speecheq import SpeechEQModel
-from speecheq.training.batches import BalancedLengthSampler, Collator, SpeechDataset, column, sampling_weights
+from speecheq.training.batches import BalancedLengthSampler, Collator, SpeechDataset, sampling_weights
+from speecheq.training.seqd import column
 from speecheq.training.speakers import SpeakerMemory, speakers_to_know
 
 LABEL_NAMES = [f"{task}_labels" for task in TASKS]
@@ -101,7 +102,7 @@ def score(predictions: tuple, rows, config, decode_phonemes, label_spaces=None) 
         rows (`datasets.Dataset`): the references, in the same order.
         config ([`SpeechEQConfig`]): label sets.
         decode_phonemes (`Callable`): ids to IPA symbols.
-        label_spaces (`dict`, *optional*): as [`~speecheq.training.batches.label_spaces`] gives them; by default the labels
+        label_spaces (`dict`, *optional*): as [`~speecheq.training.seqd.label_spaces`] gives them; by default the labels
             of the rows alone.
     """
     esc, eis, phonemes, gender = predictions

@@ -5,7 +5,7 @@ import pytest
 from samples import MINI_SEQD, ROOT, TINY_BACKBONES
 
 from speecheq import SpeechEQConfig, SpeechEQModel
-from speecheq.training.batches import load_seqd
+from speecheq.training.seqd import load_seqd
 from speecheq.training.trainer import SpeechEQTrainer
 
 

@@ -6,7 +6,7 @@ from samples import MINI_SEQD
 
 from speecheq.evaluation import diarization
 from speecheq.evaluation.diarization import UTTERANCES, evaluate, strings, table, time_scores
-from speecheq.training.batches import label_spaces, load_seqd
+from speecheq.training.seqd import label_spaces, load_seqd
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from speecheq import train
 from speecheq.evaluation.evaluate import evaluate, main
 from speecheq.evaluation.probe import probe_scores
 from speecheq.metrics.scores import table
-from speecheq.training.batches import load_seqd
+from speecheq.training.seqd import load_seqd
 
 
 def test_the_saved_model_scores_as_the_run_said(trained_run, capsys):

@@ -7,7 +7,7 @@ from samples import MINI_SEQD, TINY_BACKBONES
 from transformers import WhisperConfig, WhisperModel
 
 from speecheq.evaluation.probe import fit_probe, probe_scores
-from speecheq.training.batches import load_seqd
+from speecheq.training.seqd import load_seqd
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from speecheq.evaluation.report import (
     report,
     write_between,
 )
-from speecheq.training.batches import label_spaces, load_seqd
 from speecheq.training.frozen import ALL
+from speecheq.training.seqd import label_spaces, load_seqd
 
 
 @pytest.fixture(scope="module")

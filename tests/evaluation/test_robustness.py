@@ -15,8 +15,8 @@ from speecheq.evaluation.evaluate import build_scorer, evaluate
 from speecheq.evaluation.robustness import limit_rows, main, robustness, robustness_table, seeded
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.batches import label_spaces, load_seqd, phoneme_inventory
 from speecheq.training.saving import save_for_hub
+from speecheq.training.seqd import label_spaces, load_seqd, phoneme_inventory
 from speecheq.training.trainer import SpeechEQTrainer
 
 

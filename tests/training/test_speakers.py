@@ -16,7 +16,7 @@ from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.train import find_checkpoint, main
 from speecheq.training import speakers
-from speecheq.training.batches import load_seqd
+from speecheq.training.seqd import load_seqd
 from speecheq.training.speakers import SpeakerMemory, speakers_to_know
 from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
 

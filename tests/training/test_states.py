@@ -12,7 +12,8 @@ from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training import states as features
-from speecheq.training.batches import Collator, SpeechDataset, load_seqd
+from speecheq.training.batches import Collator, SpeechDataset
+from speecheq.training.seqd import load_seqd
 from speecheq.training.states import EncoderStates, utterance_statistics
 
 

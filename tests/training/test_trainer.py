@@ -12,7 +12,7 @@ from speecheq.backbones_speecheq import encoder_layers
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.batches import load_seqd, phoneme_inventory
+from speecheq.training.seqd import load_seqd, phoneme_inventory
 from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning, score
 
 

@@ -257,7 +257,7 @@ def envious(nemo) -> Path:
 
 def test_a_label_that_the_table_does_not_map_stops_the_build(tmp_path, envious):
     message = (
-        r"label must be one of anger, fear, .*; got 'envy' in 'KS0_envy_1.wav'. .* metric/table.csv. .*--skip-unk"
+        r"one of anger, fear, .*; got 'envy' in 'KS0_envy_1.wav'. .* dataset_scripts/metric/table.csv. .*--skip-unk"
     )
     with pytest.raises(UnknownLabelError, match=message):
         build({"nemo": envious}, tmp_path / "seqd")

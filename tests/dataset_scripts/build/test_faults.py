@@ -18,7 +18,7 @@ from speecheq.dataset_scripts.build import audio, shards
 from speecheq.dataset_scripts.build.builder import BuildOptions, build, main
 from speecheq.dataset_scripts.build.spool import Spool
 from speecheq.dataset_scripts.corpora.records import CorpusError, find_audio
-from speecheq.training.batches import load_seqd
+from speecheq.training.seqd import load_seqd
 
 CONVERT = audio.convert
 
