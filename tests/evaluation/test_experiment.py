@@ -319,7 +319,7 @@ def test_columns_that_put_a_speaker_on_both_sides_train_nothing(run, watched, tm
     column, value = changed.get(protocol, ("corpus", "synthetic"))
     facts.loc[row, column] = value
     with pytest.raises(
-        ValueError, match=f"a speaker must not be in train and test; got {facts['speaker_id'][row]} in"
+        ValueError, match=f"a speaker must not be in both train and test; got {facts['speaker_id'][row]} in"
     ):
         run("x", **options(protocol, method, tmp_path))
     assert trained == []
