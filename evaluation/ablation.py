@@ -1,9 +1,9 @@
-"""The paper's claim, taken apart: `python -m speecheq.evaluation.ablation recipes/ablation.yaml`.
+"""Ablation of tasks and corpora: `python -m speecheq.evaluation.ablation recipes/ablation.yaml`.
 
-One corpus and one task; further tasks; further corpora; all of it. Every row is an experiment of its own in `output_dir`
-(see `speecheq.evaluation.experiment`), with the same encoder and the same budget: where one model serves all corpora, it has
-`max_steps` of the recipe; where each corpus has a model of its own, that has the steps which the corpus has of those, and
-so hears its utterances as often. A killed run goes on where it was.
+The rows go from one corpus and one task to all corpora and four tasks. Each row is an experiment in `output_dir` (see
+`speecheq.evaluation.experiment`) with the same encoder and the same budget: a model of all corpora trains for `max_steps`
+of the recipe; the model of a single corpus trains for its share of these steps, so each utterance is drawn equally often.
+A killed run resumes.
 """
 
 import json
@@ -21,7 +21,7 @@ from speecheq.evaluation.results import read_results, summarise
 from speecheq.labels_speecheq import TASKS
 from speecheq.training.recipes import read_recipe
 
-# What is trained together: the corpora ("own" or "all") and the tasks.
+# Training corpora of each row ("own" is only the tested corpus) and its tasks.
 ROWS = {
     "single corpus, single task": ("own", ("esc",)),
     "+ phonemes": ("own", ("esc", "phoneme")),
@@ -34,19 +34,19 @@ ROWS = {
 
 
 def main(arguments: list[str] | None = None) -> dict[str, np.ndarray]:
-    """Run what is missing of all rows, and print the table; returns the UAR of each row, `(seeds, corpora)`."""
+    """Run the missing experiments of all rows, print the table, and return the UAR of each row, `(seeds, corpora)`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     groups = (experiment.ExperimentArguments, experiment.MethodArguments, experiment.HeadArguments)
     asked, method, _, _ = read_recipe("ablation", groups, arguments)
     if method.method != "finetune":
         raise ValueError(
-            f"ablation: method must be finetune, for the tasks to share an encoder; got {method.method!r}."
+            f"ablation: method must be finetune, so that the tasks share an encoder; got {method.method!r}."
         )
     recipe = yaml.safe_load(Path(method.finetune).read_text())
     weights = recipe.get("loss_weights") or {}
     if not (steps := method.max_steps or recipe.get("max_steps")):
         raise ValueError(
-            f"ablation: max_steps must be given, the budget of each row; got none in {method.finetune!r}."
+            f"ablation: max_steps must be given as the budget of each row; got none in {method.finetune!r}."
         )
     _, facts = experiment.load_rows(asked.dataset)
     own_steps = share_steps(steps, training_sizes(asked, facts), recipe.get("corpus_balance", 0.5))
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> dict[str, np.ndarray]:
 
 
 def training_sizes(asked: experiment.ExperimentArguments, facts: pd.DataFrame) -> dict[str, float]:
-    """Training utterances of each tested corpus, mean over its folds."""
+    """Return the number of training utterances of each tested corpus, mean over its folds."""
     return {
         corpus: float(np.mean([len(part.train) for part in folds(asked.protocol, facts, corpus, None, asked.folds)]))
         for corpus in asked.corpora
@@ -79,13 +79,13 @@ def training_sizes(asked: experiment.ExperimentArguments, facts: pd.DataFrame) -
 
 
 def share_steps(steps: int, sizes: dict[str, float], corpus_balance: float) -> dict[str, int]:
-    """The steps of each corpus, of those in which all are drawn together; see `sampling_weights`."""
+    """Divide the training steps of all corpora among the corpora, by their sampling rates; see `sampling_weights`."""
     parts = {corpus: size ** (1 - corpus_balance) for corpus, size in sizes.items()}
     return {corpus: max(1, round(steps * part / sum(parts.values()))) for corpus, part in parts.items()}
 
 
 def uar_by_seed(results: list[dict], corpora: list[str], seeds: list[int]) -> np.ndarray:
-    """UAR of each seed and corpus, `(seeds, corpora)`, with nothing known of a speaker."""
+    """Return the UAR of each seed and corpus, `(seeds, corpora)`, without enrolment."""
     found = []
     for seed in seeds:
         summary = summarise([result for result in results if result["seed"] == seed])
@@ -95,7 +95,7 @@ def uar_by_seed(results: list[dict], corpora: list[str], seeds: list[int]) -> np
 
 
 def table(rates: dict[str, np.ndarray], corpora: list[str]) -> str:
-    """Rows as a markdown table, UAR in percent: the mean over seeds, and the gain over the first row."""
+    """Format the rows as a markdown table, UAR in percent: mean over seeds, and gain over the first row."""
     lines = [
         f"| trained together | {' | '.join(corpora)} | mean | gain | 95 % of seeds |",
         "|---" + "|---:" * (len(corpora) + 3) + "|",

@@ -1,7 +1,7 @@
-"""How far a model's probabilities can be believed: temperature scaling, calibration error and selective prediction.
+"""Calibration: temperature scaling, expected calibration error and selective prediction.
 
 Temperature scaling and ECE: Guo et al. 2017, https://arxiv.org/abs/1706.04599. Risk and coverage: El-Yaniv and Wiener
-2010, https://jmlr.org/papers/v11/el-yaniv10a.html. A temperature and a threshold are chosen on validation, never on test.
+2010, https://jmlr.org/papers/v11/el-yaniv10a.html. Fit temperatures and thresholds on validation, never on test.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,20 +16,19 @@ from speecheq.heads_speecheq import interval_targets, set_loss
 from speecheq.labels_speecheq import ESC_LABELS, MISSING
 from speecheq.metrics.scores import fold, load_metric, native_classes
 
-# Where a temperature is looked for. A split predicted without an error has no best one: the search goes down until the loss
-# is 0, or to the lower end.
+# Search range. A split without errors has no best temperature: the search stops where the loss is 0, or at the lower end.
 TEMPERATURES = (0.1, 10.0)
 _TOLERANCE = 1e-3  # of the logarithm of the temperature
 
 
 class Folded(NamedTuple):
-    """The labelled rows of a corpus, inside its label space.
+    """Labelled rows of a corpus in its label space.
 
     Args:
         classes (`list[list[str]]`): fine classes of each class; native labels with the same set are one class.
-        rows (`np.ndarray` of shape `(k,)`): numbers of the rows, ascending.
-        probabilities (`np.ndarray` of shape `(k, len(classes))`): rows that sum to 1.
-        references (`np.ndarray` of shape `(k,)`): each row's class.
+        rows (`np.ndarray` of shape `(k,)`): row numbers, ascending.
+        probabilities (`np.ndarray` of shape `(k, len(classes))`): rows sum to 1.
+        references (`np.ndarray` of shape `(k,)`): class index of each row.
     """
 
     classes: list[list[str]]
@@ -39,7 +38,7 @@ class Folded(NamedTuple):
 
     @property
     def predictions(self) -> np.ndarray:
-        """`(k,)`: each row's most probable class."""
+        """Most probable class of each row, `(k,)`."""
         return self.probabilities.argmax(axis=1)
 
 
@@ -49,17 +48,17 @@ def fold_into_corpora(
     corpora: Sequence[str],
     label_spaces: dict[str, dict[str, list[str]]],
 ) -> dict[str, Folded]:
-    """Fold fine probabilities into each corpus's own labels, as `speecheq.metrics.scores.esc_scores` does.
+    """Fold fine probabilities into the label space of each corpus, as `speecheq.metrics.scores.esc_scores` does.
 
     Args:
         probabilities (`np.ndarray` of shape `(n, 12)`): over `ESC_LABELS`.
-        native_labels (`Sequence[str | None]`): each row's label as its corpus names it.
-        corpora (`Sequence[str]`): each row's corpus.
+        native_labels (`Sequence[str | None]`): native label of each row.
+        corpora (`Sequence[str]`): corpus of each row.
         label_spaces (`dict[str, dict[str, list[str]]]`): corpus -> native label -> fine classes.
 
     Returns:
-        `dict[str, Folded]`: corpora in alphabetical order. Rows without a label of their corpus's label space are left
-        out, and so are corpora with fewer than two classes.
+        `dict[str, Folded]`: by corpus, in alphabetical order. Rows without a label in their label space are excluded,
+        and so are corpora with fewer than two classes.
 
     Raises:
         ValueError: if the lengths differ, a probability is not finite, or a fine class is unknown.
@@ -72,12 +71,12 @@ def fold_into_corpora(
 
 
 def fit_temperature(logits: np.ndarray, targets: torch.Tensor) -> float:
-    """The temperature T that makes `softmax(logits / T)` most likely.
+    """Fit the temperature T that maximises the likelihood of `softmax(logits / T)`.
 
     Args:
         logits (`np.ndarray` of shape `(n, classes)`): unnormalised scores on validation.
-        targets (`torch.FloatTensor` of shape `(n, sets, classes)` or `(n, classes)`): as
-            [`~speecheq.heads_speecheq.set_loss`] takes them; all 1 where there is no label.
+        targets (`torch.FloatTensor` of shape `(n, sets, classes)` or `(n, classes)`): see
+            [`~speecheq.heads_speecheq.set_loss`]; all 1 if the label is missing.
 
     Returns:
         `float`: in `TEMPERATURES`; 1 if no row has a label.
@@ -86,7 +85,7 @@ def fit_temperature(logits: np.ndarray, targets: torch.Tensor) -> float:
         ValueError: if the lengths differ, or a logit is not finite.
     """
     logits = torch.from_numpy(_checked("fit_temperature", logits, targets.shape[-1], targets))
-    # Equal scores cost something for every label, and nothing without one.
+    # With equal logits, the loss is 0 only if no row has a label.
     if set_loss(torch.zeros_like(logits), targets) == 0:
         return 1.0
     return _best_temperature(lambda temperature: float(set_loss(logits / temperature, targets)))
@@ -98,7 +97,7 @@ def fit_esc_temperature(
     corpora: Sequence[str],
     label_spaces: dict[str, dict[str, list[str]]],
 ) -> float:
-    """The temperature of the emotion classes: each row's own label most likely among the labels of its corpus.
+    """Fit the temperature of the ESC head; the likelihood of each row is inside the label space of its corpus.
 
     Args:
         logits (`np.ndarray` of shape `(n, 12)`): over `ESC_LABELS`, on validation.
@@ -128,17 +127,17 @@ def fit_esc_temperature(
 
 
 def fit_class_temperature(logits: np.ndarray, ids: Sequence[int | None]) -> float:
-    """The temperature of a plain classifier, such as gender.
+    """Fit the temperature of a single-label classifier, such as gender.
 
     Args:
         logits (`np.ndarray` of shape `(n, classes)`): on validation.
-        ids (`Sequence[int | None]`): each row's class; `None` or -100 where missing.
+        ids (`Sequence[int | None]`): class id of each row; `None` or -100 if missing.
 
     Returns:
         `float`: in `TEMPERATURES`; 1 if no row has a label.
 
     Raises:
-        ValueError: if the lengths differ, a logit is not finite, or there is no such class.
+        ValueError: if the lengths differ, a logit is not finite, or a class id is out of range.
     """
     logits = np.asarray(logits)
     ids = [None if label == MISSING else label for label in ids]
@@ -153,7 +152,7 @@ def fit_class_temperature(logits: np.ndarray, ids: Sequence[int | None]) -> floa
 def fit_eis_temperature(
     logits: np.ndarray, eis_low: Sequence[float | None], eis_high: Sequence[float | None]
 ) -> float:
-    """The temperature of the ordered levels of intensity.
+    """Fit the temperature of the EIS head.
 
     Args:
         logits (`np.ndarray` of shape `(n, levels)`): on validation.
@@ -178,14 +177,14 @@ def confidences(
     corpora: Sequence[str],
     label_spaces: dict[str, dict[str, list[str]]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How sure each decision is and whether it is right, in each corpus's own label space.
+    """Compute the confidence and the correctness of each ESC prediction in the label space of its corpus.
 
     Args:
         probabilities, native_labels, corpora, label_spaces: see [`fold_into_corpora`].
 
     Returns:
-        `tuple[np.ndarray, np.ndarray]`, each of shape `(k,)`: probability of the decision, and `True` where it is right,
-        of the labelled rows in their order.
+        `tuple[np.ndarray, np.ndarray]`, each of shape `(k,)`: probability of the predicted class, and `True` if it is
+        correct, for the labelled rows in their order.
 
     Raises:
         ValueError: as [`fold_into_corpora`].
@@ -193,7 +192,7 @@ def confidences(
     parts = fold_into_corpora(probabilities, native_labels, corpora, label_spaces).values()
     confidence, correct = np.full(len(corpora), np.nan), np.zeros(len(corpora), dtype=bool)
     for part in parts:
-        # Folding may overshoot 1 by a rounding error.
+        # Folding may exceed 1 by a rounding error.
         confidence[part.rows] = part.probabilities.max(axis=1).clip(max=1)
         correct[part.rows] = part.predictions == part.references
     labelled = ~np.isnan(confidence)
@@ -201,10 +200,10 @@ def confidences(
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
-    """ECE of the module `metrics/ece`: the mean distance between confidence and accuracy over equally wide bins.
+    """Compute the ECE with `metrics/ece`: mean distance between confidence and accuracy over equally wide bins.
 
     Args:
-        confidence, correct (`np.ndarray` of shape `(k,)`): as [`confidences`] gives them.
+        confidence, correct (`np.ndarray` of shape `(k,)`): from [`confidences`].
         bins (`int`, *optional*, defaults to 15): number of bins.
     """
     options = {"predictions": confidence, "references": np.asarray(correct, dtype=int), "num_bins": bins}
@@ -212,26 +211,26 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Error rate of the surest rows against their share, from the surest alone to all.
+    """Compute the risk-coverage curve: error rate of the most confident rows against their share.
 
-    Rows of the same confidence are answered together or not at all, since no threshold tells them apart.
+    Rows with equal confidence form one point, because no threshold separates them.
 
     Args:
-        confidence, correct (`np.ndarray` of shape `(k,)`): as [`confidences`] gives them.
+        confidence, correct (`np.ndarray` of shape `(k,)`): from [`confidences`].
 
     Returns:
-        `tuple[np.ndarray, np.ndarray]`: coverage in (0, 1], ascending, and risk in [0, 1], a point for each distinct
+        `tuple[np.ndarray, np.ndarray]`: coverage in (0, 1], ascending, and risk in [0, 1], one point per distinct
         confidence.
 
     Raises:
-        ValueError: if there is no row, or the lengths differ.
+        ValueError: if there are no rows, or the lengths differ.
     """
     _, coverage, risk = _thresholds(confidence, correct)
     return coverage, risk
 
 
 def area_under_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """AURC (Geifman et al. 2019, https://arxiv.org/abs/1805.08206): the mean risk over all coverages, lower is better.
+    """Compute the AURC (Geifman et al. 2019, https://arxiv.org/abs/1805.08206), the mean risk over all coverages.
 
     Args:
         confidence, correct: see [`risk_coverage`].
@@ -241,28 +240,28 @@ def area_under_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> flo
 
 
 def abstention_threshold(confidence: np.ndarray, correct: np.ndarray, risk: float) -> float | None:
-    """The lowest confidence from which answering errs at most so often on validation.
+    """Find the lowest confidence threshold whose error rate on validation is at most `risk`.
 
     Args:
         confidence, correct: see [`risk_coverage`].
-        risk (`float`): highest error rate of the rows of at least that confidence, in [0, 1].
+        risk (`float`): highest error rate of the rows with at least that confidence, in [0, 1].
 
     Returns:
-        `float` or `None`: the threshold; `None` if even the surest rows err more often.
+        `float` or `None`: the threshold; `None` if the error rate is higher at every threshold.
     """
     thresholds, _, risks = _thresholds(confidence, correct)
-    kept = thresholds[risks <= risk]
-    return float(kept.min()) if kept.size else None
+    allowed = thresholds[risks <= risk]
+    return float(allowed.min()) if allowed.size else None
 
 
 def _best_temperature(loss: Callable[[float], float]) -> float:
-    """Searched in the logarithm: a doubling matters as much as a halving."""
+    """Minimise the loss over the logarithm of the temperature."""
     options = {"bounds": np.log(TEMPERATURES), "method": "bounded", "options": {"xatol": _TOLERANCE}}
     return float(np.exp(minimize_scalar(lambda power: loss(float(np.exp(power))), **options).x))
 
 
 def _labelled(natives, corpora, label_spaces) -> dict[str, tuple[list[list[str]], np.ndarray, np.ndarray]]:
-    """Each corpus's classes, labelled rows and their references; corpora in alphabetical order."""
+    """Return classes, labelled rows and references of each corpus, in alphabetical order."""
     natives, corpora, found = list(natives), list(corpora), {}  # a lazy column is slow to index
     for corpus in sorted(set(corpora) & set(label_spaces)):
         sets, classes = native_classes(label_spaces[corpus])
@@ -274,11 +273,11 @@ def _labelled(natives, corpora, label_spaces) -> dict[str, tuple[list[list[str]]
 
 
 def _thresholds(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct confidences, highest first, with the coverage and the risk of the rows of at least that confidence."""
+    """Return distinct confidences, highest first, with coverage and risk of the rows with at least that confidence."""
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
     if not confidence.size or confidence.shape != correct.shape:
         raise ValueError(
-            "risk_coverage: confidence and correct must have as many rows, at least one; "
+            "risk_coverage: confidence and correct must have the same number of rows, at least one; "
             f"got {confidence.shape} and {correct.shape}."
         )
     levels, rows = np.unique(-confidence, return_inverse=True)
@@ -288,16 +287,18 @@ def _thresholds(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray
 
 
 def _checked(where: str, values: np.ndarray, columns: int, *others: Sequence) -> np.ndarray:
-    """The model's outputs as float64 of shape `(n, columns)`, finite, with as many rows as every other column has."""
+    """Convert model outputs to float64; check shape `(n, columns)`, finite values and the lengths of the others."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != columns:
-        raise ValueError(f"{where}: outputs of the model must be of shape (n, {columns}); got {values.shape}.")
+        raise ValueError(f"{where}: model outputs must have shape (n, {columns}); got {values.shape}.")
     for other in others:
         if len(other) != len(values):
             raise ValueError(
-                f"{where}: labels and corpora must have {len(values)} items, one a row; got {len(other)}."
+                f"{where}: labels and corpora must have {len(values)} items, one per row; got {len(other)}."
             )
     wrong = int((~np.isfinite(values)).any(axis=1).sum())
     if wrong:
-        raise ValueError(f"{where}: outputs of the model must be finite; got others in {wrong} of {len(values)} rows.")
+        raise ValueError(
+            f"{where}: model outputs must be finite; got NaN or infinity in {wrong} of {len(values)} rows."
+        )
     return values

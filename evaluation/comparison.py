@@ -1,11 +1,10 @@
-"""How sure a score is, and whether one run beats another by more than chance.
+"""Confidence intervals of scores, and paired significance tests between two runs.
 
-Utterances of one speaker are not independent: a model that hears one speaker well hears most of his utterances well.
-So two runs are compared by a bootstrap whose unit is the speaker: the paired bootstrap of Bisani and Ney 2004
-(https://doi.org/10.1109/ICASSP.2004.1326009), its percentiles widened for few speakers as by Hesterberg 2015
-(https://doi.org/10.1080/00031305.2015.1089789). Simulated with two equally good runs, 60 utterances a speaker and 400
-comparisons each, p falls below 0.05 in 4 to 9 % of comparisons with 5, 6 or 9 speakers; without the widening in 8 to
-16 %. With 2 to 4 speakers, drawn as below, it is 1 to 14 %.
+Utterances of one speaker are not independent, so the bootstrap resamples speakers: the paired bootstrap of Bisani and Ney
+2004 (https://doi.org/10.1109/ICASSP.2004.1326009), with percentiles widened for few speakers as in Hesterberg 2015
+(https://doi.org/10.1080/00031305.2015.1089789). In simulations of two equally good runs with 60 utterances per speaker
+(400 comparisons each), p is below 0.05 in 4 to 9 % of comparisons with 5, 6 or 9 speakers; without the widening in 8 to
+16 %. With 2 to 4 speakers it is 1 to 14 %.
 """
 
 from collections.abc import Sequence
@@ -13,29 +12,29 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-FEW_SPEAKERS = 5  # with fewer, speakers alone have too few different draws (two of them: three)
+FEW_SPEAKERS = 5  # fewer speakers give too few different draws (two speakers: three)
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """The mean of a score over folds or seeds, with its t-interval.
+    """Compute the mean and the t-interval of a score over folds or seeds.
 
-    Folds of one corpus share training data, so their scores are more alike than independent ones
-    (Bengio and Grandvalet 2004, https://www.jmlr.org/papers/v5/grandvalet04a.html): over folds the interval tells how much
-    they differ, and is rather too narrow for other speech of the kind.
+    Folds of one corpus share training data, so their scores are not independent (Bengio and Grandvalet 2004,
+    https://www.jmlr.org/papers/v5/grandvalet04a.html): an interval over folds describes their spread and is too narrow
+    for new speech.
 
     Args:
-        values (`Sequence[float]`): the score of each fold or seed.
-        level (`float`, *optional*, defaults to 0.95): how often such an interval holds the true mean, in (0, 1).
+        values (`Sequence[float]`): score of each fold or seed.
+        level (`float`, *optional*, defaults to 0.95): confidence level, in (0, 1).
 
     Returns:
-        `tuple[float, float, float]`: mean, low and high. One value has no interval: low and high are NaN.
+        `tuple[float, float, float]`: mean, low and high. With one value, low and high are NaN.
 
     Raises:
-        ValueError: if there is no value, one is NaN or infinite, or the level lies outside (0, 1).
+        ValueError: if there are no values, one is NaN or infinite, or the level is outside (0, 1).
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise ValueError(f"mean_interval: values must be finite and at least one; got {values.tolist()}.")
+        raise ValueError(f"mean_interval: values must be finite numbers, at least one; got {values.tolist()}.")
     if not 0 < level < 1:
         raise ValueError(f"mean_interval: level must lie in (0, 1); got {level}.")
     mean = float(values.mean())
@@ -53,27 +52,27 @@ def paired_difference(
     draws: int = 2000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """By how much the UAR of one run exceeds that of another on the same utterances.
+    """Compare the UAR of two runs on the same utterances with a paired bootstrap over speakers.
 
-    Each draw takes as many speakers as there are, with replacement and with all their utterances. With fewer than 5
-    speakers it takes each drawn speaker's utterances with replacement as well, and the percentiles are not widened: so
-    few speakers say little of other people, and one says nothing. In each draw the UAR is over the classes it holds.
+    Each draw samples speakers with replacement, with all their utterances. With fewer than 5 speakers it also samples the
+    utterances of each speaker with replacement, and the percentiles are not widened: results of so few speakers do not
+    generalise. The UAR of a draw is over the classes in it.
 
     Args:
-        first (`Sequence[int]` of length `n`): class ids that one run predicts.
-        second (`Sequence[int]` of length `n`): those of the other run.
+        first (`Sequence[int]` of length `n`): class ids predicted by the first run.
+        second (`Sequence[int]` of length `n`): class ids predicted by the second run.
         references (`Sequence[int]` of length `n`): true class ids.
-        speakers (`Sequence[str]` of length `n`): who speaks.
-        draws (`int`, *optional*, defaults to 2000): samples of the bootstrap.
+        speakers (`Sequence[str]` of length `n`): speaker of each utterance.
+        draws (`int`, *optional*, defaults to 2000): bootstrap samples.
         seed (`int`, *optional*, defaults to 0): of the draws.
 
     Returns:
         `dict[str, float]`: `difference` (UAR of `second` minus that of `first`, in [-1, 1]), `low` and `high` of its 95 %
-        interval, and `p`, two-sided: 1 minus the level of the interval that just reaches 0. The draws bound it: 2000 of
-        them give no p below 0.042 with 5 speakers, 0.015 with 9, 0.001 with hundreds.
+        interval, and the two-sided `p`: 1 minus the level of the interval that just reaches 0. 2000 draws give no p below
+        0.042 with 5 speakers, 0.015 with 9, 0.001 with hundreds.
 
     Raises:
-        ValueError: if the lengths differ, there is no utterance, a reference is negative, or there is no draw.
+        ValueError: if the lengths differ, there are no utterances, a reference is negative, or `draws` is below 1.
     """
     columns = {"first": first, "second": second, "references": references, "speakers": speakers}
     first, second, references, speakers = (np.asarray(column) for column in columns.values())
@@ -86,7 +85,7 @@ def paired_difference(
     if (references < 0).any():
         wrong = int((references < 0).sum())
         raise ValueError(
-            f"paired_difference: references must be class ids from 0; got {wrong} negative ones. Leave out utterances "
+            f"paired_difference: references must be class ids of 0 or more; got {wrong} negative ones. Remove utterances "
             "without a label."
         )
     if draws < 1:
@@ -98,7 +97,7 @@ def paired_difference(
 
 
 def _counts(first: np.ndarray, second: np.ndarray, references: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """`(speakers, classes, 3)`: utterances that `second` loses, leaves as they are and gains. UAR needs no more."""
+    """Count utterances `(speakers, classes, 3)` that only `first`, both or neither, and only `second` predicts correctly."""
     people, speaker = np.unique(speakers, return_inverse=True)
     classes, label = np.unique(references, return_inverse=True)
     change = (second == references).astype(int) - (first == references).astype(int)
@@ -108,7 +107,7 @@ def _counts(first: np.ndarray, second: np.ndarray, references: np.ndarray, speak
 
 
 def _resample(counts: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
-    """`(draws, classes, 3)`: the counts of each draw."""
+    """Draw bootstrap samples of the counts, `(draws, classes, 3)`."""
     number = len(counts)
     copies = random.multinomial(number, np.full(number, 1 / number), size=draws)  # (draws, speakers)
     if number >= FEW_SPEAKERS:
@@ -121,19 +120,21 @@ def _resample(counts: np.ndarray, draws: int, random: np.random.Generator) -> np
 
 
 def _difference(counts: np.ndarray) -> np.ndarray:
-    """`(..., classes, 3)` -> `(...)`: the mean over the classes that occur of (gained - lost) / utterances."""
+    """Compute the UAR difference, `(..., classes, 3)` -> `(...)`: mean of (gained - lost) / utterances over the classes."""
     total = counts.sum(axis=-1)
     recall = (counts[..., 2] - counts[..., 0]) / np.maximum(total, 1)
     return recall.sum(axis=-1) / (total > 0).sum(axis=-1)
 
 
 def _interval(differences: np.ndarray, number: int) -> tuple[float, float, float]:
-    """Low, high and p from the draws of so many speakers. 0 counts to both sides, and one draw more to the smaller."""
+    """Compute low, high and p from the draws of `number` speakers. Ties with 0 count on both sides."""
     tail = 0.025
     beyond = min((differences <= 0).sum(), (differences >= 0).sum())
     p_tail = min(0.5, (beyond + 1) / (len(differences) + 1))
     if number >= FEW_SPEAKERS:
-        narrow = np.sqrt(1 - 1 / number)  # the bootstrap divides a variance by n, not by n - 1, and knows no t
+        narrow = np.sqrt(
+            1 - 1 / number
+        )  # the bootstrap variance divides by n, not n - 1, and its quantiles are normal
         tail = stats.norm.cdf(stats.t.ppf(tail, df=number - 1) / narrow)
         p_tail = stats.t.cdf(stats.norm.ppf(p_tail) * narrow, df=number - 1)
     low, high = np.quantile(differences, [tail, 1 - tail])

@@ -1,8 +1,8 @@
-"""How well a timeline says which emotion is heard when: `python -m speecheq.evaluation.diarization MODEL --dataset SEQD`.
+"""Emotion diarization of concatenated utterances: `python -m speecheq.evaluation.diarization MODEL --dataset SEQD`.
 
-Utterances are strung together with pauses between them, as in a conversation, and the pipeline's timeline is compared with
-what is known: by the share of the time of speech that has the right label, and by the emotion diarization error rate (EDER) of
-Wang et al. 2023 (https://arxiv.org/abs/2306.12991). Beside it stands what one label for the whole file would score.
+Utterances are concatenated with pauses, as in a conversation. The pipeline's timeline is scored against their labels: by the
+share of speech time with the correct label, and by the emotion diarization error rate (EDER) of Wang et al. 2023
+(https://arxiv.org/abs/2306.12991). The baseline is one label for the whole file.
 """
 
 import argparse
@@ -22,18 +22,18 @@ from speecheq.labels_speecheq import VALENCE_CLASSES
 from speecheq.metrics.scores import native_classes
 from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split
 
-FRAMES = 100  # per second, of the comparison
-UTTERANCES = 8  # of a string
+FRAMES = 100  # per second, of the scoring
+UTTERANCES = 8  # per string
 PAUSES = (0.2, 1.0)  # s
 
 
 class String(NamedTuple):
-    """Utterances behind each other.
+    """A recording made of concatenated utterances.
 
     Args:
-        corpus (`str`): of all of them.
+        corpus (`str`): of all utterances.
         samples (`np.ndarray` of shape `(samples,)`): 16 kHz mono.
-        segments (`list[tuple[float, float, str]]`): start and end in seconds, and the native label.
+        segments (`list[tuple[float, float, str]]`): start and end in seconds, and native label.
     """
 
     corpus: str
@@ -42,12 +42,12 @@ class String(NamedTuple):
 
 
 def strings(rows: Dataset, number: int, seed: int = 0) -> list[String]:
-    """String utterances of SEQD together as in a conversation: of one corpus, drawn without regard to speaker and label.
+    """Concatenate random labelled utterances of one corpus, of any speaker and label.
 
     Args:
         rows (`datasets.Dataset`): of SEQD, with audio.
-        number (`int`): strings of each corpus.
-        seed (`int`, *optional*, defaults to 0): of what is drawn.
+        number (`int`): strings per corpus.
+        seed (`int`, *optional*, defaults to 0): of the draws.
     """
     of_corpus = defaultdict(list)
     for row, (corpus, label, fine) in enumerate(zip(rows["corpus"], rows["native_label"], rows["esc"], strict=True)):
@@ -62,7 +62,7 @@ def strings(rows: Dataset, number: int, seed: int = 0) -> list[String]:
 
 
 def _string(corpus: str, rows: Dataset, random: np.random.Generator) -> String:
-    """Utterances without the silence at their ends, which is nobody's, and pauses before them."""
+    """Concatenate the utterances, trimmed of silence at both ends, each after a pause."""
     parts, segments, at = [], [], 0
     for row in rows:
         pause = np.zeros(int(random.uniform(*PAUSES) * SAMPLING_RATE), np.float32)
@@ -81,22 +81,22 @@ def time_scores(
     duration: float,
     neutral: tuple[str, ...] = ("neutral",),
 ) -> dict[str, float]:
-    """Compare segments with what is known.
+    """Score predicted segments against reference segments.
 
     Args:
-        found, known (`list[tuple[float, float, str]]`): start and end in seconds, and the label.
+        found, known (`list[tuple[float, float, str]]`): predictions and references: start and end in seconds, and label.
         duration (`float`): of the audio, in seconds.
-        neutral (`tuple[str, ...]`, *optional*, defaults to `("neutral",)`): labels that are no emotion.
+        neutral (`tuple[str, ...]`, *optional*, defaults to `("neutral",)`): labels that are not emotions.
 
     Returns:
-        `dict`: `accuracy`, the share of the known segments' time with the right label, and `eder`: time in which an emotion
-        is missed, heard where there is none, or mistaken for another, by the duration. Neutral speech has no emotion.
+        `dict`: `accuracy`, the share of the reference segments' time with the correct label, and `eder`, the time of
+        missed, false and confused emotions divided by the duration.
     """
-    heard, truth = (_frames(segments, duration) for segments in (found, known))
+    predicted, truth = (_frames(segments, duration) for segments in (found, known))
     spoken = truth != ""
-    emotion = ~np.isin(truth, ["", *neutral]) | ~np.isin(heard, ["", *neutral])
-    wrong = emotion & (heard != truth)
-    return {"accuracy": float((heard == truth)[spoken].mean()), "eder": float(wrong.mean())}
+    emotion = ~np.isin(truth, ["", *neutral]) | ~np.isin(predicted, ["", *neutral])
+    wrong = emotion & (predicted != truth)
+    return {"accuracy": float((predicted == truth)[spoken].mean()), "eder": float(wrong.mean())}
 
 
 def _frames(segments: list[tuple[float, float, str]], duration: float) -> np.ndarray:
@@ -107,14 +107,18 @@ def _frames(segments: list[tuple[float, float, str]], duration: float) -> np.nda
 
 
 def evaluate(pipe, rows: Dataset, spaces: dict, number: int, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Means over the strings of each corpus: `accuracy` and `eder` of the timeline, and of `one_label` for each file.
+    """Score the timelines of a pipeline, in the label space of each corpus.
 
     Args:
-        pipe ([`SpeechEQPipeline`]): to score; it answers inside each corpus's label space.
+        pipe ([`SpeechEQPipeline`]): to score.
         rows (`datasets.Dataset`): of SEQD, with audio.
-        spaces (`dict`): as [`label_spaces`] gives them.
-        number (`int`): strings of each corpus.
+        spaces (`dict`): from [`label_spaces`].
+        number (`int`): strings per corpus.
         seed (`int`, *optional*, defaults to 0): of the strings.
+
+    Returns:
+        `dict[str, dict[str, float]]`: corpus -> mean `accuracy` and `eder` of the timelines, and `one_label_accuracy` and
+        `one_label_eder` of one label per file.
     """
     scores = defaultdict(lambda: defaultdict(list))
     for string in tqdm(strings(rows, number, seed), unit="string", desc="timelines"):
@@ -136,7 +140,7 @@ def evaluate(pipe, rows: Dataset, spaces: dict, number: int, seed: int = 0) -> d
 
 
 def table(scores: dict[str, dict[str, float]]) -> str:
-    """Scores as a markdown table, in percent."""
+    """Format the scores as a markdown table, in percent."""
     lines = [
         "| corpus | time with the right label | with one label a file | EDER | with one label a file |",
         "|---|---:|---:|---:|---:|",
@@ -152,7 +156,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("model", help="folder or Hub repository of a model")
     parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
     parser.add_argument("--split", default="test", choices=SPLITS)
-    parser.add_argument("--number", type=int, default=20, metavar="N", help="strings of each corpus")
+    parser.add_argument("--number", type=int, default=20, metavar="N", help="concatenated recordings per corpus")
     options = parser.parse_args(arguments)
     splits = load_seqd(options.dataset, max_seconds=30)
     require_split("diarization", splits, options.split)

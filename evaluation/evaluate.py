@@ -1,6 +1,6 @@
 """Score a saved model on a SEQD: `python -m speecheq.evaluation.evaluate runs/speecheq --dataset seqd`.
 
-With `--floor ENCODER` the same command scores a linear probe of that frozen encoder on the same split.
+`--floor ENCODER` also scores a linear probe of that frozen encoder on the test split.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from transformers import TrainingArguments
 
-from speecheq import (  # from the package, which registers them: a saved model names them
+from speecheq import (  # the package registers the classes that a saved model names
     SpeechEQModel,
     SpeechEQProcessor,
 )
@@ -28,39 +28,39 @@ def evaluate(
     bf16: bool = False,
     corpora: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """Score a model on one split, in the corpora's own label spaces and at every scale.
+    """Score a model on one split, in the label space of each corpus and at every scale.
 
     Args:
         model (`str`): a saved model's folder or Hub repository.
         dataset (`str`): a SEQD's folder or Hub repository.
         config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
         split (`str`, *optional*, defaults to `"test"`): `train`, `validation` or `test`.
-        bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
-        corpora (`Sequence[str]`, *optional*): of these corpora only.
+        bf16 (`bool`, *optional*, defaults to `False`): predict in bfloat16.
+        corpora (`Sequence[str]`, *optional*): score only these corpora.
 
     Returns:
-        `dict[str, float]`: see `speecheq.metrics.scores`.
+        `dict[str, float]`: scores, named as in `speecheq.metrics.scores`.
 
     Raises:
-        ValueError: if there is no such split.
+        ValueError: if the split is missing.
     """
     splits = load_seqd(dataset, config, 30, corpora)
     require_split("evaluate", splits, split)
     shared = shared_speakers(splits, split)
-    print(f"Speakers of {split} that are in train: {', '.join(shared[:10]) or 'none'}.")
+    print(f"Speakers of {split} that are also in train: {', '.join(shared[:10]) or 'none'}.")
     return build_scorer(model, label_spaces(splits), bf16).score_rows(splits[split])
 
 
 def build_scorer(model: str, spaces: dict[str, dict[str, list[str]]], bf16: bool = False) -> SpeechEQTrainer:
-    """A trainer of a saved model for `score_rows` alone.
+    """Build a trainer of a saved model that can only `score_rows`.
 
     Args:
         model (`str`): a saved model's folder or Hub repository.
-        spaces (`dict[str, dict[str, list[str]]]`): as [`~speecheq.training.seqd.label_spaces`] gives them.
-        bf16 (`bool`, *optional*, defaults to `False`): in bfloat16.
+        spaces (`dict[str, dict[str, list[str]]]`): from [`~speecheq.training.seqd.label_spaces`].
+        bf16 (`bool`, *optional*, defaults to `False`): predict in bfloat16.
     """
     on_cpu = not torch.accelerator.is_available()
-    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one; scoring writes nothing into it
+    with tempfile.TemporaryDirectory() as folder:  # required by the Trainer; scoring writes nothing
         arguments = TrainingArguments(
             folder,
             per_device_eval_batch_size=32,
@@ -82,7 +82,7 @@ def main():
     parser.add_argument("model", help="folder or Hub repository of a trained model")
     parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
     parser.add_argument("--dataset_config", default="all", help="a corpus, or all")
-    parser.add_argument("--corpora", nargs="+", metavar="NAME", help="of these corpora only")
+    parser.add_argument("--corpora", nargs="+", metavar="NAME", help="score only these corpora")
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--bf16", action="store_true", help="predict in bfloat16")
     parser.add_argument("--floor", metavar="ENCODER", help="also score a linear probe of this frozen encoder")

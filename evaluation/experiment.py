@@ -1,12 +1,13 @@
-"""Evaluate a way of training by a protocol, fold by fold: `python -m speecheq.evaluation.experiment recipe.yaml`.
+"""Evaluate a training method with a protocol, fold by fold: `python -m speecheq.evaluation.experiment recipe.yaml`.
 
-Heads on a frozen encoder, whose statistics are taken once; the linear probe of it; or, with `finetune`, a recipe of train.py.
+The method trains heads on a frozen encoder, whose statistics are computed once, or a linear probe, or fine-tunes with a
+recipe of train.py.
 
-Each fold and seed is a file in `output_dir`, with the answer to every test utterance: a run that was killed goes on behind
-the last of them, and two runs are compared utterance by utterance: `python -m speecheq.evaluation.experiment --compare A B`.
-Nothing is chosen in a fold, neither a layer by its test speakers nor an epoch: the recipe fixes all, and the linear probe
-chooses its layer by speakers of its training part. Every result names the test speakers that training has heard, but for
-those of the checkpoint that a fine-tuning goes on from: they are not known.
+Each fold and seed is a file in `output_dir` with the prediction of every test utterance. A killed run resumes after the last
+file, and `python -m speecheq.evaluation.experiment --compare A B` compares two runs utterance by utterance.
+Test speakers never select a layer or an epoch: the recipe fixes everything, and the linear probe selects its layer on
+training speakers. Every result names the test speakers that are in the training data. Training speakers of a checkpoint
+that fine-tuning starts from are unknown and not included.
 """
 
 import json
@@ -47,75 +48,82 @@ from speecheq.training.seqd import load_seqd
 from speecheq.training.speakers import speakers_to_know
 from speecheq.training.states import answer_rows, utterance_statistics
 
-KNOWN_OF = {"speaker": "speaker_id", "corpus": "corpus"}  # the column that says whose utterances are known
+KNOWN_OF = {"speaker": "speaker_id", "corpus": "corpus"}  # the column that groups the enrolment utterances
 
 
 @dataclass
 class ExperimentArguments:
-    """What is asked: a protocol, over corpora, from what training data, how often."""
+    """Arguments of an experiment: protocol, test corpora, training corpora and seeds."""
 
-    dataset: str | None = field(default=None, metadata={"help": "Folder of a built SEQD, or its Hub repository."})
-    output_dir: str = field(default="runs/experiment", metadata={"help": "Where the folds' results go."})
-    cache: str = field(default="runs/features", metadata={"help": "Where the encoder's statistics are kept."})
+    dataset: str | None = field(default=None, metadata={"help": "SEQD: folder or Hub repository."})
+    output_dir: str = field(default="runs/experiment", metadata={"help": "Folder of the folds' results."})
+    cache: str = field(default="runs/features", metadata={"help": "Folder of the encoder's statistics."})
     protocol: str = field(default="loso", metadata={"help": "See speecheq/evaluation/protocols.py."})
-    corpora: list[str] = field(default_factory=list, metadata={"help": "The tested corpora, each by itself."})
+    corpora: list[str] = field(default_factory=list, metadata={"help": "Test corpora, each tested separately."})
     train_corpora: list[str] | None = field(
-        default=None, metadata={"help": "Corpora that train; all for all; by default the tested one."}
+        default=None, metadata={"help": "Training corpora, or all; by default the test corpus."}
     )
     folds: int = field(default=5, metadata={"help": "Folds of speaker-kfold."})
     models: int = field(
         default=0,
         metadata={
-            "help": "Let the folds share so many models, each trained on what all its folds allow; 0: one a fold."
+            "help": "Models shared by the folds, each trained on the common training rows of its folds; 0: one per fold."
         },
     )
-    only_folds: list[str] | None = field(default=None, metadata={"help": "Run these folds only, by name."})
+    only_folds: list[str] | None = field(default=None, metadata={"help": "Run only these folds."})
     unseen_texts: float = field(
-        default=0.0,
-        metadata={"help": "Share of the texts that are tested and never trained on; 0: texts do not matter."},
+        default=0.0, metadata={"help": "Share of the texts to test on and exclude from training; 0: no restriction."}
     )
-    seeds: list[int] = field(default_factory=lambda: [0], metadata={"help": "Of the heads' training."})
+    seeds: list[int] = field(default_factory=lambda: [0], metadata={"help": "Seeds of the training."})
     known_utterances: list[int] = field(
         default_factory=lambda: [0],
-        metadata={"help": "Unlabelled utterances known of each test speaker; -1: all others."},
+        metadata={"help": "Numbers of unlabelled enrolment utterances per test speaker; -1: all others."},
     )
     known_of: str = field(
         default="speaker",
         metadata={
-            "help": "Whose utterances are known: the test speaker's, or, with corpus, anyone's of the tested corpus."
+            "help": "Source of the enrolment utterances: speaker (the test speaker) or corpus (the whole test corpus)."
         },
     )
 
     def __post_init__(self):
         for name in ("dataset", "corpora"):
             if not getattr(self, name):
-                raise ValueError(f"experiment: {name} must be given. See recipes/ for examples.")
+                raise ValueError(f"experiment: {name} must be given; got none. See recipes/ for examples.")
         if self.known_of not in KNOWN_OF:
             raise ValueError(f"experiment: known_of must be one of {', '.join(KNOWN_OF)}; got {self.known_of!r}.")
 
 
 @dataclass
 class MethodArguments:
-    """What is trained on the frozen encoder."""
+    """Arguments of the training method."""
 
     backbone: str | None = field(
         default=None,
-        metadata={"help": "Pretrained encoder: Hub repository or folder; none where finetune names a checkpoint."},
+        metadata={
+            "help": "Pretrained encoder: Hub repository or folder; not used if finetune starts from a checkpoint."
+        },
     )
     method: str = field(
         default="heads",
         metadata={"help": "heads; probe: logistic regression on the best layer; finetune: a recipe of train.py."},
     )
     finetune: str | None = field(default=None, metadata={"help": "With finetune: the recipe of train.py."})
-    head_hidden_size: int = field(default=512, metadata={"help": "Hidden layer of the utterance heads; 0: none."})
+    head_hidden_size: int = field(
+        default=512, metadata={"help": "Size of the utterance heads' hidden layer; 0: no layer."}
+    )
     head_dropout: float = field(default=0.3, metadata={"help": "Dropout before each layer of a head."})
-    max_steps: int | None = field(default=None, metadata={"help": "With finetune: steps, instead of the recipe's."})
+    max_steps: int | None = field(
+        default=None, metadata={"help": "With finetune: training steps; override the recipe's."}
+    )
     loss_weights: dict | str | None = field(
-        default=None, metadata={"help": "Of the tasks; with finetune, instead of the recipe's."}
+        default=None, metadata={"help": "Loss weights of the tasks; with finetune, they override the recipe's."}
     )
     speaker_prior: float = field(default=3.0, metadata={"help": "See SpeechEQConfig."})
-    use_votes: bool = field(default=True, metadata={"help": "Learn the raters' votes where they are known."})
-    corpus_balance: float = field(default=0.5, metadata={"help": "0: as the data are; 1: corpora equally often."})
+    use_votes: bool = field(default=True, metadata={"help": "Train on the raters' votes where a corpus has them."})
+    corpus_balance: float = field(
+        default=0.5, metadata={"help": "0: original corpus frequencies; 1: equally frequent corpora."}
+    )
     class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
 
     def __post_init__(self):
@@ -123,19 +131,22 @@ class MethodArguments:
         if self.method not in ("heads", "probe", "finetune"):
             raise ValueError(f"experiment: method must be heads, probe or finetune; got {self.method!r}.")
         if (self.method == "finetune") != (self.finetune is not None):
-            raise ValueError(f"experiment: finetune must be given with that method alone; got {self.finetune!r}.")
+            raise ValueError(
+                f"experiment: finetune must be given with method finetune, and with no other; got {self.finetune!r} with "
+                f"method {self.method}."
+            )
         if self.backbone is None and self.method != "finetune":
-            raise ValueError("experiment: backbone must be given: a pretrained encoder's Hub repository or folder.")
+            raise ValueError("experiment: backbone must be the Hub repository or folder of an encoder; got none.")
         check_balance("experiment", self)
 
     @property
     def checkpoint(self) -> str | None:
-        """The trained model that the recipe of train.py goes on from, if it names one."""
+        """Trained model that the recipe of train.py starts from, or `None`."""
         return (yaml.safe_load(Path(self.finetune).read_text()) or {}).get("checkpoint") if self.finetune else None
 
 
 OPTIONS = {option.name for group in (MethodArguments, HeadArguments) for option in fields(group)}
-READ = {  # of these, by each method; the rest of a fine-tuning stands in its own recipe
+READ = {  # options of each method; the recipe of train.py has the other options of finetune
     "heads": OPTIONS - {"finetune", "max_steps"},
     "probe": {"backbone", "method"},
     "finetune": {"backbone", "method", "finetune", "loss_weights", "max_steps"},
@@ -143,7 +154,7 @@ READ = {  # of these, by each method; the rest of a fine-tuning stands in its ow
 
 
 def main(arguments: list[str] | None = None) -> list[dict]:
-    """Run what is missing of an experiment, and print its table; returns the summary. Or compare two."""
+    """Run the missing folds of an experiment, or compare two; print the table and return its rows."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["--compare"]:
         if len(arguments) != 3:
@@ -157,12 +168,12 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     for name in sorted(OPTIONS - READ[method.method] | ({"backbone"} if method.checkpoint else set())):
         if overrides & {f"__{name}", f"_{name}"}:  # --name, or --no_name
             raise ValueError(
-                f"experiment: {name} must not be given with method {method.method}, which does not read it; got it on the "
-                f"command line.{' Give it in the recipe of train.py.' if method.finetune else ''}"
+                f"experiment: {name} must not be given with method {method.method}, which does not use it; got it on the "
+                f"command line.{' Set it in the recipe of train.py.' if method.finetune else ''}"
             )
         given.pop(name, None)  # a recipe may serve several methods
     folder = Path(experiment.output_dir)
-    for name in ("seeds", "only_folds", "cache"):  # more of the same may be asked for later
+    for name in ("seeds", "only_folds", "cache"):  # a later run may change them
         given.pop(name, None)
     if method.finetune:
         given["finetune"] = Path(method.finetune).read_text()
@@ -175,13 +186,13 @@ def main(arguments: list[str] | None = None) -> list[dict]:
 
 
 def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArguments):
-    """Run the folds and seeds that have no file yet."""
+    """Run the folds and seeds that do not have a file yet."""
     folder = Path(experiment.output_dir)
     rows, facts = load_rows(experiment.dataset)
     uncounted = {}
     if checkpoint := method.checkpoint:
         uncounted["not_counted"] = f"speakers that the checkpoint {public_name(checkpoint)} was trained on"
-    missing = {}  # by seed and by what trains: such folds share a model
+    missing = {}  # by seed and training rows: these folds share a model
     for seed in experiment.seeds:
         for corpus, part in wanted_folds(experiment, facts):
             together = missing.setdefault((seed, part.train.tobytes()), [])
@@ -208,7 +219,7 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
                 processor = SpeechEQProcessor.for_config(model.config)
                 found = answer_rows(model.to(_device()), processor, rows.select(part.test))
                 answers, result["heard_phonemes"] = found["statistics"], found["phonemes"]
-                model = model.cpu()  # the heads take no time
+                model = model.cpu()  # the heads are fast
             if model is not None:
                 numbers, speakers = experiment.known_utterances, facts[KNOWN_OF[experiment.known_of]].to_numpy()
                 result["answers"] = answer_by_heads(model, part, speakers[part.test], answers, numbers, seed)
@@ -218,10 +229,10 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
 
 
 def wanted_folds(experiment: ExperimentArguments, facts: pd.DataFrame) -> list[tuple[str, Fold]]:
-    """The folds that are asked for, each with the corpus that it tests.
+    """Return the requested folds, each with its test corpus.
 
     Raises:
-        ValueError: if `only_folds` names another one.
+        ValueError: if `only_folds` has an unknown name.
     """
     of_corpus = {
         corpus: [
@@ -239,19 +250,19 @@ def wanted_folds(experiment: ExperimentArguments, facts: pd.DataFrame) -> list[t
 
 
 def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:
-    """All splits of a SEQD as one, with audio and without."""
+    """Load all splits of a SEQD as one dataset, and as a table without audio."""
     rows = concatenate_datasets(list(load_seqd(dataset, max_seconds=30).values()))
     return rows, rows.remove_columns("audio").to_pandas()
 
 
 def load_statistics(backbone: str, rows: Dataset, cache: Path):
-    """The frozen encoder's statistics of all rows, and its configuration."""
+    """Compute or read the utterance statistics of a frozen encoder, and return them with its configuration."""
     model = SpeechEQModel.from_backbone(backbone).eval().to(_device())
     return utterance_statistics(model.backbone, model.pooling, rows, cache), model.config.backbone_config
 
 
 def describe_fold(part: Fold, facts: pd.DataFrame) -> dict:
-    """The test utterances of a fold and what is true of them."""
+    """Return the classes of a fold, and the ids, speakers and labels of its test utterances."""
     tested = facts.iloc[part.test]
     sets, names = _classes(part)
     pairs = zip(tested["esc"], tested["native_label"], strict=True)
@@ -270,7 +281,7 @@ def describe_fold(part: Fold, facts: pd.DataFrame) -> dict:
 
 
 def answer_by_probe(part: Fold, facts: pd.DataFrame, features: torch.Tensor) -> dict:
-    """Fit a linear probe on one side of a fold and answer the other."""
+    """Fit a linear probe on the training part of a fold and predict the test part."""
     sets, _ = _classes(part)
     trained = [_class_index(esc, sets) for esc in facts["esc"].iloc[part.train]]
     probe = fit_probe(features[part.train].numpy(), trained, facts["speaker_id"].to_numpy()[part.train])
@@ -278,7 +289,7 @@ def answer_by_probe(part: Fold, facts: pd.DataFrame, features: torch.Tensor) -> 
 
 
 def train_on_statistics(part: Fold, facts: pd.DataFrame, features, backbone_config, method, heads, seed):
-    """Train heads on one side of a fold."""
+    """Train heads on the training part of a fold."""
     names = ("head_hidden_size", "head_dropout", "loss_weights", "speaker_prior")
     config = SpeechEQConfig(backbone_config=backbone_config, **{name: getattr(method, name) for name in names})
     train = Dataset.from_pandas(facts.iloc[part.train], preserve_index=False)
@@ -289,12 +300,12 @@ def train_on_statistics(part: Fold, facts: pd.DataFrame, features, backbone_conf
         sampling_weights(train, method.corpus_balance, method.class_balance),
         speakers_to_know(train),
     )
-    torch.manual_seed(seed)  # of the new heads' weights; train_heads seeds what it draws
+    torch.manual_seed(seed)  # for the weights of the new heads; train_heads sets its own seed
     return train_heads(SpeechEQModel(config), known, heads, seed)
 
 
 def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) -> SpeechEQModel:
-    """Fine-tune by a recipe on one side of a fold; a killed run goes on from its checkpoints in `folder`."""
+    """Fine-tune with a recipe on the training part of a fold; a killed run resumes from its checkpoints in `folder`."""
     groups = (ModelArguments, DataArguments, SpeechEQTrainingArguments)
     options = ["--dataset", "given", "--output_dir", str(folder), "--seed", str(seed)]
     if method.backbone is not None and method.checkpoint is None:
@@ -312,7 +323,7 @@ def finetune_fold(part: Fold, rows: Dataset, method, folder: Path, seed: int) ->
 def answer_by_heads(
     model: SpeechEQModel, part: Fold, speakers: np.ndarray, statistics: torch.Tensor, numbers: list[int], seed: int
 ) -> dict:
-    """The utterance heads' answers, for each number of utterances known of a test speaker, or of whom `speakers` names."""
+    """Predict with the utterance heads, for each number of enrolment utterances; `speakers` groups the utterances."""
     sets, _ = _classes(part)
     found = {}
     for number in numbers:
@@ -333,18 +344,18 @@ def _device() -> torch.device:
 
 
 def _classes(part: Fold) -> tuple[list[frozenset[str]], list[str]]:
-    """The classes to decide between, and their names: of labels with the same set, the last."""
+    """Return the classes of a fold and their names; the name is the last native label with that set."""
     sets, classes = native_classes(part.label_space)
     named = {fine: label for label, fine in sets.items()}
     return classes, [named[fine] for fine in classes]
 
 
 def _class_index(esc, sets: list[frozenset[str]]) -> int | None:
-    """The smallest class that holds all fine classes of a row; `None` if it has none, or they lie across classes."""
+    """Return the smallest class that contains all fine classes of a row; `None` if the label is missing or none does."""
     if esc is None or not len(esc):
         return None
-    holding = [index for index, fine in enumerate(sets) if fine.issuperset(esc)]
-    return min(holding, key=lambda index: len(sets[index]), default=None)
+    containing = [index for index, fine in enumerate(sets) if fine.issuperset(esc)]
+    return min(containing, key=lambda index: len(sets[index]), default=None)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Whether some speakers are understood worse than others: scores of groups, corpus by corpus.
+"""Fairness: scores of groups of speakers, for each corpus.
 
-A group is compared with the others of its own corpus: between corpora the label sets, the acting and the recordings
-differ more than the groups do. The gap between the best and the worst of many small groups is large by chance alone.
+Groups are compared within a corpus, because label sets, acting and recordings differ more between corpora than groups do.
+Between many small groups, the gap from best to worst is large by chance.
 """
 
 import datasets
@@ -19,19 +19,19 @@ ALL = "all"
 def group_scores(
     probabilities: np.ndarray, rows: datasets.Dataset, label_spaces: dict[str, dict[str, list[str]]]
 ) -> dict[str, dict[str, dict]]:
-    """UAR of every group of speakers inside its corpus's label space, over the labels that the group has.
+    """Compute the UAR of each group of speakers in the label space of its corpus, over the labels that the group has.
 
     Args:
         probabilities (`np.ndarray` of shape `(n, 12)`): over `ESC_LABELS`.
-        rows (`datasets.Dataset`): of SEQD, in the same order. Ages are grouped by decades. A row without the attribute is
+        rows (`datasets.Dataset`): of SEQD, in the same order. Ages are grouped by decade. A row without the attribute is
             in no group.
         label_spaces (`dict[str, dict[str, list[str]]]`): corpus -> native label -> fine classes.
 
     Returns:
         `dict[str, dict[str, dict]]`: attribute -> corpus -> `{"groups": {value: {"uar", "utterances", "speakers"}},
-        "left_out"}`, where `left_out` is the number of groups under 10 labelled utterances, which have no score. The
-        corpus `all` is the mean over the corpora that score every value of the attribute, so that each value has met the
-        same corpora; it is there if they are at least two, and its `left_out` is that of all corpora.
+        "left_out"}`, where `left_out` counts the groups with fewer than 10 labelled utterances, which have no score. The
+        corpus `all` is the mean over the corpora with a score for every value, so that values are compared on the same
+        corpora; it needs at least two, and its `left_out` is the sum over all corpora.
 
     Raises:
         ValueError: if the lengths differ, a probability is not finite, or a fine class is unknown.
@@ -52,14 +52,13 @@ def group_scores(
 
 
 def table(scores: dict[str, dict[str, dict]]) -> str:
-    """Write the worst and the best group of each attribute and corpus as a markdown table.
+    """Format the worst and the best group of each attribute and corpus as a markdown table.
 
     Args:
-        scores (`dict[str, dict[str, dict]]`): as [`group_scores`] gives them.
+        scores (`dict[str, dict[str, dict]]`): from [`group_scores`].
 
     Returns:
-        `str`: the table, UAR in percent. A corpus with fewer than two groups, and none left out, has nothing to compare
-        and no line.
+        `str`: the table, UAR in percent, without the corpora that have fewer than two groups and none left out.
     """
     lines = [["attribute", "corpus", "groups", "left out", "worst", "best", "gap"], ["---"] * 2 + ["---:"] * 5]
     for attribute, of_corpora in scores.items():
@@ -69,7 +68,7 @@ def table(scores: dict[str, dict[str, dict]]) -> str:
                 continue
             cells = ["", "", ""]
             if len(groups) > 1:
-                # Sorted by name first, so that a tie always names the same group.
+                # Sorting by name first makes ties deterministic.
                 worst, *_, best = sorted(sorted(groups), key=lambda value: groups[value]["uar"])
                 gap = groups[best]["uar"] - groups[worst]["uar"]
                 cells = [_cell(worst, groups[worst]), _cell(best, groups[best]), f"{100 * gap:.1f}"]
@@ -78,13 +77,13 @@ def table(scores: dict[str, dict[str, dict]]) -> str:
 
 
 def decade(age: float) -> str:
-    """The decade of an age in years, such as `30-39`."""
+    """Return the decade of an age in years, such as `30-39`."""
     first = int(age // 10) * 10
     return f"{first}-{first + 9}"
 
 
 def _corpus_scores(part, values: np.ndarray, speakers: np.ndarray) -> dict:
-    """The groups of one corpus, by name."""
+    """Score the groups of one corpus."""
     found = {"groups": {}, "left_out": 0}
     values, speakers, predictions = values[part.rows], speakers[part.rows], part.predictions
     for value in sorted({value for value in values if value is not None}):
@@ -102,7 +101,7 @@ def _corpus_scores(part, values: np.ndarray, speakers: np.ndarray) -> dict:
 
 
 def _over_corpora(of_corpora: dict[str, dict]) -> dict[str, dict]:
-    """The corpus `all`, or nothing."""
+    """Compute the entry `all`; empty if fewer than two corpora have a score for every value."""
     values = sorted({value for found in of_corpora.values() for value in found["groups"]})
     complete = [found["groups"] for found in of_corpora.values() if len(found["groups"]) == len(values)]
     if not values or len(complete) < 2:

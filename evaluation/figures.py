@@ -1,6 +1,6 @@
-"""Figures of a trained model's outputs on SEQD rows, as SVG: the same bytes on every run, text as text.
+"""Figures of a trained model's outputs on SEQD rows, as reproducible SVG with selectable text.
 
-Seven inches wide at 8 points, which is 11 pixels where a page shows a figure 700 pixels wide. Needs matplotlib.
+7 inches wide at 8 points, which is 11 pixels in a figure of 700 pixels. Needs matplotlib.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from speecheq.metrics.scores import eis_scores
 
 WIDTH = 7  # inches
 BINS = 15
-_LOOK = ["default", STYLE]  # matplotlib as it comes, whatever the user's own settings are
+_LOOK = ["default", STYLE]  # without the user's matplotlib settings
 
 
 def confusion_matrices(
@@ -34,15 +34,15 @@ def confusion_matrices(
     corpora: Sequence[str],
     label_spaces: dict[str, dict[str, list[str]]],
 ) -> bytes:
-    """A panel per corpus: of the utterances of a class, the percentage that each class got.
+    """Draw a confusion matrix per corpus, in percent of the utterances of each class.
 
-    Classes are those of the corpus's own label space, named by their fine classes and in the order of `ESC_LABELS`; with
-    each stands the number of its utterances. The row of a class without any stays empty.
+    Classes are those of the corpus's label space, named by their fine classes, in the order of `ESC_LABELS`, with their
+    number of utterances. The row of a class without utterances is empty.
 
     Args:
         probabilities (`np.ndarray` of shape `(n, 12)`): over `ESC_LABELS`.
-        native_labels (`Sequence[str | None]`): each row's label as its corpus names it.
-        corpora (`Sequence[str]`): each row's corpus.
+        native_labels (`Sequence[str | None]`): native label of each row.
+        corpora (`Sequence[str]`): corpus of each row.
         label_spaces (`dict[str, dict[str, list[str]]]`): corpus -> native label -> fine classes.
 
     Returns:
@@ -66,18 +66,18 @@ def confusion_matrices(
 def reliability(
     before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], bins: int = BINS
 ) -> bytes:
-    """Accuracy against confidence in equally wide bins, before and after calibration, over the shares of the bins.
+    """Draw accuracy against confidence before and after calibration, and a histogram of the confidences.
 
     Args:
-        before, after (`tuple[np.ndarray, np.ndarray]`): confidence and correctness, as
-            [`~speecheq.evaluation.calibration.confidences`] gives them.
-        bins (`int`, *optional*, defaults to 15): number of bins, of the ECE as well.
+        before, after (`tuple[np.ndarray, np.ndarray]`): confidence and correctness, from
+            [`~speecheq.evaluation.calibration.confidences`].
+        bins (`int`, *optional*, defaults to 15): number of equally wide bins, also of the ECE.
 
     Returns:
         `bytes`: SVG.
 
     Raises:
-        ValueError: if there is no row, or a confidence is not in [0, 1].
+        ValueError: if there are no rows, or a confidence is not in [0, 1].
     """
     curves = {"before": (*before, ORANGE, "s"), "after": (*after, BLUE, "o")}
     with matplotlib.style.context(_LOOK):
@@ -100,16 +100,16 @@ def reliability(
 
 
 def risk_coverage_figure(confidence: np.ndarray, correct: np.ndarray) -> bytes:
-    """Error rate among the answered utterances against their share, the surest answered first.
+    """Draw the risk-coverage curve: error rate of the most confident utterances against their share.
 
     Args:
-        confidence, correct (`np.ndarray` of shape `(k,)`): as [`~speecheq.evaluation.calibration.confidences`] gives them.
+        confidence, correct (`np.ndarray` of shape `(k,)`): from [`~speecheq.evaluation.calibration.confidences`].
 
     Returns:
         `bytes`: SVG.
 
     Raises:
-        ValueError: if there is no row, or the lengths differ.
+        ValueError: if there are no rows, or the lengths differ.
     """
     coverage, risk = risk_coverage(confidence, correct)
     area = area_under_risk_coverage(confidence, correct)
@@ -128,12 +128,12 @@ def risk_coverage_figure(confidence: np.ndarray, correct: np.ndarray) -> bytes:
 def intensity(
     values: np.ndarray, low: Sequence[float | None], high: Sequence[float | None], corpora: Sequence[str]
 ) -> bytes:
-    """A panel per corpus: predicted intensity against the middle of the raters' interval, with the corpus's CCC.
+    """Draw, per corpus, predicted intensity against the middle of the raters' interval, with the CCC.
 
     Args:
         values (`np.ndarray` of shape `(n,)`): predicted intensity in [0, 1].
-        low, high (`Sequence[float | None]`): ends of each row's interval; the row is left out if either is `None`.
-        corpora (`Sequence[str]`): each row's corpus. One whose intervals all have the same middle has no CCC and no panel.
+        low, high (`Sequence[float | None]`): ends of each row's interval; a row is skipped if either is `None`.
+        corpora (`Sequence[str]`): corpus of each row. If all its intervals have the same middle, it has no CCC and no panel.
 
     Returns:
         `bytes`: SVG.
@@ -145,7 +145,7 @@ def intensity(
     scores = eis_scores(values, low, high, corpora)
     named = [corpus for corpus in sorted(set(corpora)) if f"{corpus}/eis_ccc" in scores]
     if not named:
-        raise ValueError("intensity: low and high must hold different intervals of one corpus; got none.")
+        raise ValueError("intensity: low and high must have different intervals in some corpus; got none.")
     values, corpora = np.asarray(values, dtype=np.float64), np.array(corpora)
     middle = np.array([low, high], dtype=np.float64).mean(axis=0)  # None becomes NaN
     with matplotlib.style.context(_LOOK):
@@ -154,7 +154,7 @@ def intensity(
             rows = (corpora == corpus) & ~np.isnan(middle)
             axes.set_title(f"{corpus} (n = {rows.sum()})\nCCC {scores[f'{corpus}/eis_ccc']:.2f}")
             axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8, linestyle="--")
-            # As pixels: thousands of points would make a large file.
+            # Rasterised, because thousands of vector points make a large file.
             axes.scatter(middle[rows], values[rows], s=9, color=BLUE, alpha=0.3, linewidth=0, rasterized=True)
             axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), aspect="equal")
             axes.set(xticks=(0, 0.25, 0.5, 0.75, 1), yticks=(0, 0.25, 0.5, 0.75, 1))
@@ -163,7 +163,7 @@ def intensity(
 
 
 def _grid(number: int, columns: int, row_inches: float) -> tuple[Figure, list[Axes]]:
-    """A white figure with so many panels, row by row."""
+    """Make a white figure with `number` panels, row by row."""
     lines = -(-number // columns)
     figure = Figure(figsize=(WIDTH, lines * row_inches), dpi=200, facecolor="white", layout="constrained")
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)

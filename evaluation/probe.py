@@ -1,7 +1,7 @@
-"""The floor that a trained model must not fall below: a linear probe of the frozen encoder.
+"""Linear probe of a frozen encoder, the baseline of a trained model.
 
-For each corpus by itself: mean and standard deviation over the frames of one encoder layer, standardised, into a logistic
-regression on the corpus's own labels; the layer is the best on the validation split.
+For each corpus, a logistic regression predicts the corpus's own labels from the standardised mean and standard deviation over
+the frames of one encoder layer. The layer is selected on the validation split.
 """
 
 from typing import NamedTuple
@@ -20,11 +20,11 @@ from speecheq.training.states import utterance_statistics
 
 
 def probe_scores(backbone_name: str, splits: dict) -> dict[str, float]:
-    """Train the probe on `train`, choose its layer on `validation`, score it on `test`.
+    """Train a probe per corpus on `train`, select its layer on `validation`, score it on `test`.
 
     Args:
         backbone_name (`str`): Hub repository or folder of a pretrained encoder.
-        splits (`dict[str, datasets.Dataset]`): as [`~speecheq.training.seqd.load_seqd`] gives them.
+        splits (`dict[str, datasets.Dataset]`): from [`~speecheq.training.seqd.load_seqd`].
 
     Returns:
         `dict[str, float]`: `<corpus>/esc_uar`, `<corpus>/esc_wa` and `<corpus>/layer`.
@@ -68,7 +68,7 @@ class Probe(NamedTuple):
     """A linear probe of one layer.
 
     Args:
-        layer (`int`): the hidden state that it reads, 0 for the input of the first layer.
+        layer (`int`): index of the hidden state; 0 is the input of the first layer.
         classifier (`sklearn.pipeline.Pipeline`): fitted.
     """
 
@@ -76,19 +76,21 @@ class Probe(NamedTuple):
     classifier: Pipeline
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Class ids `(n,)` of features `(n, states, 2 * hidden)`."""
+        """Predict class ids `(n,)` from features `(n, states, 2 * hidden)`."""
         return self.classifier.predict(features[:, self.layer])
 
 
 def fit_probe(features: np.ndarray, classes: list[int | None], speakers: np.ndarray, number: int = 3) -> Probe:
-    """Fit a probe on its best layer, chosen by cross-validation among the training speakers alone.
+    """Fit a probe on the best layer, selected by speaker-disjoint cross-validation.
 
     Args:
         features (`np.ndarray` of shape `(n, states, 2 * hidden)`): of the training utterances.
-        classes (`list[int | None]`): of each; `None` takes no part.
-        speakers (`np.ndarray` of shape `(n,)`): who speaks.
-        number (`int`, *optional*, defaults to 3): folds of the cross-validation, speakers disjoint; at most as many as
-            speakers.
+        classes (`list[int | None]`): class id of each utterance; `None` excludes it.
+        speakers (`np.ndarray` of shape `(n,)`): speaker of each utterance.
+        number (`int`, *optional*, defaults to 3): folds of the cross-validation, at most the number of speakers.
+
+    Returns:
+        [`Probe`]: fitted on all utterances with a class.
 
     Raises:
         ValueError: if fewer than two speakers have a class.
@@ -99,7 +101,7 @@ def fit_probe(features: np.ndarray, classes: list[int | None], speakers: np.ndar
     number = min(number, len(set(speakers)))
     if number < 2:
         raise ValueError(
-            f"fit_probe: speakers must be at least 2, for a layer is chosen by those not trained on; got {number}."
+            f"fit_probe: speakers must be at least 2, because other speakers select the layer; got {number}."
         )
     parts = list(StratifiedGroupKFold(number).split(features, references, speakers))
 

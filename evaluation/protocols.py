@@ -1,20 +1,20 @@
-"""Which utterances train and which test: the protocols that a result names.
+"""Evaluation protocols: the training and test utterances of each fold.
 
-All but `emobox` are speaker-disjoint: nobody who speaks in the test part speaks in the train part.
+All protocols except `emobox` are speaker-disjoint.
 
-| protocol | folds | trains | is tested |
+| protocol | folds | training part | test part |
 |---|---|---|---|
-| `default` | one | the split `train` | the split `test` |
-| `emobox` | the numbers in `fold` | listed utterances of another number | those of this number |
-| `loso` | one per speaker | everybody else | the speaker |
-| `speaker-kfold` | `number` | everybody else | a share of the speakers |
-| `session-kfold` | the sessions in `fold` | the other sessions, four classes | the session, four classes |
-| `cross-corpus` | one | the other corpora | the whole corpus |
+| `default` | one | split `train` | split `test` |
+| `emobox` | numbers in `fold` | listed utterances with another number | utterances with this number |
+| `loso` | one per speaker | other speakers | the speaker |
+| `speaker-kfold` | `number` | other speakers | a share of the speakers |
+| `session-kfold` | sessions in `fold` | other sessions, four classes | the session, four classes |
+| `cross-corpus` | one | other corpora | the whole corpus |
 
-Where other corpora train beside the tested one, all their utterances do, save in `default`: there their split `train`.
-An utterance of the tested corpus that the row does not name takes no part. One without an ESC label trains the other
-tasks and is never tested; in `session-kfold` it takes no part, so that IEMOCAP keeps its 5,531 turns. The model is
-selected on a part of `train`, never on `test`.
+Other training corpora contribute all their utterances; in `default`, only their split `train`. Utterances of the test corpus
+outside both parts are not used. An utterance without an ESC label is used to train the other tasks, and never to test; in
+`session-kfold` it is not used, so that IEMOCAP has its usual 5,531 turns. Models are selected on a part of `train`, never on
+`test`.
 """
 
 import hashlib
@@ -29,19 +29,19 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-# The classes of IEMOCAP that its published results are of, as sets of fine classes.
+# The classes of most published IEMOCAP results, as sets of fine classes.
 FOUR_CLASSES = {"angry": ["angry"], "happy": ["happy", "excited"], "neutral": ["neutral"], "sad": ["sad"]}
 COLUMNS = ("id", "corpus", "speaker_id", "native_label", "esc", "split", "fold")
 
 
 class Fold(NamedTuple):
-    """One experiment of a protocol.
+    """One fold of a protocol.
 
     Args:
-        name (`str`): corpus, protocol and part, safe as a file's name: `nemo-loso-EB0`.
+        name (`str`): corpus, protocol and part, safe as a file name: `nemo-loso-EB0`.
         train, test (`np.ndarray` of shape `(rows,)`, int64): row numbers, ascending.
-        label_space (`dict[str, list[str]]`): the classes inside which the tested corpus is scored: native label -> fine
-            classes. [`class_of`] gives a row's class.
+        label_space (`dict[str, list[str]]`): of the test corpus: native label -> fine classes. [`class_of`] returns the
+            class of a row.
     """
 
     name: str
@@ -53,23 +53,23 @@ class Fold(NamedTuple):
 def folds(
     protocol: str, facts: pd.DataFrame, corpus: str, train_corpora: Sequence[str] | None = None, number: int = 5
 ) -> list[Fold]:
-    """The folds of a protocol, each one checked by [`check`].
+    """Make the folds of a protocol, and [`check`] them.
 
     Args:
         protocol (`str`): one of [`PROTOCOLS`].
-        facts (`pd.DataFrame`): the rows of SEQD without audio, all splits together: `id`, `corpus`, `speaker_id`,
-            `native_label`, `esc`, `split` and `fold`. Rows are numbered by their place.
-        corpus (`str`): the tested corpus.
-        train_corpora (`Sequence[str]`, *optional*): the corpora that train, `["all"]` for all. By default the tested one,
-            which must be among them; for `cross-corpus` all others (`["all"]` as well), and it must not be.
+        facts (`pd.DataFrame`): SEQD rows of all splits without audio: `id`, `corpus`, `speaker_id`, `native_label`, `esc`,
+            `split` and `fold`. Row numbers are positions.
+        corpus (`str`): the test corpus.
+        train_corpora (`Sequence[str]`, *optional*): training corpora, `["all"]` for all. They must include the test corpus,
+            which is the default; for `cross-corpus` they must not, and the default (also `["all"]`) is all others.
         number (`int`, *optional*, defaults to 5): folds of `speaker-kfold`.
 
     Returns:
-        `list[Fold]`: in the order of the parts' names or numbers.
+        `list[Fold]`: sorted by part name or number.
 
     Raises:
-        ValueError: if the protocol, a corpus or a column is unknown, the tested corpus has no fold numbers where the
-            protocol needs them, or fewer speakers than folds, or if a fold does not pass [`check`].
+        ValueError: if the protocol or a corpus is unknown, a column is missing, the test corpus has no fold numbers that
+            the protocol needs or fewer speakers than folds, or a fold does not pass [`check`].
     """
     choose("protocol", [protocol], list(PROTOCOLS))
     absent = [f"no {column}" for column in COLUMNS if column not in facts.columns]
@@ -88,16 +88,19 @@ def folds(
 
 
 def hold_out_texts(fold: Fold, facts: pd.DataFrame, share: float) -> Fold:
-    """A fold whose tested sentences are never trained on: corpora that let everybody say the same would teach them by heart.
+    """Restrict a fold to test texts that are not in its training part, for corpora whose speakers read the same texts.
 
     Args:
-        fold ([`Fold`]): to reduce.
-        facts (`pd.DataFrame`): the rows it numbers, with the column `text`.
-        share (`float`): of the texts that are tested, chosen by their hashes: what says another text is no longer tested,
-            what says one of them no longer trains. 0 leaves the fold as it is.
+        fold ([`Fold`]): to restrict.
+        facts (`pd.DataFrame`): rows of the fold, with the column `text`.
+        share (`float`): share of the texts to hold out, selected by hash. Test utterances with another text and training
+            utterances with a held-out text are removed. 0 returns the fold unchanged.
+
+    Returns:
+        [`Fold`]: the restricted fold.
 
     Raises:
-        ValueError: if nothing is left of a side.
+        ValueError: if a part is empty.
     """
     if not share:
         return fold
@@ -108,18 +111,20 @@ def hold_out_texts(fold: Fold, facts: pd.DataFrame, share: float) -> Fold:
 
 
 def share_training(folds: dict[str, list[Fold]], facts: pd.DataFrame, models: int) -> dict[str, list[Fold]]:
-    """Let folds share trainings: fold `i` of each corpus has number `i % models`, on the rows that all its folds train on.
+    """Share models between folds: fold `i` of each corpus uses model `i % models`.
 
-    So one model hears neither the test speakers of a fold nor those of the folds that share it: it knows less than a model
-    of its own would, and never more.
+    A model is trained on the rows that are in the training parts of all its folds, so it never sees their test speakers.
 
     Args:
-        folds (`dict[str, list[Fold]]`): of each tested corpus.
-        facts (`pd.DataFrame`): the rows that they number.
-        models (`int`): trainings; 0 leaves each fold its own.
+        folds (`dict[str, list[Fold]]`): of each test corpus.
+        facts (`pd.DataFrame`): rows of the folds.
+        models (`int`): number of models; 0 trains one model per fold.
+
+    Returns:
+        `dict[str, list[Fold]]`: the folds with their shared training parts.
 
     Raises:
-        ValueError: if `models` is negative, or nothing is left to train on.
+        ValueError: if `models` is negative, or a training part is empty.
     """
     if models < 0:
         raise ValueError(f"share_training: models must be 0 or more; got {models}.")
@@ -137,16 +142,16 @@ def share_training(folds: dict[str, list[Fold]], facts: pd.DataFrame, models: in
 
 
 def class_of(esc: Sequence[str] | None, native_label: str | None, label_space: dict[str, list[str]]) -> str | None:
-    """The class of a row in the label space of a [`Fold`].
+    """Return the class of a row in the label space of a [`Fold`].
 
     Args:
-        esc (`Sequence[str]`, *optional*): the row's fine classes.
-        native_label (`str`, *optional*): the row's label as its corpus names it.
+        esc (`Sequence[str]` or `None`): fine classes of the row.
+        native_label (`str` or `None`): native label of the row.
         label_space (`dict[str, list[str]]`): of the fold.
 
     Returns:
-        `str`: the native label; in [`FOUR_CLASSES`] the class that holds the whole of `esc`. `None` if there is none such,
-        or `esc` is missing or empty.
+        `str` or `None`: the native label; in [`FOUR_CLASSES`] the class that contains all of `esc`. `None` if there is no
+        such class, or `esc` is missing or empty.
     """
     if not _labelled(esc):
         return None
@@ -156,10 +161,10 @@ def class_of(esc: Sequence[str] | None, native_label: str | None, label_space: d
 
 
 def choose(field: str, given: Sequence[str], known: list[str]) -> None:
-    """Refuse names that there are not.
+    """Check that all given names are known.
 
     Raises:
-        ValueError: if `given` holds one that is not `known`.
+        ValueError: if a name in `given` is not in `known`.
     """
     unknown = [name for name in given if name not in known]
     if unknown:
@@ -167,7 +172,7 @@ def choose(field: str, given: Sequence[str], known: list[str]) -> None:
 
 
 def audit(fold: Fold, facts: pd.DataFrame) -> dict:
-    """What the two sides of a fold share, and how large they are.
+    """Report the overlap and the sizes of the training and test parts.
 
     Returns:
         `dict`: `shared_speakers` and `shared_ids` (`list[str]`, sorted), and the counts `train_speakers`,
@@ -186,49 +191,51 @@ def audit(fold: Fold, facts: pd.DataFrame) -> dict:
 
 
 def check(fold: Fold, facts: pd.DataFrame, allow_shared: bool = False) -> None:
-    """Refuse a fold whose result would mean nothing.
+    """Check that a fold can be evaluated.
 
     Args:
         fold ([`Fold`]): to check.
-        facts (`pd.DataFrame`): the rows it numbers.
-        allow_shared (`bool`, *optional*, defaults to `False`): whether a speaker may be on both sides.
+        facts (`pd.DataFrame`): rows of the fold.
+        allow_shared (`bool`, *optional*, defaults to `False`): whether a speaker may be in both parts.
 
     Raises:
-        ValueError: if an utterance, or a speaker where that is not allowed, is in train and in test, one of them is
-            empty, or the label space has fewer than two classes.
+        ValueError: if a part is empty, the label space has fewer than two classes, or an utterance, or a speaker unless
+            allowed, is in both parts.
     """
     for side, rows in {"train": fold.train, "test": fold.test}.items():
         if not len(rows):
-            raise ValueError(f"check: {side} must hold an utterance; got none in fold {fold.name!r}.")
+            raise ValueError(f"check: {side} must have an utterance; got none in fold {fold.name!r}.")
     if len({frozenset(fine) for fine in fold.label_space.values()}) < 2:
         labels = _listed(list(fold.label_space))
-        raise ValueError(f"check: label_space must have two classes to decide; got {labels} in fold {fold.name!r}.")
+        raise ValueError(f"check: label_space must have at least two classes; got {labels} in fold {fold.name!r}.")
     found = audit(fold, facts)
     if found["shared_ids"]:
         shared = _listed(found["shared_ids"])
-        raise ValueError(f"check: an utterance must not be in train and test; got {shared} in fold {fold.name!r}.")
+        raise ValueError(
+            f"check: an utterance must not be in both train and test; got {shared} in fold {fold.name!r}."
+        )
     if found["shared_speakers"] and not allow_shared:
         shared = _listed(found["shared_speakers"])
         raise ValueError(
-            f"check: a speaker must not be in train and test; got {shared} in fold {fold.name!r}. "
+            f"check: a speaker must not be in both train and test; got {shared} in fold {fold.name!r}. "
             "Correct the columns speaker_id, split or fold."
         )
 
 
 @dataclass(frozen=True)
 class _Table:
-    """What the protocols read; each array holds one item a row."""
+    """Input of the protocols; each array has one item per row."""
 
     protocol: str
     corpus: str
-    own: np.ndarray  # bool, of the tested corpus
-    others: np.ndarray  # bool, of the other corpora that train
-    tested: np.ndarray  # bool, of the tested corpus and with a class in the label space
+    own: np.ndarray  # bool, of the test corpus
+    others: np.ndarray  # bool, of the other training corpora
+    tested: np.ndarray  # bool, of the test corpus with a class in the label space
     ids: np.ndarray
     speakers: np.ndarray
     labels: np.ndarray
     splits: np.ndarray
-    numbers: np.ndarray  # float, of the column `fold`; NaN where it is missing
+    numbers: np.ndarray  # float, of the column `fold`; NaN if missing
     label_space: dict[str, list[str]]
 
     @classmethod
@@ -257,21 +264,21 @@ class _Table:
         )
 
     def tested_numbers(self, least: int, hint: str) -> list[int]:
-        """The numbers from 1 in the column `fold` of tested rows, ascending."""
+        """Return the positive numbers in the column `fold` of the test rows, ascending."""
         found = sorted({int(value) for value in self.numbers[self.tested & (self.numbers > 0)]})
         if len(found) < least:
             raise ValueError(
-                f"folds: protocol {self.protocol!r} must have {least} or more numbers from 1 in the column fold; got "
+                f"folds: protocol {self.protocol!r} must have {least} or more positive numbers in the column fold; got "
                 f"{len(found)} in corpus {self.corpus!r}. {hint}"
             )
         return found
 
     def tested_speakers(self, least: int) -> list[str]:
-        """Who is tested, sorted."""
+        """Return the test speakers, sorted."""
         found = sorted(set(self.speakers[self.tested]))
         if len(found) < least:
             raise ValueError(
-                f"folds: protocol {self.protocol!r} must have {least} or more speakers with labels, for as many folds; "
+                f"folds: protocol {self.protocol!r} must have at least {least} speakers with labels, one per fold; "
                 f"got {len(found)} in corpus {self.corpus!r}."
             )
         return found
@@ -286,14 +293,14 @@ def _default(table: _Table, number: int) -> _Parts:
 
 def _emobox(table: _Table, number: int) -> _Parts:
     listed = table.own & ~np.isnan(table.numbers)
-    for fold in table.tested_numbers(1, "For its lists, build SEQD with --emobox."):
+    for fold in table.tested_numbers(1, "Build SEQD with --emobox to add the EmoBox lists."):
         yield str(fold), listed & (table.numbers != fold) | table.others, table.tested & (table.numbers == fold)
 
 
 def _loso(table: _Table, number: int) -> _Parts:
     for speaker in table.tested_speakers(least=2):
-        his = table.speakers == speaker
-        yield speaker.removeprefix(f"{table.corpus}/"), table.own & ~his | table.others, table.tested & his
+        spoken = table.speakers == speaker
+        yield speaker.removeprefix(f"{table.corpus}/"), table.own & ~spoken | table.others, table.tested & spoken
 
 
 def _speaker_kfold(table: _Table, number: int) -> _Parts:
@@ -301,19 +308,19 @@ def _speaker_kfold(table: _Table, number: int) -> _Parts:
         raise ValueError(f"folds: number must be at least 2 for protocol {table.protocol!r}; got {number}.")
     table.tested_speakers(least=number)
     rows = np.flatnonzero(table.tested)
-    rows = rows[np.argsort(table.ids[rows], kind="stable")]  # so that the folds follow from the ids alone
+    rows = rows[np.argsort(table.ids[rows], kind="stable")]  # folds depend only on the ids
     labels = np.unique(table.labels[rows], return_inverse=True)[1]
     splits = StratifiedGroupKFold(number).split(rows, labels, table.speakers[rows])
     for fold, (_, test) in enumerate(splits, start=1):
-        theirs = np.isin(table.speakers, table.speakers[rows[test]])
-        yield str(fold), table.own & ~theirs | table.others, table.tested & theirs
+        spoken = np.isin(table.speakers, table.speakers[rows[test]])
+        yield str(fold), table.own & ~spoken | table.others, table.tested & spoken
 
 
 def _session_kfold(table: _Table, number: int) -> _Parts:
     of_session = table.tested & (table.numbers > 0)
-    for session in table.tested_numbers(2, "They are sessions in IEMOCAP alone."):
-        here = table.numbers == session
-        yield str(session), of_session & ~here | table.others, of_session & here
+    for session in table.tested_numbers(2, "Only IEMOCAP has sessions there."):
+        recorded = table.numbers == session
+        yield str(session), of_session & ~recorded | table.others, of_session & recorded
 
 
 def _cross_corpus(table: _Table, number: int) -> _Parts:
@@ -338,7 +345,7 @@ def _training_corpora(protocol: str, corpus: str, given: Sequence[str] | None, k
     trains = known if list(given) == ["all"] else list(given)
     choose("train_corpora", trains, known)
     if (corpus in trains) == across:
-        rule = "not hold the tested corpus" if across else "hold the tested corpus (or take cross-corpus)"
+        rule = "not include the test corpus" if across else "include the test corpus (or use cross-corpus)"
         raise ValueError(
             f"folds: train_corpora must {rule} for protocol {protocol!r}; got {_listed(list(given))} for {corpus!r}."
         )
@@ -346,7 +353,7 @@ def _training_corpora(protocol: str, corpus: str, given: Sequence[str] | None, k
 
 
 def _label_space(rows: list[tuple]) -> dict[str, list[str]]:
-    """The native labels of a corpus that have fine classes, sorted."""
+    """Return the native labels of a corpus that have fine classes, sorted."""
     space = {label: list(esc) for esc, label in rows if _labelled(esc) and pd.notna(label)}
     return dict(sorted(space.items()))
 
@@ -360,5 +367,5 @@ def _listed(names: list[str]) -> str:
 
 
 def _hash(text: str) -> float:
-    """A number in [0, 1) that a text always has."""
+    """Hash a text to a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,8 +1,8 @@
-"""Everything that a model card says, measured in one command: `python -m speecheq.evaluation.report MODEL --dataset SEQD`.
+"""Measure all results of a model card: `python -m speecheq.evaluation.report MODEL --dataset SEQD`.
 
-With `--calibrate`, temperatures and the threshold of abstention are fitted on the validation split and written into the
-model's config.json. Test speakers are answered by the saved files, loaded afresh. `--write README.md` puts the tables between
-the marks `<!-- results -->` and `<!-- /results -->` of a page, and the scores into its metadata.
+`--calibrate` fits the temperatures and the abstention threshold on the validation split and writes them into the model's
+config.json. `--write README.md` writes the tables between the marks `<!-- results -->` and `<!-- /results -->` of a page,
+and the scores into its metadata.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from speecheq.training.states import answer_rows
 from speecheq.training.trainer import score
 
 KNOWN = (1, 5, 20, ALL)
-RISK = 0.2  # of the abstention threshold: at most so many of the answers given are wrong on validation
+RISK = 0.2  # highest error rate of the answered validation utterances, for the abstention threshold
 
 
 def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: str | None = None) -> dict:
@@ -37,15 +37,15 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
         dataset (`str`): folder or Hub repository of a SEQD.
         out (`Path`): folder for `results.json` and the figures.
         calibrate (`bool`, *optional*, defaults to `False`): fit the temperatures and the abstention threshold on validation
-            and keep them in the model's config.json; by default the temperatures that it has are used.
-        onnx (`str`, *optional*): let this exported file of the model answer, see [`speecheq.scoring.onnx_model.OnnxModel`].
+            and write them into the model's config.json; by default the stored temperatures are used.
+        onnx (`str`, *optional*): predict with this exported file, see [`speecheq.scoring.onnx_model.OnnxModel`].
 
     Returns:
-        `dict`: what `results.json` holds: `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by the number
-        of unlabelled utterances known of a test speaker), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers`.
+        `dict`: content of `results.json`: `dataset`, `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by
+        number of enrolment utterances), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers`.
 
     Raises:
-        ValueError: if there is no validation or no test split.
+        ValueError: if the validation or the test split is missing.
     """
     splits = load_seqd(dataset, max_seconds=30)
     for split in ("validation", "test"):
@@ -96,14 +96,14 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
 
 
 def validation_confidences(model: SpeechEQModel, answers: dict, rows: Dataset, spaces: dict):
-    """As [`calibration.confidences`], of the rows that the threshold of abstention is chosen on."""
+    """Compute [`calibration.confidences`] of the validation rows, which select the abstention threshold."""
     with torch.inference_mode():
         probabilities = model.score_statistics(answers["statistics"]).esc_logits.softmax(dim=-1).numpy()
     return calibration.confidences(probabilities, list(rows["native_label"]), list(rows["corpus"]), spaces)
 
 
 def fit_temperatures(model: SpeechEQModel, answers: dict, rows: Dataset, spaces: dict) -> dict[str, float]:
-    """The temperature of each utterance head on validation rows; at least 1, for a few speakers make no head surer."""
+    """Fit the temperature of each utterance head on validation; at least 1, since few speakers cannot justify less."""
     model.config.temperatures = dict.fromkeys(UTTERANCE_TASKS, 1.0)
     output = model.score_statistics(answers["statistics"])
     genders = [None if name is None else model.config.gender_labels.index(name) for name in column(rows, "gender")]
@@ -118,13 +118,13 @@ def fit_temperatures(model: SpeechEQModel, answers: dict, rows: Dataset, spaces:
 
 
 def _exported(model: str, file: str):
-    from speecheq.scoring.onnx_model import OnnxModel  # ONNX Runtime is needed for it alone
+    from speecheq.scoring.onnx_model import OnnxModel  # the only import that needs ONNX Runtime
 
     return OnnxModel(model, file)
 
 
 def _learned_intensities(rows: Dataset) -> tuple[list[float | None], list[float | None]]:
-    """Low and high of the intensities as they are learned: calibrated on others, the head would be unsure of all."""
+    """Return low and high of the training targets of EIS; other targets would make the head underconfident."""
     labels = (
         {"esc": esc, "eis_low": low, "eis_high": high}
         for esc, low, high in zip(*(column(rows, name) for name in ("esc", "eis_low", "eis_high")), strict=True)
@@ -134,7 +134,7 @@ def _learned_intensities(rows: Dataset) -> tuple[list[float | None], list[float 
 
 
 def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int) -> dict[str, float]:
-    """ESC and EIS of each corpus where `number` other utterances of the speaker have been heard, unlabelled."""
+    """Score ESC and EIS of each corpus with `number` unlabelled enrolment utterances per speaker."""
     output = score_heads(model, answers["statistics"], np.array(rows["speaker_id"]), number)
     corpora = list(rows["corpus"])
     scores = esc_scores(
@@ -148,7 +148,7 @@ def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int)
 
 
 def abstention(validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> dict:
-    """The confidence below which no answer is given, from validation, and what it does on test."""
+    """Select the abstention threshold on validation, and measure its coverage and risk on test."""
     threshold = calibration.abstention_threshold(*validation, RISK)
     if threshold is None:
         return {"risk": RISK, "threshold": None}
@@ -164,7 +164,7 @@ def abstention(validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray
 
 
 def calibration_errors(probabilities: np.ndarray, natives: list, corpora: list[str], spaces: dict) -> dict[str, float]:
-    """Expected calibration error of ESC in the corpora's label spaces: of all rows, and of each corpus."""
+    """Compute the ECE of ESC in the label spaces of the corpora, over all rows and for each corpus."""
     names = np.array(corpora)
     parts = {"all": np.arange(len(names))} | {name: np.flatnonzero(names == name) for name in sorted(set(corpora))}
     errors = {}

@@ -1,4 +1,4 @@
-"""What the folds of an experiment add up to, and how two experiments differ."""
+"""Summarise the folds of an experiment, and compare two experiments."""
 
 import json
 from collections import defaultdict
@@ -11,31 +11,31 @@ from speecheq.metrics.scores import eis_scores, gender_scores, load_metric, phon
 
 
 def read_results(folder: Path) -> list[dict]:
-    """The results of all folds and seeds in a folder.
+    """Read the results of all folds and seeds in a folder.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there are none.
     """
     found = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("*-seed*.json"))]
     if not found:
-        raise FileNotFoundError(f"results: folder must hold results of an experiment; got none in {str(folder)!r}.")
+        raise FileNotFoundError(f"results: folder must have results of an experiment; got none in {str(folder)!r}.")
     return found
 
 
 def summarise(results: list[dict]) -> list[dict]:
-    """One entry for each tested corpus and number of utterances known of a speaker.
+    """Summarise results by test corpus, protocol and number of enrolment utterances.
 
-    The answers of all folds are scored together, so that folds too small to hold every class count as they should; a score
-    is the mean over seeds. `uar_low` and `uar_high` are the 95 % interval of the folds' own UARs (means over seeds) or, with
-    one fold, of the seeds': `None` if there is only one of both.
+    The predictions of all folds are scored together, because small folds may lack classes; a score is the mean over seeds.
+    `uar_low` and `uar_high` are the 95 % interval of the UARs of the folds (means over seeds) or, with one fold, of the
+    seeds; `None` with one fold and one seed.
 
     Args:
-        results (`list[dict]`): as the experiment writes them.
+        results (`list[dict]`): from [`read_results`].
 
     Returns:
-        `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`, and
-        where there are labels `eis_ccc`, `eis_mae`, `phoneme_per` and `gender_uar`; `shared_speakers`, test speakers that
-        train has heard; and, after a checkpoint, `not_counted`, who is not among them.
+        `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`;
+        if there are labels, `eis_ccc`, `eis_mae`, `phoneme_per` and `gender_uar`; `shared_speakers`, the test speakers in
+        the training data; and, after a checkpoint, `not_counted`, which describes the speakers missing from them.
 
     Raises:
         ValueError: if the seeds do not have the same folds.
@@ -54,8 +54,8 @@ def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> d
     if missing:
         fold, seed = min(missing)
         raise ValueError(
-            f"results: every seed must have the same folds; got none of {fold!r} with seed {seed}. Run the experiment "
-            "again with all of its seeds and folds, or with another output_dir."
+            f"results: every seed must have the same folds; got no result of {fold!r} with seed {seed}. Run the experiment "
+            "again with all seeds and folds, or with another output_dir."
         )
     of_seeds = [_scores([result for result in results if result["seed"] == seed], known) for seed in seeds]
     one_each = [[_scores([result], known)["uar"] for result in results if result["fold"] == fold] for fold in folds]
@@ -77,7 +77,7 @@ def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> d
 
 
 def _scores(results: list[dict], known: int) -> dict[str, float]:
-    """Scores of the answers of some folds together."""
+    """Score the predictions of several folds together."""
     answers = [result["answers"][str(known)] for result in results]
     rates = load_metric("uar").compute(
         predictions=[answer for part in answers for answer in part["esc"]],
@@ -103,14 +103,14 @@ def _scores(results: list[dict], known: int) -> dict[str, float]:
 
 
 def compare(first: list[dict], second: list[dict]) -> list[dict]:
-    """How two experiments differ on the utterances and seeds that both have; see [`paired_difference`].
+    """Compare two experiments on their common folds and seeds; see [`paired_difference`].
 
     Returns:
-        `list[dict]`: for each corpus, seed and number of known utterances `difference` of UAR (second less first), `low`,
-        `high` and `p`.
+        `list[dict]`: for each corpus, seed and number of enrolment utterances: `difference` of UAR (second minus first),
+        `low`, `high` and `p`.
 
     Raises:
-        ValueError: if they have no result in common.
+        ValueError: if they have no results in common, or different utterances in a common fold.
     """
     of_second = {(result["fold"], result["seed"], known): result for result in second for known in result["answers"]}
     pairs = defaultdict(list)
@@ -119,7 +119,7 @@ def compare(first: list[dict], second: list[dict]) -> list[dict]:
             if (other := of_second.get((result["fold"], result["seed"], known))) is not None:
                 if (other["ids"], other["classes"]) != (result["ids"], result["classes"]):
                     raise ValueError(
-                        f"compare: both must answer the same utterances; they differ in {result['fold']!r}."
+                        f"compare: both must have the same utterances and classes; got others in {result['fold']!r}."
                     )
                 pairs[result["corpus"], result["protocol"], int(known), result["seed"]].append((result, other))
     if not pairs:
@@ -138,7 +138,7 @@ def compare(first: list[dict], second: list[dict]) -> list[dict]:
 
 
 def summary_table(summary: list[dict]) -> str:
-    """A summary as a markdown table, rates in percent."""
+    """Format a summary as a markdown table, rates in percent."""
     lines = [
         "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | WA (%) | EIS CCC | PER (%) "
         "| gender UAR (%) | shared |",
@@ -155,8 +155,8 @@ def summary_table(summary: list[dict]) -> str:
             f"| {len(row['shared_speakers'])} |"
         )
     notes = [
-        "known: unlabelled utterances known of each test speaker (known_of: or of the corpus). "
-        "shared: test speakers that training has heard.",
+        "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
+        "shared: test speakers in the training data.",
         *(
             f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])}{', …' * (len(row['shared_speakers']) > 10)}"
             for row in summary
@@ -168,7 +168,7 @@ def summary_table(summary: list[dict]) -> str:
 
 
 def comparison_table(differences: list[dict]) -> str:
-    """Differences as a markdown table, in points of UAR."""
+    """Format the differences as a markdown table, in points of UAR."""
     lines = ["| corpus | protocol | known | seed | points of UAR | 95 % | p |", "|---|---|---:|---:|---:|---:|---:|"]
     lines += [
         f"| {row['corpus']} | {row['protocol']} | {_known(row['known'])} | {row['seed']} | {100 * row['difference']:+.1f} "
@@ -183,6 +183,6 @@ def _known(number: int) -> str:
 
 
 def _order(key: tuple) -> tuple:
-    """By corpus, protocol and number of known utterances, `all` last."""
+    """Return the sort key: corpus, protocol, number of enrolment utterances with `all` last."""
     corpus, protocol, known, *rest = key
     return (corpus, protocol, float("inf") if known == -1 else known, *rest)

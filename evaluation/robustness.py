@@ -1,7 +1,7 @@
-"""Score a saved model on ever worse recordings: `python -m speecheq.evaluation.robustness runs/speecheq --dataset seqd`.
+"""Score a saved model on degraded recordings: `python -m speecheq.evaluation.robustness runs/speecheq --dataset seqd`.
 
 Every condition of `speecheq.evaluation.degradations` is scored on the same rows. With `--out` the scores are saved after
-each condition, and a killed run goes on where it was.
+each condition, and a killed run resumes.
 """
 
 import argparse
@@ -41,17 +41,18 @@ def robustness(
         config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
         split (`str`, *optional*, defaults to `"test"`): `train`, `validation` or `test`.
         conditions (`Sequence[str]`, *optional*): names in `DEGRADATIONS`, by default all.
-        limit (`int`, *optional*): score so many utterances of each corpus, see [`limit_rows`].
+        limit (`int`, *optional*): utterances to score per corpus, see [`limit_rows`].
         bf16 (`bool`, *optional*, defaults to `False`): predict in bfloat16.
-        out (`str` or `Path`, *optional*): JSON file, written after every condition. The conditions that it holds are
-            not computed again. Delete it when the dataset was built anew.
+        out (`str` or `Path`, *optional*): JSON file, written after every condition. Conditions in the file are not
+            computed again. Delete it after rebuilding the dataset.
 
     Returns:
         `dict[str, dict[str, float]]`: condition -> scores (see `speecheq.metrics.scores`), in the order of
-        `DEGRADATIONS`: those asked for, and those that `out` holds.
+        `DEGRADATIONS`; includes the conditions in `out`.
 
     Raises:
-        ValueError: if there is no such condition or split, or `out` holds scores of another model, dataset, split or limit.
+        ValueError: if a condition or the split does not exist, or `out` has scores of another model, dataset, split, limit
+            or precision.
     """
     for condition in conditions:
         if condition not in DEGRADATIONS:
@@ -86,7 +87,7 @@ def robustness(
 
 
 def seeded(degradation: Callable[[np.ndarray, int], np.ndarray]) -> Callable[[np.ndarray, int], np.ndarray]:
-    """The degradation with a seed from the samples: other noise for each utterance, the same in every run."""
+    """Derive the seed of a degradation from the samples: different noise per utterance, the same in every run."""
 
     def degrade(waveform: np.ndarray, seed: int) -> np.ndarray:
         return degradation(waveform, zlib.crc32(waveform.tobytes(), seed))
@@ -95,11 +96,11 @@ def seeded(degradation: Callable[[np.ndarray, int], np.ndarray]) -> Callable[[np
 
 
 def limit_rows(rows: datasets.Dataset, limit: int | None) -> datasets.Dataset:
-    """At most `limit` rows of each corpus, drawn at random, always the same ones, in their order.
+    """Sample at most `limit` rows of each corpus with a fixed seed, and keep their order.
 
     Args:
         rows (`datasets.Dataset`): with column `corpus`.
-        limit (`int`, *optional*): rows of a corpus; `None` keeps all.
+        limit (`int` or `None`): rows per corpus; `None` keeps all.
 
     Raises:
         ValueError: if `limit` is not positive.
@@ -173,7 +174,7 @@ def _cell(value: float | None, rate: bool) -> str:
 
 
 def _checksum(model: torch.nn.Module) -> str:
-    """Of the weights: a model trained anew has another, though its folder may have the same name."""
+    """Compute a checksum of the weights, to detect a retrained model in the same folder."""
     checksum = 0
     for weight in model.state_dict().values():
         checksum = zlib.crc32(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), checksum)
@@ -181,14 +182,14 @@ def _checksum(model: torch.nn.Module) -> str:
 
 
 def _saved(out: str | Path | None, run: dict) -> dict[str, dict[str, float]]:
-    """The scores in the file, none if there is no file."""
+    """Read the scores in the file, if it exists."""
     if out is None or not Path(out).exists():
         return {}
     found = json.loads(Path(out).read_text())
     for field, value in run.items():
         if found.get(field) != value:
             raise ValueError(
-                f"robustness: out must hold scores of {field} {value!r}; got {found.get(field)!r} in {str(out)!r}. "
+                f"robustness: out must have scores of {field} {value!r}; got {found.get(field)!r} in {str(out)!r}. "
                 "Choose another file."
             )
     return found["scores"]

@@ -84,7 +84,8 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
         (
             {"cache": "states"},
             ValueError,
-            r"cache must go with tuning frozen and no augmentation, .*; got tuning 'full', augment_probability 0\.3\.",
+            "cache must be used with tuning frozen and without augmentation, .*; "
+            r"got tuning 'full', augment_probability 0\.3\.",
         ),
         ({"pooling": "max"}, ValueError, "pooling must be one of statistics, attentive; got 'max'"),
     ],
@@ -95,14 +96,14 @@ def test_wrong_arguments_get_a_clear_error(changes, error, message, tmp_path):
 
 
 def test_a_missing_recipe_is_named():
-    with pytest.raises(FileNotFoundError, match=r"there is no 'recipes/nothing\.yaml'"):
+    with pytest.raises(FileNotFoundError, match=r"must be an existing YAML file; got 'recipes/nothing\.yaml'"):
         main(["recipes/nothing.yaml"])
 
 
 def test_other_arguments_do_not_go_on_with_a_run(tmp_path):
     path = recipe(tmp_path, num_train_epochs=1)
     main([path])
-    with pytest.raises(ValueError, match=r"holds a run with another learning_rate\. Choose another output_dir"):
+    with pytest.raises(ValueError, match=r"got other values of learning_rate in '.*'\. Choose another output_dir"):
         main([path, "--learning_rate", "1e-4"])
 
 
@@ -117,7 +118,7 @@ def test_a_corpus_without_a_task_and_a_class_absent_from_train_still_train(tmp_p
     folder = write_seqd(tmp_path / "seqd", splits)
     scores = main([recipe(tmp_path, dataset=folder, num_train_epochs=1)])
     printed = capsys.readouterr().out
-    assert "phoneme: no labels in synthetic; these corpora train the other tasks." in printed
+    assert "phoneme: no labels in synthetic; these corpora train only the other tasks." in printed
     assert "ESC: class 'fear' of synthetic is in test but absent from train." in printed
     assert 0 <= scores["synthetic/esc_uar"] <= 1
     assert "phoneme_per" not in scores
@@ -130,8 +131,11 @@ def test_one_speaker_trains_a_model_without_scores_and_two_speakers_one_with(tmp
     dataset = write_seqd(one / "seqd", {"train": rows["train"].select(range(20))})
     assert main([recipe(one, dataset=dataset, num_train_epochs=1, patience=2)]) == {}
     printed = capsys.readouterr().out
-    assert "note: validation: no utterances, so the last epoch is kept; it takes three speakers." in printed
-    assert "note: test: no utterances, so there will be no scores; with one speaker all utterances are in" in printed
+    assert (
+        "note: validation: no utterances, so the last epoch is kept; a validation split needs three speakers."
+        in printed
+    )
+    assert "note: test: no utterances, so there are no scores; with one speaker all utterances are in" in printed
     assert "No test split, no scores." in printed
     assert "Test split of `seqd (all), which has none`" in (one / "run" / "README.md").read_text()
     assert (one / "run" / "model.safetensors").is_file()

@@ -1,4 +1,4 @@
-"""The arguments of a training run: the model, the data, the Trainer. A recipe is a YAML file of them."""
+"""Arguments of a training run: model, data and Trainer. A recipe is a YAML file with these arguments."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ EXAMPLES = {
 
 
 def read_mappings(where: str, group):
-    """Read the mappings of a group of arguments, which a recipe gives as they are and the command line as JSON.
+    """Parse mapping arguments that the command line gives as JSON text; a recipe gives them as mappings.
 
     Args:
-        where (`str`): who asks, for the message.
-        group: a dataclass of arguments, is changed.
+        where (`str`): caller, named in the error message.
+        group: a dataclass of arguments, changed in place.
 
     Raises:
-        ValueError: if a text is no JSON object; the message shows one.
+        ValueError: if a text is not a JSON object; the message shows an example.
     """
     for name, example in EXAMPLES.items():
         if not isinstance(text := getattr(group, name, None), str):
@@ -35,14 +35,14 @@ def read_mappings(where: str, group):
 
 
 def check_balance(where: str, group):
-    """Refuse a balance of corpora or classes that lies outside [0, 1].
+    """Check that the corpus balance and the class balance lie in [0, 1].
 
     Args:
-        where (`str`): who asks, for the message.
+        where (`str`): caller, named in the error message.
         group: a dataclass of arguments with `corpus_balance` and `class_balance`, see `sampling_weights`.
 
     Raises:
-        ValueError: that names the one that does.
+        ValueError: if one of them is outside [0, 1].
     """
     for name in ("corpus_balance", "class_balance"):
         if not 0 <= (value := getattr(group, name)) <= 1:
@@ -51,40 +51,40 @@ def check_balance(where: str, group):
 
 @dataclass
 class ModelArguments:
-    """The encoder, what of it learns, and the heads."""
+    """Arguments of the encoder, its tuning and the heads."""
 
     backbone: str | None = field(default=None, metadata={"help": "Pretrained encoder: Hub repository or folder."})
     backbone_config: dict | str | None = field(
-        default=None, metadata={"help": "Instead: configuration of an encoder with random weights."}
+        default=None, metadata={"help": "Instead of backbone: configuration of an encoder with random weights."}
     )
     checkpoint: str | None = field(
         default=None,
-        metadata={"help": "Instead: a trained SpeechEQ model to go on from, Hub repository or folder, heads and all."},
+        metadata={"help": "Instead of backbone: trained SpeechEQ model to fine-tune, Hub repository or folder."},
     )
-    backbone_layers: int | None = field(default=None, metadata={"help": "Keep the encoder's first layers only."})
-    tuning: str = field(default="full", metadata={"help": "What of the encoder learns: frozen, lora or full."})
+    backbone_layers: int | None = field(default=None, metadata={"help": "Number of encoder layers to keep."})
+    tuning: str = field(default="full", metadata={"help": "How to train the encoder: frozen, lora or full."})
     lora_rank: int = field(default=8, metadata={"help": "Rank of the LoRA adapters."})
-    frozen_layers: int = field(default=0, metadata={"help": "First encoder layers that do not learn."})
+    frozen_layers: int = field(default=0, metadata={"help": "Number of first encoder layers to freeze."})
     backbone_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of the encoder; by default that of the heads."}
     )
-    # What is not given is as the checkpoint has it, or else SpeechEQConfig's default.
+    # Arguments that are None keep the checkpoint's value or SpeechEQConfig's default.
     adapter_size: int | None = field(
-        default=None, metadata={"help": "Channels of a trunk that the heads share; 0: none."}
+        default=None, metadata={"help": "Channels of the trunk that the heads share; 0: no trunk."}
     )
     adapter_layers: int | None = field(default=None, metadata={"help": "Convolutions of the trunk."})
-    pooling: str | None = field(default=None, metadata={"help": "statistics or attentive."})
+    pooling: str | None = field(default=None, metadata={"help": "Pooling over time: statistics or attentive."})
     shallow_states: int | None = field(
-        default=None, metadata={"help": "Read ESC and EIS also from the first so many states alone; 0: no."}
+        default=None, metadata={"help": "Add ESC and EIS heads on this number of first hidden states; 0: none."}
     )
     head_hidden_size: int | None = field(
-        default=None, metadata={"help": "Hidden layer of the utterance heads; 0: none."}
+        default=None, metadata={"help": "Size of the utterance heads' hidden layer; 0: no layer."}
     )
     head_dropout: float | None = field(default=None, metadata={"help": "Dropout before each head."})
     loss_weights: dict | str | None = field(
-        default=None, metadata={"help": "Weights of esc, eis, phoneme and gender."}
+        default=None, metadata={"help": "Loss weights of esc, eis, phoneme and gender."}
     )
-    uncertainty_weighting: bool | None = field(default=None, metadata={"help": "Learn the tasks' weights."})
+    uncertainty_weighting: bool | None = field(default=None, metadata={"help": "Learn the loss weights."})
     mask_time_prob: float | None = field(default=None, metadata={"help": "SpecAugment: share of masked frames."})
     mask_time_length: int | None = field(default=None, metadata={"help": "SpecAugment: frames per mask."})
     mask_feature_prob: float | None = field(default=None, metadata={"help": "SpecAugment: share of masked channels."})
@@ -96,12 +96,12 @@ class ModelArguments:
             raise ValueError("training: exactly one of backbone, backbone_config and checkpoint must be given.")
         if self.backbone_layers is not None and self.backbone is None:
             raise ValueError(
-                f"training: backbone_layers must go with backbone; got {self.backbone_layers} without. A checkpoint keeps "
-                "its layers, and backbone_config says how many there are."
+                f"training: backbone_layers must be used with backbone; got {self.backbone_layers} without it. "
+                "A checkpoint keeps its layers, and backbone_config defines their number."
             )
 
     def config_fields(self) -> dict:
-        """The fields that go into [`SpeechEQConfig`] as they are: those that are given."""
+        """Return the arguments that are fields of [`SpeechEQConfig`] and are not `None`."""
         names = ("adapter_size", "adapter_layers", "pooling", "shallow_states", "head_hidden_size", "head_dropout",
                  "loss_weights", "uncertainty_weighting", "mask_time_prob", "mask_time_length", "mask_feature_prob",
                  "mask_feature_length")  # fmt: skip
@@ -110,45 +110,47 @@ class ModelArguments:
 
 @dataclass
 class DataArguments:
-    """The SEQD, what of it is used, and how it is drawn and changed."""
+    """Arguments of the SEQD, its sampling and its augmentation."""
 
-    dataset: str | None = field(default=None, metadata={"help": "Folder of a built SEQD, or its Hub repository."})
+    dataset: str | None = field(default=None, metadata={"help": "SEQD: folder or Hub repository."})
     build: list[str] | None = field(
         default=None,
-        metadata={
-            "help": "Build dataset of these first, NAME=FOLDER or NAME=FILE.yaml; by default in output_dir/seqd."
-        },
+        metadata={"help": "First build dataset (default output_dir/seqd) from these: NAME=FOLDER or NAME=FILE.yaml."},
     )
-    dataset_config: str = field(default="all", metadata={"help": "A corpus, or all."})
-    corpora: list[str] | None = field(default=None, metadata={"help": "Keep these corpora only."})
-    max_seconds: float = field(default=30.0, metadata={"help": "Leave out longer utterances."})
-    use_votes: bool = field(default=True, metadata={"help": "Learn the raters' votes where they are known."})
-    corpus_balance: float = field(default=0.5, metadata={"help": "0: as the data are; 1: corpora equally often."})
+    dataset_config: str = field(default="all", metadata={"help": "Configuration of the SEQD: a corpus, or all."})
+    corpora: list[str] | None = field(default=None, metadata={"help": "Keep only these corpora."})
+    max_seconds: float = field(default=30.0, metadata={"help": "Skip longer utterances."})
+    use_votes: bool = field(default=True, metadata={"help": "Train on the raters' votes where a corpus has them."})
+    corpus_balance: float = field(
+        default=0.5, metadata={"help": "0: original corpus frequencies; 1: equally frequent corpora."}
+    )
     class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
     enrolment_probability: float = field(
-        default=0.0, metadata={"help": "How often something is known of a training speaker; 0: never."}
+        default=0.0, metadata={"help": "Probability of using a training speaker's statistics; 0: never."}
     )
-    augment_probability: float = field(default=0.5, metadata={"help": "Of each waveform augmentation; 0: none."})
+    augment_probability: float = field(
+        default=0.5, metadata={"help": "Probability of each waveform augmentation; 0: none."}
+    )
     cache: str | None = field(
         default=None,
         metadata={
-            "help": "Folder for what a frozen encoder makes of each utterance, 50 kB a second and state; each epoch then "
-            "reads it and does not run the encoder. No augmentation."
+            "help": "Folder for the hidden states of a frozen encoder, 50 kB per second and state. Epochs read them "
+            "instead of running the encoder. Needs augment_probability 0."
         },
     )
 
     def __post_init__(self):
         if self.dataset is None and not self.build:
             raise ValueError(
-                "training: dataset must be given: a folder of a built SEQD, or its Hub repository; or build, what to "
-                "build one of."
+                "training: dataset must be given; got none. Set it to the folder or Hub repository of a SEQD, or set build "
+                "to build one."
             )
         check_balance("training", self)
 
 
 @dataclass
 class SpeechEQTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with defaults for this task. Checkpoints go to `output_dir/checkpoints`."""
+    """`TrainingArguments` with defaults for this task. Checkpoints are in `output_dir/checkpoints`."""
 
     output_dir: str = "runs/speecheq"
     learning_rate: float = 1e-3
@@ -165,9 +167,11 @@ class SpeechEQTrainingArguments(TrainingArguments):
     dataloader_pin_memory: bool = False
     report_to: str = "none"
     int8_weights: bool = field(default=False, metadata={"help": "Store the trained weights as 8-bit integers."})
-    patience: int = field(default=0, metadata={"help": "Stop after so many evaluations without gain; 0: never."})
+    patience: int = field(
+        default=0, metadata={"help": "Stop after this number of evaluations without improvement; 0: never."}
+    )
 
     def __post_init__(self):
-        # Without it, transformers refuses bf16 on a machine that has no GPU.
+        # transformers refuses bf16 on a machine without a GPU unless use_cpu is set.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()

@@ -1,7 +1,7 @@
 """Waveform augmentation: speed, reverberation, telephone band, noise and gain.
 
-Speed (with pitch, as in https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html) makes new speakers of those
-in the training set; the rest makes new rooms, lines and microphones.
+Speed perturbation (it also changes pitch, https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html) varies the
+speakers; the other changes vary rooms, channels and microphones.
 """
 
 import numpy as np
@@ -10,22 +10,22 @@ from scipy.signal import fftconvolve
 
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
 
-LOWEST_NOISE = 50  # Hz. Pink noise from 0 Hz would lie half below hearing, and the more so the longer the utterance.
-MAX_SECONDS = 30  # that whisper takes; no utterance is slowed down to more
+LOWEST_NOISE = 50  # Hz. With a lower limit, most of the pink noise would be inaudible in long utterances.
+MAX_SECONDS = 30  # the longest input of whisper; no utterance is slowed down beyond it
 
 
 class WaveformAugmentation:
-    """Change the speed, the room, the band, the noise and the loudness of an utterance, each with the same probability.
+    """Randomly change the speed, room, bandwidth, noise and level of an utterance.
 
     Args:
-        probability (`float`, *optional*, defaults to 0.5): of each of the five changes. The band is cut half as often.
-        speed (`float`, *optional*, defaults to 0.1): largest change of speed, 0.1 for 0.9 to 1.1.
-        reverberation (`tuple[float, float]`, *optional*, defaults to `(0.1, 0.6)`): range of the time in which a room's
-            echo falls by 60 dB, in seconds.
-        gain_db (`tuple[float, float]`, *optional*, defaults to `(-24, 6)`): range of changes of level, in dB: a far
-            microphone says nothing of the speaker.
+        probability (`float`, *optional*, defaults to 0.5): of each of the five changes; half of it for the bandwidth.
+        speed (`float`, *optional*, defaults to 0.1): largest change of speed; 0.1 means factors from 0.9 to 1.1.
+        reverberation (`tuple[float, float]`, *optional*, defaults to `(0.1, 0.6)`): range of the reverberation time
+            RT60, in seconds.
+        gain_db (`tuple[float, float]`, *optional*, defaults to `(-24, 6)`): range of level changes, in dB. The model
+            must not depend on the distance to the microphone.
         snr_db (`tuple[float, float]`, *optional*, defaults to `(5, 35)`): range of signal-to-noise ratios, in dB. The
-            noise is white, or pink from 50 Hz on.
+            noise is white, or pink above 50 Hz.
     """
 
     def __init__(
@@ -43,7 +43,15 @@ class WaveformAugmentation:
         self.snr_db = snr_db
 
     def __call__(self, waveform: np.ndarray, seed: int) -> np.ndarray:
-        """`np.ndarray` of shape `(samples,)` at 16 kHz in; of another length, in `[-1, 1]`, out. The seed decides all."""
+        """Augment a waveform.
+
+        Args:
+            waveform (`np.ndarray` of shape `(samples,)`): at 16 kHz.
+            seed (`int`): of all random choices.
+
+        Returns:
+            `np.ndarray` of shape `(new_samples,)`: in `[-1, 1]`; a change of speed changes the length.
+        """
         random = np.random.default_rng(seed)
         changes = (self._change_speed, self._add_room, self._cut_band, self._add_noise, self._change_gain)
         probabilities = self.probability * np.array([1, 1, 0.5, 1, 1])
@@ -60,7 +68,7 @@ class WaveformAugmentation:
         return soxr.resample(waveform, SAMPLING_RATE * factor, SAMPLING_RATE, quality="MQ")
 
     def _add_room(self, waveform, random):
-        """The direct sound and an exponentially falling tail of noise, 0 to 12 dB below it in all."""
+        """Add reverberation: an exponentially decaying noise tail, 0 to 12 dB below the direct sound."""
         seconds = random.uniform(*self.reverberation)
         at = np.arange(int(seconds * SAMPLING_RATE)) / SAMPLING_RATE
         tail = random.normal(size=len(at)) * 10 ** (-3 * at / seconds)
@@ -68,7 +76,7 @@ class WaveformAugmentation:
         return waveform + fftconvolve(waveform, tail)[: len(waveform)]
 
     def _cut_band(self, waveform, random):
-        """A telephone's 8 kHz."""
+        """Limit the bandwidth to that of a telephone (8 kHz sampling rate)."""
         narrow = soxr.resample(waveform, SAMPLING_RATE, SAMPLING_RATE // 2)
         wide = soxr.resample(narrow, SAMPLING_RATE // 2, SAMPLING_RATE)
         return np.pad(wide[: len(waveform)], (0, max(0, len(waveform) - len(wide))))
@@ -84,7 +92,7 @@ class WaveformAugmentation:
 
 
 def pink(white: np.ndarray) -> np.ndarray:
-    """White noise of shape `(samples,)` with power 1 / frequency from 50 Hz to 8 kHz, at no level in particular."""
+    """Filter white noise of shape `(samples,)` to power 1 / frequency from 50 Hz to 8 kHz; the level is not normalised."""
     frequency = np.fft.rfftfreq(len(white), 1 / SAMPLING_RATE)
     shape = np.where(frequency < LOWEST_NOISE, 0, 1 / np.sqrt(np.maximum(frequency, LOWEST_NOISE)))
     return np.fft.irfft(np.fft.rfft(white) * shape, len(white))

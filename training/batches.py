@@ -1,4 +1,4 @@
-"""SEQD rows to batches of tensors."""
+"""Dataset, collator and sampler: SEQD rows to batches of tensors."""
 
 import io
 from collections import Counter
@@ -15,14 +15,14 @@ from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.labels_speecheq import MISSING, VALENCE_CLASSES
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
 
-NEUTRAL_INTENSITY, EMOTIONAL_INTENSITY = [0.0, 0.375], [0.125, 1.0]  # none or low; all but none
+NEUTRAL_INTENSITY, EMOTIONAL_INTENSITY = [0.0, 0.375], [0.125, 1.0]  # levels none and low; all levels except none
 
 
 def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balance: float) -> np.ndarray:
-    """How often each row should be drawn, relative to the mean row.
+    """Compute the sampling weight of each row, relative to the mean row.
 
-    A corpus of `n` of all `N` rows is drawn as if it had `n^(1 - corpus_balance)` parts, a class within its corpus
-    likewise: 0 leaves the data as they are, 1 makes all corpora, or all classes of a corpus, equally frequent.
+    The share of a corpus with `n` rows is proportional to `n^(1 - corpus_balance)`; a class within its corpus likewise.
+    0 keeps the original frequencies, 1 makes all corpora, or all classes of a corpus, equally frequent.
 
     Args:
         rows (`datasets.Dataset`): with columns `corpus` and `native_label`.
@@ -48,15 +48,15 @@ def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balanc
 
 
 class SpeechDataset(torch.utils.data.Dataset):
-    """Rows of SEQD with their audio decoded, and augmented if asked.
+    """SEQD rows with decoded and optionally augmented audio.
 
-    An item is asked for by its row, or by its row and the seed of its augmentation, as [`BalancedLengthSampler`] does: what
-    an item is then depends on nothing that a resumed run would have to restore.
+    A key is a row number, or a pair of a row number and an augmentation seed, as [`BalancedLengthSampler`] yields them:
+    a resumed run then needs no random state to get the same items.
 
     Args:
-        rows (`datasets.Dataset`): as [`load_seqd`] gives them.
-        augment (`Callable`, *optional*): takes a waveform of shape `(samples,)` at 16 kHz and a seed, gives a waveform.
-        states ([`EncoderStates`], *optional*): read in place of the audio, which is not decoded.
+        rows (`datasets.Dataset`): from [`load_seqd`].
+        augment (`Callable`, *optional*): maps a waveform of shape `(samples,)` at 16 kHz and a seed to a waveform.
+        states ([`EncoderStates`], *optional*): stored hidden states to read instead of the audio.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class SpeechDataset(torch.utils.data.Dataset):
 
 
 class Collator:
-    """Items of [`SpeechDataset`] to a batch: the inputs, all four kinds of labels, present or missing, and who speaks.
+    """Collate items of [`SpeechDataset`] into a batch: inputs, labels of all four tasks (possibly missing) and speakers.
 
     Args:
         processor ([`SpeechEQProcessor`]): of the model.
         config ([`SpeechEQConfig`]): of the model.
-        use_votes (`bool`, *optional*, defaults to `True`): where the raters' votes are known, learn their distribution
-            instead of the corpus's one label.
+        use_votes (`bool`, *optional*, defaults to `True`): if a row has raters' votes, use their distribution as the
+            target instead of the corpus's single label.
     """
 
     def __init__(self, processor: SpeechEQProcessor, config: SpeechEQConfig, use_votes: bool = True):
@@ -111,7 +111,7 @@ class Collator:
         return {**batch, **self.utterance_labels(items), "phoneme_labels": phonemes, "speakers": speakers}
 
     def utterance_labels(self, items: list[dict]) -> dict[str, torch.Tensor]:
-        """`esc_labels`, `eis_labels` and `gender_labels` of [`SpeechEQModel`]; no audio is needed."""
+        """Make `esc_labels`, `eis_labels` and `gender_labels` of [`SpeechEQModel`]; needs no audio."""
         targets = [self.esc_target(item) for item in items]
         esc = torch.zeros(len(items), max(len(target) for target in targets), len(self.esc_labels))
         for row, target in zip(esc, targets, strict=True):
@@ -123,7 +123,11 @@ class Collator:
         }
 
     def esc_target(self, item: dict) -> torch.Tensor:
-        """`(sets, classes)`: the weight of each set on its members; all 1 where there is no label."""
+        """Make the ESC target `(sets, classes)`: each set's weight on its members; all 1 if the label is missing.
+
+        Raises:
+            ValueError: if a label is not one of the model's fine classes.
+        """
         votes = item.get("esc_votes") if self.use_votes else None
         sets = [(vote["esc"], vote["weight"]) for vote in votes] if votes else [(item.get("esc"), 1.0)]
         if not sets[0][0]:
@@ -137,12 +141,11 @@ class Collator:
 
     @staticmethod
     def eis_target(item: dict) -> list[float]:
-        """Low and high. What an ESC label alone says of the intensity is an interval: neutral speech has little, other more
-        than none.
+        """Make the EIS target `[low, high]`; an ESC label without an intensity gives a wide interval.
 
-        The zeros that SEQD gives neutral labels would teach that a corpus without ratings knows no other intensity: of
-        1,476 emotional test utterances of nEMO, ASED and URDU, a model so trained put 46 % on the lowest level. And raters
-        do not give neutral speech 0: in EmoTale it has 0.30 on average, half of it between 0.20 and 0.39.
+        Neutral labels with intensity 0 also get the wide interval. Trained on the zeros, a model put 46 % of 1,476
+        emotional test utterances of nEMO, ASED and URDU on the lowest level, since these corpora have no other intensity.
+        Raters do not give neutral speech 0 either: in EmoTale its mean is 0.30, half of it between 0.20 and 0.39.
         """
         low, high, esc = item.get("eis_low"), item.get("eis_high"), set(item.get("esc") or ())
         neutral = esc & set(VALENCE_CLASSES["neutral"])
@@ -153,12 +156,17 @@ class Collator:
         return NEUTRAL_INTENSITY if neutral else EMOTIONAL_INTENSITY
 
     def phoneme_target(self, item: dict) -> list[int]:
-        """Ids of the phonemes. A symbol that train never had cannot be learned from validation: it is left out."""
+        """Encode the phonemes; drop symbols that are not in the training split, as they are not in the inventory."""
         return self.processor.encode_phonemes(
             [symbol for symbol in item.get("phonemes") or [] if symbol in self.known_phonemes]
         )
 
     def gender_target(self, item: dict) -> int:
+        """Encode the gender; -100 if it is missing.
+
+        Raises:
+            ValueError: if the gender is not one of the model's labels.
+        """
         gender = item.get("gender")
         if gender is not None and gender not in self.gender_labels:
             raise ValueError(
@@ -168,26 +176,26 @@ class Collator:
 
 
 def pad_states(states: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-    """`encoder_states` and `attention_mask` of [`SpeechEQModel`] from arrays of shape `(frames, states, hidden)`."""
+    """Pad arrays of shape `(frames, states, hidden)` to `encoder_states` and `attention_mask` of [`SpeechEQModel`]."""
     lengths = torch.tensor([len(of_utterance) for of_utterance in states])
     padded = pad_sequence([torch.from_numpy(of_utterance) for of_utterance in states], batch_first=True)
     return {"encoder_states": padded, "attention_mask": frame_mask(lengths, padded.shape[1]).long()}
 
 
 class BalancedLengthSampler(torch.utils.data.Sampler):
-    """Rows drawn by weight, then batched with others of about their length.
+    """Sample rows by weight and batch rows of similar length.
 
-    A row of weight `w` comes `floor(w)` times in an epoch, and once more with the probability of the rest. Neighbourhoods
-    of 50 batches are sorted by length, as in transformers' `LengthGroupedSampler`. Each item is a pair of a row and a seed
-    for its augmentation. All follows from seed and epoch alone, so that a resumed run sees what an uninterrupted one sees.
+    A row of weight `w` appears `floor(w)` times in an epoch, and once more with the remaining probability. Blocks of 50
+    batches are sorted by length, as in transformers' `LengthGroupedSampler`. Each item is a pair of a row and an
+    augmentation seed. Seed and epoch determine everything, so a resumed run gets the same items as an uninterrupted one.
 
     Args:
         lengths (`Sequence[float]`): of each row, in any unit.
         weights (`np.ndarray` of shape `(rows,)`): mean 1, see [`sampling_weights`].
-        batch_size (`int`): rows per step, of all processes together.
+        batch_size (`int`): rows per step, over all processes.
         seed (`int`, *optional*, defaults to 0): of the order.
-        num_processes (`int`, *optional*, defaults to 1): each takes a run of `batch_size / num_processes` rows of a batch; the
-            runs are every `num_processes`-th row of the sorted batch, so that they are about equally long.
+        num_processes (`int`, *optional*, defaults to 1): processes, each of which takes `batch_size / num_processes`
+            consecutive rows of a batch. They are every `num_processes`-th row by length, so that processes are balanced.
     """
 
     def __init__(
@@ -208,7 +216,7 @@ class BalancedLengthSampler(torch.utils.data.Sampler):
 
     def __iter__(self):
         random = np.random.default_rng([self.seed, self.epoch])
-        # Systematic resampling: exactly len(self) draws, each row within one of its weight.
+        # Systematic resampling: exactly len(self) draws; the count of each row differs from its weight by less than 1.
         edges = np.cumsum(self.weights) / self.weights.sum() * len(self)
         drawn = np.searchsorted(edges, np.arange(len(self)) + random.uniform(), side="right").clip(max=len(self) - 1)
         drawn = random.permutation(drawn)
@@ -218,7 +226,7 @@ class BalancedLengthSampler(torch.utils.data.Sampler):
             block = drawn[start : start + size]
             block = block[np.argsort(-self.lengths[block], kind="stable")]
             batches += [block[at : at + self.batch_size] for at in range(0, len(block), self.batch_size)]
-        # The longest batch first, so that memory runs out at once or never; a short last batch stays last.
+        # The longest batch is first, so that a lack of memory shows at once; a short last batch stays last.
         last = [batches.pop()] if len(batches[-1]) < self.batch_size else []
         order = random.permutation(len(batches))
         if len(order):
@@ -227,8 +235,8 @@ class BalancedLengthSampler(torch.utils.data.Sampler):
         drawn = np.concatenate([batches[index] for index in order] + last)
         seeds = random.integers(2**31, size=len(drawn))
         whole = np.arange(len(drawn) // self.batch_size * self.batch_size)
-        shared_out = (
+        interleaved = (
             whole.reshape(-1, self.batch_size // self.num_processes, self.num_processes).swapaxes(1, 2).ravel()
         )
-        drawn[whole], seeds[whole] = drawn[shared_out], seeds[shared_out]
+        drawn[whole], seeds[whole] = drawn[interleaved], seeds[interleaved]
         return iter([(int(row), int(seed)) for row, seed in zip(drawn, seeds, strict=True)])

@@ -1,4 +1,4 @@
-"""One training run: a model with new heads, the Trainer over it, and the checkpoints it goes on from."""
+"""One training run: build or load the model, train it, resume from checkpoints."""
 
 import json
 from pathlib import Path
@@ -23,32 +23,34 @@ from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
 def fit(
     splits: dict, model_arguments: ModelArguments, data_arguments: DataArguments, arguments: SpeechEQTrainingArguments
 ) -> SpeechEQTrainer:
-    """Train a model; what was stopped goes on from the last complete checkpoint in `arguments.output_dir`.
+    """Train a model; resume from the last complete checkpoint in `arguments.output_dir`, if there is one.
 
     Args:
-        splits (`dict[str, datasets.Dataset]`): `train`; and `validation`, on which the best epoch is chosen. Without it, or
-            where it has no two classes to tell apart, the last one is taken, and `patience` does not count.
+        splits (`dict[str, datasets.Dataset]`): `train` and, optionally, `validation`, which selects the best epoch. If
+            validation is missing or no corpus has two classes in it, the last epoch is kept and `patience` is ignored.
         model_arguments, data_arguments, arguments: of the run.
 
     Returns:
-        [`SpeechEQTrainer`]: its model is trained.
+        [`SpeechEQTrainer`]: with the trained model.
     """
     validation = splits.get("validation")
     if validation is None:
         arguments.eval_strategy = "no"
     if not can_choose(validation, arguments.metric_for_best_model):
         arguments.load_best_model_at_end, arguments.patience = False, 0
-        arguments.metric_for_best_model = None  # or else the Trainer looks for it in every evaluation
+        arguments.metric_for_best_model = None  # otherwise the Trainer requires it in every evaluation
     set_seed(arguments.seed)
     model = build_model(model_arguments, phoneme_inventory(splits["train"]))
     processor = SpeechEQProcessor.for_config(model.config)
     shallow = model.config.shallow_states
-    needed = max(1, shallow - 1)  # state n is what layer n gives, and with a frozen layer all before it is frozen
+    needed = max(1, shallow - 1)  # state n is the output of layer n; freezing a layer freezes all before it
     if shallow and model_arguments.tuning != "frozen" and model_arguments.frozen_layers < needed:
-        print(f"note: shallow heads read layers that learn; with frozen_layers {needed} they would stay as they were.")
+        print(f"note: the shallow heads read trainable layers. Set frozen_layers to {needed} to freeze them.")
     model = prepare_tuning(model, model_arguments.tuning, model_arguments.lora_rank, model_arguments.frozen_layers)
     learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    print(f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters learn.")
+    print(
+        f"{learning / 1e6:.2f} of {sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters are trained."
+    )
     states = None
     if data_arguments.cache:
         check_unchanging(model.config, model_arguments, data_arguments)
@@ -77,10 +79,10 @@ def fit(
 
 
 def check_unchanging(config: SpeechEQConfig, model_arguments: ModelArguments, data_arguments: DataArguments):
-    """Refuse to keep what the encoder makes of the utterances where it is another each time.
+    """Check that the hidden states of an utterance never change, so that they can be cached.
 
     Raises:
-        ValueError: if the encoder learns, or what it hears is changed at random.
+        ValueError: if the encoder is trained, or its input is augmented or masked at random.
     """
     given = vars(model_arguments) | vars(data_arguments)
     given |= {name: getattr(config, name) for name in ("mask_time_prob", "mask_feature_prob")}
@@ -88,17 +90,17 @@ def check_unchanging(config: SpeechEQConfig, model_arguments: ModelArguments, da
     others = ", ".join(f"{name} {given[name]!r}" for name, value in fixed.items() if given[name] != value)
     if others:
         raise ValueError(
-            "training: cache must go with tuning frozen and no augmentation, for what it keeps does not change; "
+            "training: cache must be used with tuning frozen and without augmentation, because cached states do not change; "
             f"got {others}."
         )
 
 
 def can_choose(validation: datasets.Dataset | None, metric: str) -> bool:
-    """Whether validation can tell the best epoch from the others.
+    """Return whether the validation split can select the best epoch.
 
     Args:
-        validation (`datasets.Dataset`, *optional*): the split, if there is one.
-        metric (`str`): `metric_for_best_model`. `esc_uar`, the usual one, needs a corpus with two classes.
+        validation (`datasets.Dataset` or `None`): the split, if there is one.
+        metric (`str`): `metric_for_best_model`. The default, `esc_uar`, needs a corpus with two classes.
     """
     if validation is None:
         return False
@@ -110,7 +112,7 @@ def can_choose(validation: datasets.Dataset | None, metric: str) -> bool:
 
 
 def find_checkpoint(folder: Path) -> str | None:
-    """The last complete checkpoint; one that was cut short, by a kill, a full disk or a power cut, does not count."""
+    """Find the last complete checkpoint; skip those that a kill, a full disk or a power cut left incomplete."""
     found = sorted(
         folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1])
     )
@@ -118,7 +120,7 @@ def find_checkpoint(folder: Path) -> str | None:
 
 
 def _is_complete(checkpoint: Path) -> bool:
-    """Whether each file of a checkpoint is there to its end: the Trainer writes `trainer_state.json` last."""
+    """Return whether all files of a checkpoint are complete. The Trainer writes `trainer_state.json` last."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text())
         for weights in checkpoint.glob("*.safetensors"):
@@ -126,17 +128,17 @@ def _is_complete(checkpoint: Path) -> bool:
                 pass
     except (OSError, ValueError, SafetensorError):
         return False
-    # What torch writes is a ZIP, whose list of contents stands at its end.
+    # torch writes ZIP files, which end with their table of contents.
     return all(is_zipfile(state) for state in [*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")])
 
 
 def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechEQModel:
-    """A model with new heads on a pretrained or a random encoder; or a trained one, with phonemes that are new to it."""
+    """Build a model with new heads on a pretrained or random encoder, or load a trained model and add new phonemes."""
     fields = arguments.config_fields()
     if arguments.checkpoint is not None:
         check_shapes(SpeechEQConfig.from_pretrained(arguments.checkpoint), fields)
         model = SpeechEQModel.from_pretrained(arguments.checkpoint, **fields)
-        model.config.temperatures = dict.fromkeys(model.config.temperatures, 1.0)  # they were another model's
+        model.config.temperatures = dict.fromkeys(model.config.temperatures, 1.0)  # fitted to the earlier weights
         model.config.abstain_below = 0.0
         extend_phonemes(model, phoneme_labels)
         return model
@@ -147,32 +149,32 @@ def build_model(arguments: ModelArguments, phoneme_labels: list[str]) -> SpeechE
 
 
 def check_shapes(config: SpeechEQConfig, fields: dict):
-    """Refuse fields with which the weights of a trained model would have other shapes.
+    """Check that new configuration fields keep the weight shapes of a trained model.
 
     Args:
         config ([`SpeechEQConfig`]): of the trained model.
-        fields (`dict`): that are to be others.
+        fields (`dict`): new values of configuration fields.
 
     Raises:
-        ValueError: if there is one. `shallow_states` may be given up, or be new.
+        ValueError: if a field changes a shape. `shallow_states` may change to 0, or from 0.
     """
     for name in ("adapter_size", "adapter_layers", "pooling", "head_hidden_size", "shallow_states"):
         had = getattr(config, name)
         wanted = fields.get(name, had)
         if wanted != had and (name != "shallow_states" or (had and wanted)):
             raise ValueError(
-                f"training: {name} must be {had!r}, as in the checkpoint; got {wanted!r}. Its weights have no other shape: "
-                "leave it out, or train from a backbone."
+                f"training: {name} must be {had!r}, as in the checkpoint; got {wanted!r}. It determines the shape of the "
+                "weights: leave it out, or train from a backbone."
             )
 
 
 @torch.no_grad()
 def extend_phonemes(model: SpeechEQModel, phoneme_labels: list[str]):
-    """Append the symbols that a model does not know yet to its inventory; the others keep their weights.
+    """Append new symbols to the phoneme inventory of a model; known symbols keep their weights.
 
     Args:
-        model ([`SpeechEQModel`]): is changed.
-        phoneme_labels (`list[str]`): of the training data.
+        model ([`SpeechEQModel`]): changed in place.
+        phoneme_labels (`list[str]`): inventory of the training data.
     """
     known = model.config.phoneme_labels
     labels = [*known, *(symbol for symbol in phoneme_labels if symbol not in known)]

@@ -1,4 +1,4 @@
-"""Train the utterance heads of a model on statistics that are known already: the encoder stays as it is and is not run."""
+"""Train the utterance heads of a model on precomputed utterance statistics, without running the encoder."""
 
 from dataclasses import dataclass, field
 
@@ -9,24 +9,24 @@ from transformers import get_cosine_schedule_with_warmup
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import SpeakerStatistics
 
-ALL = -1  # as a number of utterances known of a speaker: every other one
-DRAWS = 4  # of what is known of a speaker, for each number of utterances
-REFRESH = 100  # steps after which they are drawn anew
+ALL = -1  # number of enrolment utterances: all other utterances of the speaker
+DRAWS = 4  # random enrolments per speaker and number of utterances
+REFRESH = 100  # steps after which enrolments are drawn again
 
 
 @dataclass
 class HeadArguments:
-    """How heads are trained on known statistics."""
+    """Arguments of head training on utterance statistics."""
 
-    steps: int = field(default=2000, metadata={"help": "Of training; the same for one corpus and for many."})
+    steps: int = field(default=2000, metadata={"help": "Training steps, regardless of the number of corpora."})
     batch_size: int = field(default=64, metadata={"help": "Utterances per step."})
     learning_rate: float = field(
-        default=1e-3, metadata={"help": "Highest learning rate; layer weights have ten times it."}
+        default=1e-3, metadata={"help": "Peak learning rate; ten times it for the layer weights."}
     )
-    weight_decay: float = field(default=0.01, metadata={"help": "Of the heads' matrices."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of the heads' matrices."})
     enrolments: list[int] = field(
         default_factory=lambda: [0],
-        metadata={"help": "Utterances known of a speaker in training, one of these each time; 0: none, -1: all."},
+        metadata={"help": "Numbers of enrolment utterances per speaker, drawn at random; 0: none, -1: all."},
     )
 
     def __post_init__(self):
@@ -38,14 +38,14 @@ class HeadArguments:
 
 @dataclass(frozen=True)
 class KnownUtterances:
-    """Utterances whose statistics are known.
+    """Training utterances as precomputed statistics.
 
     Args:
-        statistics (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`): see `utterance_statistics`.
-        labels (`dict[str, torch.Tensor]`): `esc_labels`, `eis_labels` and `gender_labels`, as `Collator` gives them.
-        speakers (`np.ndarray` of shape `(n,)`): of each utterance.
-        weights (`np.ndarray` of shape `(n,)`): how often each is drawn, see `sampling_weights`.
-        to_know (`list[str]`): speakers of whom something may be known, see `speakers_to_know`.
+        statistics (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`): from `utterance_statistics`.
+        labels (`dict[str, torch.Tensor]`): `esc_labels`, `eis_labels` and `gender_labels`, from `Collator`.
+        speakers (`np.ndarray` of shape `(n,)`): speaker of each utterance.
+        weights (`np.ndarray` of shape `(n,)`): sampling weights, see `sampling_weights`.
+        to_know (`list[str]`): speakers that may be enrolled, see `speakers_to_know`.
     """
 
     statistics: torch.Tensor
@@ -58,13 +58,16 @@ class KnownUtterances:
 def train_heads(
     model: SpeechEQModel, known: KnownUtterances, arguments: HeadArguments, seed: int = 0
 ) -> SpeechEQModel:
-    """Train the ESC, EIS and gender heads, in place; the phoneme head reads frames and is left alone.
+    """Train the ESC, EIS and gender heads in place; the phoneme head needs frames and is not trained.
 
     Args:
-        model ([`SpeechEQModel`]): with new heads; `loss_weights` says which of them learn.
-        known ([`KnownUtterances`]): to train on.
-        arguments ([`HeadArguments`]): how.
-        seed (`int`, *optional*, defaults to 0): of all that is drawn.
+        model ([`SpeechEQModel`]): with new heads; a task with `loss_weights` 0 is not trained.
+        known ([`KnownUtterances`]): training utterances.
+        arguments ([`HeadArguments`]): of the training.
+        seed (`int`, *optional*, defaults to 0): of all random choices.
+
+    Returns:
+        [`SpeechEQModel`]: the same model, in evaluation mode.
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
@@ -89,39 +92,39 @@ def train_heads(
 
 @torch.inference_mode()
 def score_heads(model: SpeechEQModel, statistics: torch.Tensor, speakers: np.ndarray, number: int, seed: int = 0):
-    """Answers of the utterance heads where `number` other utterances of the same speaker have been heard, unlabelled.
+    """Predict with the utterance heads, with `number` unlabelled enrolment utterances per speaker.
 
     Args:
         model ([`SpeechEQModel`]): trained.
-        statistics (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`): of all utterances of the tested speakers.
-        speakers (`np.ndarray` of shape `(n,)`): of each utterance.
-        number (`int`): utterances known of each speaker, drawn at random for each utterance and never the utterance itself;
-            fewer where there are not so many; -1: all.
+        statistics (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`): of all utterances of the test speakers.
+        speakers (`np.ndarray` of shape `(n,)`): speaker of each utterance.
+        number (`int`): enrolment utterances, drawn for each utterance from the speaker's other utterances, or all of
+            those if there are fewer; -1: all.
         seed (`int`, *optional*, defaults to 0): of the draws.
 
     Returns:
-        [`SpeechEQOutput`]: of all utterances, in their order.
+        [`SpeechEQOutput`]: for all utterances, in their order.
     """
     if number == 0:
         return model.score_statistics(statistics)
     random = np.random.default_rng(seed)
     of_speaker = {speaker: np.flatnonzero(speakers == speaker) for speaker in np.unique(speakers)}
 
-    def known_of(row: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def enrol(row: int) -> tuple[torch.Tensor, torch.Tensor]:
         others = of_speaker[speakers[row]]
         others = others[others != row]
-        heard = others if number == ALL else random.choice(others, min(number, len(others)), replace=False)
-        return _known_of(model, statistics[heard])
+        drawn = others if number == ALL else random.choice(others, min(number, len(others)), replace=False)
+        return _speaker_statistics(model, statistics[drawn])
 
     parts = []
-    for rows in torch.arange(len(speakers)).split(256):  # so that no more is held than of so many
-        means, stds = zip(*[known_of(int(row)) for row in rows], strict=True)
+    for rows in torch.arange(len(speakers)).split(256):  # to limit memory
+        means, stds = zip(*[enrol(int(row)) for row in rows], strict=True)
         parts.append(model.score_statistics(statistics[rows], torch.stack(means), torch.stack(stds)))
     return type(parts[0])(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
 class _Enrolment:
-    """What is known of the speakers of some batches: a few draws for each speaker and number of utterances."""
+    """Random speaker statistics for some batches: a few draws per speaker and number of enrolment utterances."""
 
     def __init__(self, model, known: KnownUtterances, numbers: list[int], random: np.random.Generator):
         self.model = model
@@ -132,7 +135,7 @@ class _Enrolment:
         self.draws = {}
 
     def draw(self, rows: np.ndarray) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Mean and deviation for each row, `(batch, states, 2 * hidden)`; `None` where nothing is ever known."""
+        """Draw mean and deviation for each row, `(batch, states, 2 * hidden)`; `None` if speakers are never enrolled."""
         if self.numbers == [0]:
             return None, None
         drawn = [self._one(self.known.speakers[row], self.random.choice(self.numbers)) for row in rows]
@@ -143,15 +146,15 @@ class _Enrolment:
         if key[0] is None or number == 0:
             key = (None, 0, 0)
         if key not in self.draws:
-            heard = self.of_speaker.get(key[0], np.array([], dtype=int))
+            drawn = self.of_speaker.get(key[0], np.array([], dtype=int))
             if number not in (0, ALL):
-                heard = self.random.choice(heard, min(number, len(heard)), replace=False)
-            self.draws[key] = _known_of(self.model, self.known.statistics[heard])
+                drawn = self.random.choice(drawn, min(number, len(drawn)), replace=False)
+            self.draws[key] = _speaker_statistics(self.model, self.known.statistics[drawn])
         return self.draws[key]
 
 
-def _known_of(model: SpeechEQModel, heard: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    speaker = SpeakerStatistics(model.standardizer, model.config.speaker_prior).update(heard)
+def _speaker_statistics(model: SpeechEQModel, enrolment: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    speaker = SpeakerStatistics(model.standardizer, model.config.speaker_prior).update(enrolment)
     return speaker.mean, speaker.std
 
 

@@ -1,6 +1,6 @@
-"""Print what a saved model hears in a file: `python training/predict.py runs/quickstart speech.wav`.
+"""Print the predictions of a saved model for an audio file: `python training/predict.py runs/quickstart speech.wav`.
 
-Needs nothing of this repository but the folder: code, weights and processor come from there through the Auto classes.
+The Auto classes load code, weights and processor from the model folder; `speecheq` need not be installed.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Recipes: YAML files of arguments, overridden on the command line, and kept beside what they made."""
+"""Recipes: YAML files of arguments, which the command line overrides and a run stores in its output folder."""
 
 import difflib
 import json
@@ -10,30 +10,31 @@ from transformers import HfArgumentParser
 
 
 def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) -> tuple:
-    """Read a recipe and what overrides it.
+    """Read a recipe and the command line, which overrides it.
 
     Args:
-        program (`str`): who asks, for messages.
+        program (`str`): caller, named in error messages.
         groups (`tuple[type, ...]`): dataclasses of arguments.
         arguments (`list[str]`): of the command line; the first may be a YAML file.
 
     Returns:
-        the groups, and what was given, by name, apart from `output_dir`.
+        `tuple`: an instance of each group, then a `dict` of the given arguments without `output_dir`.
 
     Raises:
-        FileNotFoundError, ValueError: if there is no such recipe, or it or the command line names an unknown argument.
+        FileNotFoundError: if the recipe does not exist.
+        ValueError: if the recipe or the command line has an unknown argument.
     """
     parser = HfArgumentParser(groups, allow_abbrev=False)
     recipe, arguments = {}, list(arguments)
     if arguments and arguments[0].endswith((".yaml", ".yml")):
         path = Path(arguments.pop(0))
         if not path.is_file():
-            raise FileNotFoundError(f"{program}: the recipe must be a YAML file; there is no {str(path)!r}.")
+            raise FileNotFoundError(f"{program}: the recipe must be an existing YAML file; got {str(path)!r}.")
         recipe = yaml.safe_load(path.read_text()) or {}
     known = {action.dest for action in parser._actions}
     _check_known(program, recipe, known, "in the recipe")
     parser.set_defaults(**recipe)
-    _, rest = parser.parse_known_args(arguments)  # before the groups, for they would miss what is misspelt
+    _, rest = parser.parse_known_args(arguments)  # parse_args_into_dataclasses does not report misspelt arguments
     names = [argument.split("=")[0].lstrip("-").replace("-", "_") for argument in rest]
     _check_known(program, names, known, "on the command line")
     parsed = parser.parse_args_into_dataclasses(arguments)
@@ -53,16 +54,16 @@ def _check_known(program: str, names: Iterable[str], known: set[str], where: str
 
 
 def check_same_recipe(program: str, folder: Path, given: dict, begun: bool):
-    """Keep the recipe in a folder; refuse to go on there with another one.
+    """Store the recipe in a folder, after checking that a run there used the same one.
 
     Args:
-        program (`str`): who asks, for messages.
+        program (`str`): caller, named in error messages.
         folder (`Path`): `output_dir`.
-        given (`dict`): as [`read_recipe`] gives it.
-        begun (`bool`): whether the folder holds results that another recipe would spoil.
+        given (`dict`): given arguments, from [`read_recipe`].
+        begun (`bool`): whether the folder has results of an earlier run.
 
     Raises:
-        ValueError: if the work in `folder` was begun with other arguments; the message names them.
+        ValueError: if the earlier run used other arguments; the message names them.
     """
     path = folder / "recipe.json"
     if path.is_file() and begun:
@@ -70,13 +71,13 @@ def check_same_recipe(program: str, folder: Path, given: dict, begun: bool):
         changed = sorted(name for name in before.keys() | given.keys() if before.get(name) != given.get(name))
         if changed:
             raise ValueError(
-                f"{program}: output_dir {str(folder)!r} holds a run with another {', '.join(changed)}. "
-                "Choose another output_dir, or delete that one."
+                f"{program}: output_dir must hold a run with the same arguments; got other values of {', '.join(changed)} "
+                f"in {str(folder)!r}. Choose another output_dir, or delete this one."
             )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(given, indent=2) + "\n")
 
 
 def public_name(name_or_path: str) -> str:
-    """A Hub repository as it is; of a folder its last name, for its place on this machine is nobody's business."""
+    """Return a Hub repository unchanged, and only the last part of a folder, so that results show no local paths."""
     return Path(name_or_path).resolve().name if Path(name_or_path).is_dir() else name_or_path

@@ -1,4 +1,4 @@
-"""A trained model as a folder that the Auto classes load with `trust_remote_code=True`."""
+"""Save a trained model as a folder that the Auto classes load with `trust_remote_code=True`."""
 
 from pathlib import Path
 
@@ -18,20 +18,23 @@ CARD_TEMPLATE = Path(__file__).with_name("model_card.md")
 def save_for_hub(
     model: SpeechEQModel | PeftModel, processor: SpeechEQProcessor, folder: str | Path, int8_weights: bool = False
 ) -> Path:
-    """Write weights (safetensors), configuration with `auto_map`, processor and the code that reads them.
+    """Save weights (safetensors), configuration with `auto_map`, processor and model code.
 
     Args:
         model ([`SpeechEQModel`] or a `PeftModel` of one): adapters are merged into the weights.
         processor ([`SpeechEQProcessor`]): of the model.
-        folder (`str` or `Path`): made if need be; must not be the folder of the code itself.
-        int8_weights (`bool`, *optional*, defaults to `False`): store matrices as 8-bit integers, a quarter of the size; they
-            are loaded in float32 all the same.
+        folder (`str` or `Path`): created if needed; must not be the folder of the code itself.
+        int8_weights (`bool`, *optional*, defaults to `False`): store matrices as 8-bit integers, a quarter of the size;
+            loading restores float32.
+
+    Returns:
+        `Path`: the folder.
     """
     if isinstance(model, PeftModel):
         model = model.merge_and_unload()
     weights = model.state_dict()
     if int8_weights:
-        # Whisper's positions are few, and a step of theirs is not small beside what they tell apart.
+        # Whisper's position embeddings are small, and neighbouring positions differ by little more than a step of int8.
         parameters = {name for name, _ in model.named_parameters()}
         weights = quantize(weights, parameters, keep=("backbone.embed_positions.weight",))
     model.config.int8_weights = int8_weights
@@ -41,21 +44,24 @@ def save_for_hub(
 
 
 def started_from(checkpoint: str) -> dict[str, str]:
-    """The name of a trained model, and the terms of its weights, by its card."""
+    """Return the `name` of a trained model and, from its card, the `license` of its weights."""
     card = cached_file(checkpoint, "README.md", _raise_exceptions_for_missing_entries=False)
     data = ModelCard.load(card).data if card else ModelCardData()
     return {"name": public_name(checkpoint), "license": data.get("license_name") or data.get("license") or "unknown"}
 
 
 def write_card(folder: str | Path, scores: dict[str, float], facts: dict) -> Path:
-    """Write `README.md`, the model card, from a run's own scores.
+    """Write the model card, `README.md`, with the scores of a run.
 
     Args:
         folder (`str` or `Path`): of the saved model.
-        scores (`dict[str, float]`): as `speecheq.metrics.scores` names them, on the test split.
-        facts (`dict`): `corpora` (name -> dict of `language`, `license`, `speakers`, `utterances`, `synthetic`),
-            `backbone`, `tuning`, `dataset`, `shared_speakers` (test speakers seen in training, a list), `command`;
-            `started_from`, as [`started_from`] gives it, or `None`.
+        scores (`dict[str, float]`): on the test split, named as in `speecheq.metrics.scores`.
+        facts (`dict`): `corpora` (name -> dict of `language`, `license`, `speakers`, `utterances`), `synthetic`,
+            `backbone`, `tuning`, `dataset`, `shared_speakers` (list of test speakers in the training data), `command`;
+            `started_from`, from [`started_from`], or `None`.
+
+    Returns:
+        `Path`: the card.
     """
     licenses = sorted({corpus["license"] for corpus in facts["corpora"].values()})
     begun = facts["started_from"]["name"] if facts["started_from"] else facts["backbone"]

@@ -1,4 +1,4 @@
-"""A SEQD as Hugging Face datasets: loading, its splits and label spaces, and what is missing in it."""
+"""Load a SEQD as Hugging Face datasets; inspect its splits, label spaces and missing labels."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -18,28 +18,28 @@ SPLITS = ("train", "validation", "test")
 def load_seqd(
     name_or_path: str, config: str = "all", max_seconds: float | None = None, corpora: Sequence[str] | None = None
 ) -> dict[str, datasets.Dataset]:
-    """Load the splits of a SEQD, audio left encoded.
+    """Load the splits of a SEQD without decoding the audio.
 
     Args:
         name_or_path (`str`): a folder built by `speecheq.dataset_scripts.build.builder`, or a dataset repository on the Hub.
         config (`str`, *optional*, defaults to `"all"`): a corpus, or `all`.
-        max_seconds (`float`, *optional*): leave out longer utterances, and say how many.
-        corpora (`Sequence[str]`, *optional*): keep these corpora only.
+        max_seconds (`float`, *optional*): skip longer utterances, and print their number.
+        corpora (`Sequence[str]`, *optional*): keep only these corpora.
 
     Returns:
-        `dict[str, datasets.Dataset]`: `train`, and those of `validation` and `test` that hold an utterance: a corpus of one
-        speaker has neither, one of two speakers has no `validation`.
+        `dict[str, datasets.Dataset]`: `train`, and `validation` and `test` if they have utterances. A corpus with one
+        speaker has only `train`; one with two speakers has no `validation`.
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if the configuration, `train` or a column is missing, a Parquet file is damaged, or nothing is left of
-            `train`.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if the configuration, `train` or a column is missing, `corpora` has an unknown name, a Parquet file
+            is damaged, or `train` is empty.
     """
     looks_local = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") != 1
     if looks_local and not Path(name_or_path).expanduser().is_dir():
         raise FileNotFoundError(
             f"load_seqd: dataset must be a folder or a Hub repository; got {name_or_path!r}. "
-            "Build one with `python -m speecheq.dataset_scripts.build --help`."
+            "Build one: see `python -m speecheq.dataset_scripts.build --help`."
         )
     name_or_path = str(Path(name_or_path).expanduser()) if looks_local else name_or_path
     _check_choice("dataset_config", config, get_dataset_config_names(name_or_path))
@@ -52,12 +52,14 @@ def load_seqd(
         except DatasetGenerationError as error:
             got = _damaged(name_or_path) or repr(error.__cause__)
             raise ValueError(
-                f"load_seqd: Parquet files must be whole; got {got} in {name_or_path}. "
-                "Run the build again: it repairs what is not whole."
+                f"load_seqd: Parquet files must be complete; got {got} in {name_or_path}. "
+                "Run the build again: it replaces damaged files."
             ) from error
         missing = [column for column in REQUIRED_COLUMNS if column not in rows.column_names]
         if missing:
-            raise ValueError(f"load_seqd: {name_or_path} must have the columns of SEQD; {', '.join(missing)} missing.")
+            raise ValueError(
+                f"load_seqd: {name_or_path} must have the columns of SEQD; {', '.join(missing)} are missing."
+            )
         rows = _select(rows.cast_column("audio", Audio(decode=False)), split, max_seconds, corpora)
         if len(rows):
             splits[split] = rows
@@ -65,15 +67,15 @@ def load_seqd(
 
 
 def require_split(where: str, splits: Collection[str], split: str):
-    """Say why there is no such split.
+    """Raise an error that explains why a split is missing.
 
     Args:
-        where (`str`): who needs it, for the message.
-        splits (`Collection[str]`): those that there are.
-        split (`str`): the one that is needed.
+        where (`str`): caller, named in the error message.
+        splits (`Collection[str]`): existing splits.
+        split (`str`): required split.
 
     Raises:
-        ValueError: if it is not among them.
+        ValueError: if the split is missing.
     """
     if split not in splits:
         raise ValueError(
@@ -83,7 +85,7 @@ def require_split(where: str, splits: Collection[str], split: str):
 
 
 def _damaged(folder: str) -> str:
-    """The Parquet files of a folder that cannot be read to their end."""
+    """List the damaged Parquet files of a folder, at most ten."""
     damaged = []
     for path in sorted(Path(folder).rglob("*.parquet")):
         try:
@@ -96,13 +98,13 @@ def _damaged(folder: str) -> str:
 
 
 def phoneme_inventory(rows: datasets.Dataset) -> list[str]:
-    """The CTC blank and the IPA symbols of the rows, sorted."""
+    """Return the CTC blank, then the IPA symbols of the rows, sorted."""
     symbols = {symbol for row in column(rows, "phonemes") for symbol in row or []}
     return [CTC_BLANK, *sorted(symbols)]
 
 
 def label_spaces(splits: dict[str, datasets.Dataset]) -> dict[str, dict[str, list[str]]]:
-    """Each corpus's own labels in all splits, with their fine classes: corpus -> native label -> set."""
+    """Return the label space of each corpus over all splits: corpus -> native label -> fine classes."""
     spaces: dict[str, dict[str, list[str]]] = {}
     for rows in splits.values():
         for corpus, label, esc in zip(rows["corpus"], rows["native_label"], rows["esc"], strict=True):
@@ -112,17 +114,17 @@ def label_spaces(splits: dict[str, datasets.Dataset]) -> dict[str, dict[str, lis
 
 
 def shared_speakers(splits: dict[str, datasets.Dataset], split: str = "test") -> list[str]:
-    """The leakage audit: speakers of a split, if there is one, that are in train as well, sorted."""
+    """Leakage audit: return the speakers of a split that are also in train, sorted; none if the split is missing."""
     return sorted(set(splits["train"]["speaker_id"]) & set(splits[split]["speaker_id"] if split in splits else ()))
 
 
 def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
-    """What a user should know before training: splits and tasks that are missing, classes absent from train."""
-    without = {
-        "validation": "so the last epoch is kept; it takes three speakers.",
-        "test": "so there will be no scores; with one speaker all utterances are in train.",
+    """Describe missing splits, tasks without labels, and classes absent from train, one sentence each."""
+    consequences = {
+        "validation": "so the last epoch is kept; a validation split needs three speakers.",
+        "test": "so there are no scores; with one speaker all utterances are in train.",
     }
-    notes = [f"{split}: no utterances, {then}" for split, then in without.items() if split not in splits]
+    notes = [f"{split}: no utterances, {then}" for split, then in consequences.items() if split not in splits]
     train = splits["train"]
     for task, name in {"ESC": "esc", "EIS": "eis_low", "phoneme": "phonemes", "gender": "gender"}.items():
         labelled = {
@@ -132,7 +134,7 @@ def describe_labels(splits: dict[str, datasets.Dataset]) -> list[str]:
         }
         without = sorted(set(train["corpus"]) - labelled)
         if without:
-            notes.append(f"{task}: no labels in {', '.join(without)}; these corpora train the other tasks.")
+            notes.append(f"{task}: no labels in {', '.join(without)}; these corpora train only the other tasks.")
     seen = {(row_corpus, label) for row_corpus, label in zip(train["corpus"], train["native_label"], strict=True)}
     for split in [split for split in SPLITS[1:] if split in splits]:
         pairs = zip(splits[split]["corpus"], splits[split]["native_label"], strict=True)
@@ -147,7 +149,7 @@ def _check_choice(field: str, value: str, options: Sequence[str]):
 
 
 def column(rows: datasets.Dataset, name: str) -> list:
-    """A column as a list; `None` for each row where the dataset has no such column."""
+    """Return a column as a list; `None` for each row if the dataset does not have the column."""
     return list(rows[name]) if name in rows.column_names else [None] * len(rows)
 
 
@@ -163,8 +165,8 @@ def _select(rows: datasets.Dataset, split: str, max_seconds, corpora) -> dataset
     if max_seconds:
         keep = [index for index, seconds in enumerate(rows["duration"]) if seconds <= max_seconds]
         if len(keep) < len(rows):
-            print(f"{split}: {len(rows) - len(keep)} utterances longer than {max_seconds:g} s are left out.")
+            print(f"{split}: skipped {len(rows) - len(keep)} utterances longer than {max_seconds:g} s.")
         rows = rows.select(keep)
     if not len(rows) and split == "train":
-        raise ValueError("load_seqd: split 'train' must not be empty. Loosen max_seconds or corpora.")
+        raise ValueError("load_seqd: split 'train' must not be empty; got no rows. Raise max_seconds or add corpora.")
     return rows

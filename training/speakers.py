@@ -1,7 +1,7 @@
-"""What training knows of its speakers, so that the model learns to be told of a speaker, and not to be told.
+"""Speaker statistics during training, so that the model works with and without enrolment.
 
-In use, [`SpeakerStatistics`] come from however many utterances have been heard. In training they are drawn: nothing is known
-of a speaker, or the mean of 1, 5, 20 or all of the speaker's utterances is.
+At inference, [`SpeakerStatistics`] come from any number of enrolment utterances. Training draws this number: 0, 1, 5, 20 or
+all utterances of the speaker.
 """
 
 from collections import Counter, defaultdict
@@ -19,8 +19,9 @@ MOMENTUM = 0.02
 
 
 def speakers_to_know(rows) -> list[str]:
-    """Speakers whose mean does not take the emotion away, sorted: they have at least 10 utterances, and at least half of the
-    classes of their corpus.
+    """Return the speakers that may be enrolled, sorted: at least 10 utterances and half of the classes of their corpus.
+
+    If a speaker expresses few emotions, speaker normalisation removes them.
 
     Args:
         rows (`datasets.Dataset`): of SEQD.
@@ -39,13 +40,13 @@ def speakers_to_know(rows) -> list[str]:
 
 
 class SpeakerMemory:
-    """Running mean and variance of each training speaker's statistics, while the encoder learns.
+    """Running mean and variance of each training speaker's utterance statistics while the encoder is trained.
 
     Args:
-        speakers (`list[str]`): see [`speakers_to_know`]; of all others nothing is ever known.
+        speakers (`list[str]`): speakers that may be enrolled, see [`speakers_to_know`].
         standardizer ([`RunningStandardizer`]): of the model.
-        prior (`float`): `SpeechEQConfig.speaker_prior`.
-        probability (`float`): how often something is known of a speaker.
+        prior (`float`): `SpeechEQConfig.speaker_prior`, in utterances.
+        probability (`float`): probability that a speaker is enrolled, in `[0, 1]`.
     """
 
     def __init__(self, speakers: list[str], standardizer: RunningStandardizer, prior: float, probability: float):
@@ -57,45 +58,45 @@ class SpeakerMemory:
         self.state = {"mean": torch.zeros(shape), "variance": torch.zeros(shape), "heard": torch.zeros(len(speakers))}
 
     def draw(self, speakers: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is known of the speakers of a batch: mean and deviation for `forward`, `(batch, states, 2 * hidden)` each.
+        """Draw speaker statistics for a batch: mean and deviation for `forward`, `(batch, states, 2 * hidden)` each.
 
-        The mean of `n` utterances is drawn from its distribution, the speaker's mean with a variance of one `n`-th.
+        The mean of `n` utterances is drawn around the speaker's mean, with `1 / n` of the speaker's variance.
         """
         corpus = self.standardizer.mean, self.standardizer.variance
         drawn = []
         for speaker in speakers:
-            known, which = torch.rand(()) < self.probability, torch.randint(len(HEARD), ())
+            enrolled, which = torch.rand(()) < self.probability, torch.randint(len(HEARD), ())
             index = self.number.get(speaker)
-            if not known or index is None or self.state["heard"][index] < MIN_UTTERANCES:
+            if not enrolled or index is None or self.state["heard"][index] < MIN_UTTERANCES:
                 drawn.append(draw_to_corpus(*corpus, 0.0, *corpus))
                 continue
             mean, variance = (self.state[name][index].to(corpus[0].device) for name in ("mean", "variance"))
-            share = 1.0  # of the speaker, against the prior
-            if (heard := HEARD[which]) < float("inf"):
-                share = heard / (heard + self.prior)
-                mean = mean + torch.randn_like(mean) * (variance / heard).sqrt()
-                variance = variance * (1 - 1 / heard)  # the spread of so few around their own mean
+            share = 1.0  # weight of the speaker against the corpus
+            if (utterances := HEARD[which]) < float("inf"):
+                share = utterances / (utterances + self.prior)
+                mean = mean + torch.randn_like(mean) * (variance / utterances).sqrt()
+                variance = variance * (1 - 1 / utterances)  # expected variance around the mean of the sample
             drawn.append(draw_to_corpus(mean, variance, share, *corpus))
         means, stds = zip(*drawn, strict=True)
         return torch.stack(means), torch.stack(stds)
 
     @torch.no_grad()
     def update(self, speakers: list[str], statistics: torch.Tensor):
-        """Hear a batch: its speakers and its statistics `(batch, states, 2 * hidden)`."""
-        for speaker, heard in zip(speakers, statistics.detach().float().cpu(), strict=True):
+        """Update the running statistics with a batch: speakers, and statistics `(batch, states, 2 * hidden)`."""
+        for speaker, utterance in zip(speakers, statistics.detach().float().cpu(), strict=True):
             if (index := self.number.get(speaker)) is None:
                 continue
             self.state["heard"][index] += 1
             momentum = max(1 / float(self.state["heard"][index]), MOMENTUM)
             mean, variance = self.state["mean"][index], self.state["variance"][index]
-            shift = heard - mean
+            shift = utterance - mean
             variance.mul_(1 - momentum).add_((1 - momentum) * momentum * shift.square())
             mean.add_(momentum * shift)
 
     def save(self, folder: Path):
-        """Keep what is known beside a checkpoint."""
+        """Save the running statistics in a checkpoint folder."""
         save_file(self.state, Path(folder) / "speakers.safetensors")
 
     def load(self, folder: Path):
-        """Know again what was known at a checkpoint."""
+        """Load the running statistics from a checkpoint folder."""
         self.state = load_file(Path(folder) / "speakers.safetensors")

@@ -1,4 +1,4 @@
-"""What an encoder makes of every utterance. That of a frozen one is kept on disk: heads then train in seconds, not hours."""
+"""Hidden states and utterance statistics of an encoder, cached on disk for a frozen one: heads then train in seconds."""
 
 import hashlib
 import json
@@ -23,15 +23,15 @@ ROWS_PER_PART = 512
 def utterance_statistics(
     backbone, pooling: StatisticsPooling, rows, cache: Path | None = None, batch_size: int = 16
 ) -> torch.Tensor:
-    """Mean and deviation over time of every hidden state of a frozen encoder, as [`SpeechEQModel`] pools them.
+    """Compute mean and deviation over time of each hidden state of a frozen encoder, as [`SpeechEQModel`] pools them.
 
     Args:
-        backbone (`PreTrainedModel`): a speech encoder, in evaluation mode; it runs on the device where it is.
+        backbone (`PreTrainedModel`): a speech encoder, in evaluation mode; it runs on its current device.
         pooling ([`StatisticsPooling`]): of the model, on the same device.
-        rows (`datasets.Dataset`): of SEQD, audio left encoded.
-        cache (`Path`, *optional*): folder where parts of 512 utterances are kept, so that a killed run goes on and another
-            run on the same encoder and the same audio starts at once.
-        batch_size (`int`, *optional*, defaults to 16): utterances at once.
+        rows (`datasets.Dataset`): of SEQD, with encoded audio.
+        cache (`Path`, *optional*): folder for parts of 512 utterances. A killed run resumes from them, and later runs
+            with the same encoder and audio read them.
+        batch_size (`int`, *optional*, defaults to 16): utterances per batch.
 
     Returns:
         `torch.FloatTensor` of shape `(len(rows), states, 2 * hidden)`, on the CPU, in the order of the rows.
@@ -62,12 +62,12 @@ def utterance_statistics(
 
 @torch.inference_mode()
 def answer_rows(model: SpeechEQModel, processor: SpeechEQProcessor, rows: Dataset, batch_size: int = 16) -> dict:
-    """Run a model on rows of SEQD, on the device where it is.
+    """Run a model on rows of SEQD, on its current device.
 
     Returns:
         `dict`: `statistics` (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`, on the CPU) and `phonemes`
-        (`list[list[str]]`), in the order of the rows. The utterance heads' answers follow from the statistics:
-        `SpeechEQModel.score_statistics`.
+        (`list[list[str]]`), in the order of the rows. `SpeechEQModel.score_statistics` computes the predictions of the
+        utterance heads from the statistics.
     """
     items, order = SpeechDataset(rows), np.argsort(rows["duration"], kind="stable")
     statistics, phonemes = [None] * len(rows), [None] * len(rows)
@@ -82,12 +82,12 @@ def answer_rows(model: SpeechEQModel, processor: SpeechEQProcessor, rows: Datase
 
 
 class EncoderStates:
-    """What a frozen encoder makes of utterances, frame by frame, one file each: `(frames, states, hidden)` in float16.
+    """Hidden states of a frozen encoder, one file per utterance: `(frames, states, hidden)` in float16.
 
-    A file is found by the audio that it was made of, so that any folds of any data share them, and a killed run goes on.
+    The file name is a digest of the audio, so all folds and datasets share the files, and a killed run resumes.
 
     Args:
-        backbone (`PreTrainedModel`): a speech encoder; it runs in evaluation mode, on the device where it is.
+        backbone (`PreTrainedModel`): a speech encoder; it runs in evaluation mode, on its current device.
         cache (`Path`): folder of the files.
     """
 
@@ -97,7 +97,7 @@ class EncoderStates:
 
     @torch.inference_mode()
     def fill(self, rows: Dataset, batch_size: int = 16):
-        """Run the encoder on those of the rows that have no file yet."""
+        """Run the encoder on the rows that do not have a file yet."""
         missing = [row for row, audio in enumerate(rows["audio"]) if not self._file(audio).is_file()]
         if not missing:
             return
@@ -114,7 +114,7 @@ class EncoderStates:
         self.backbone.train(training)
 
     def read(self, audio: dict) -> np.ndarray:
-        """States of an utterance, by the column `audio` of its row."""
+        """Read the states of an utterance, given the column `audio` of its row."""
         return np.load(self._file(audio))
 
     def _file(self, audio: dict) -> Path:
@@ -135,7 +135,7 @@ def _encode(backbone, pooling, extractor, items: SpeechDataset, batch: np.ndarra
 
 
 def _identity(modules) -> "hashlib._Hash":
-    """Of an encoder, and of what follows it, with their weights."""
+    """Return the digest of the encoder's configuration and the weights of all modules; the encoder is first."""
     digest = hashlib.sha256(json.dumps(modules[0].config.to_dict(), sort_keys=True, default=str).encode())
     for module in modules:
         for name, tensor in sorted(module.state_dict().items()):
@@ -149,7 +149,7 @@ def _fingerprint(audio: dict) -> bytes:
 
 
 def write_array(file: Path, array: np.ndarray):
-    """Write an array, whole or not at all."""
+    """Write an array atomically: the file is complete or missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}.partial.npy")
     np.save(partial, array)

@@ -1,4 +1,4 @@
-"""The Trainer of SpeechEQ: balanced batches of like lengths, each task's loss logged, all four tasks scored."""
+"""Trainer of SpeechEQ: balanced batches of similar lengths, a logged loss per task, scores of all four tasks."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -36,18 +36,21 @@ _HEADS = (
 def prepare_tuning(
     model: SpeechEQModel, tuning: str, lora_rank: int = 8, frozen_layers: int = 0
 ) -> SpeechEQModel | PeftModel:
-    """Choose what of the encoder learns. The heads always do.
+    """Select the trainable parameters of the encoder. The heads are always trained.
 
     Args:
         model ([`SpeechEQModel`]): to train.
         tuning (`str`): `frozen` (heads only), `lora` (heads, and adapters in the encoder's linear layers:
             https://arxiv.org/abs/2106.09685) or `full`.
         lora_rank (`int`, *optional*, defaults to 8): rank of the adapters; alpha is twice the rank.
-        frozen_layers (`int`, *optional*, defaults to 0): with `full` and `lora`, the first layers that do not learn; if
-            positive, nor does what comes before them.
+        frozen_layers (`int`, *optional*, defaults to 0): with `full` and `lora`, number of first layers to freeze; if
+            positive, everything before them is frozen too.
+
+    Returns:
+        [`SpeechEQModel`], or a `PeftModel` of it with `lora`.
 
     Raises:
-        ValueError: if `tuning` is another word, or there are not so many layers; with `lora` one must be left.
+        ValueError: if `tuning` is unknown, or `frozen_layers` is too large; `lora` needs one layer that is not frozen.
     """
     if tuning not in TUNINGS:
         raise ValueError(f"prepare_tuning: tuning must be one of {', '.join(TUNINGS)}; got {tuning!r}.")
@@ -56,7 +59,7 @@ def prepare_tuning(
     if not 0 <= frozen_layers <= most:
         raise ValueError(
             f"prepare_tuning: frozen_layers must lie in [0, {most}] with tuning {tuning}; got {frozen_layers}. "
-            "Where no layer shall learn, take tuning frozen."
+            "To freeze all layers, use tuning frozen."
         )
     if tuning == "lora":
         heads = [name for name in _HEADS if getattr(model, name, None) is not None]
@@ -79,10 +82,10 @@ def prepare_tuning(
 
 
 def lora_targets(model: SpeechEQModel, frozen_layers: int = 0) -> list[str]:
-    """Names of the linear layers that LoRA adapts, relative to the model.
+    """Return the names of the linear layers that LoRA adapts, relative to the model.
 
-    WavLM's four attention projections are left out: its attention reads their weights without calling them, and an
-    adapter there would be silently inert.
+    WavLM's four attention projections are excluded: its attention reads their weights without calling them, so an
+    adapter would have no effect.
     """
     inert = ("q_proj", "k_proj", "v_proj", "out_proj") if model.config.backbone_config.model_type == "wavlm" else ()
     adapted = {id(module) for layer in encoder_layers(model.backbone)[frozen_layers:] for module in layer.modules()}
@@ -94,16 +97,19 @@ def lora_targets(model: SpeechEQModel, frozen_layers: int = 0) -> list[str]:
 
 
 def score(predictions: tuple, rows, config, decode_phonemes, label_spaces=None) -> dict[str, float]:
-    """Score all four tasks; see `speecheq.metrics.scores` for the names.
+    """Score all four tasks.
 
     Args:
         predictions (`tuple[np.ndarray, ...]`): ESC probabilities `(n, classes)`, EIS values `(n,)`, phoneme ids `(n, frames)`
             with -100 on padding, gender ids `(n,)`.
-        rows (`datasets.Dataset`): the references, in the same order.
-        config ([`SpeechEQConfig`]): label sets.
-        decode_phonemes (`Callable`): ids to IPA symbols.
-        label_spaces (`dict`, *optional*): as [`~speecheq.training.seqd.label_spaces`] gives them; by default the labels
-            of the rows alone.
+        rows (`datasets.Dataset`): references, in the same order.
+        config ([`SpeechEQConfig`]): with the label sets.
+        decode_phonemes (`Callable`): maps ids to IPA symbols.
+        label_spaces (`dict`, *optional*): from [`~speecheq.training.seqd.label_spaces`]; by default the labels of the
+            rows.
+
+    Returns:
+        `dict[str, float]`: scores, named as in `speecheq.metrics.scores`.
     """
     esc, eis, phonemes, gender = predictions
     names = ("corpus", "esc", "native_label", "eis_low", "eis_high", "phonemes", "gender")
@@ -130,19 +136,19 @@ class SpeechEQTrainer(Trainer):
     """[`~transformers.Trainer`] for [`SpeechEQModel`] on SEQD rows.
 
     Args:
-        model: as [`prepare_tuning`] gives it.
-        args (`TrainingArguments`): `label_names` is set here.
+        model: from [`prepare_tuning`].
+        args (`TrainingArguments`): `label_names` and `remove_unused_columns` are overwritten.
         processor ([`SpeechEQProcessor`]): of the model.
-        train_rows, eval_rows (`datasets.Dataset`): splits of SEQD.
+        train_rows, eval_rows (`datasets.Dataset`, *optional*): splits of SEQD.
         label_spaces (`dict`, *optional*): see [`score`].
         augment (`Callable`, *optional*): waveform augmentation of the training rows.
-        use_votes (`bool`, *optional*, defaults to `True`): learn the raters' votes where they are known.
+        use_votes (`bool`, *optional*, defaults to `True`): train on the raters' votes where a corpus has them.
         corpus_balance, class_balance (`float`, *optional*, default to 0): see `sampling_weights`.
-        backbone_learning_rate (`float`, *optional*, defaults to `args.learning_rate`): of what lies in the encoder.
-        enrolment_probability (`float`, *optional*, defaults to 0): how often something is known of a training speaker, see
-            [`SpeakerMemory`].
-        states ([`EncoderStates`], *optional*): the encoder's answers to the training rows, read instead of their audio.
-        kwargs: passed on to `Trainer`.
+        backbone_learning_rate (`float`, *optional*, defaults to `args.learning_rate`): of the encoder's parameters.
+        enrolment_probability (`float`, *optional*, defaults to 0): probability of using the statistics of a training
+            speaker, see [`SpeakerMemory`].
+        states ([`EncoderStates`], *optional*): stored hidden states, read instead of the audio of the training rows.
+        kwargs: passed to `Trainer`.
     """
 
     def __init__(
@@ -165,7 +171,7 @@ class SpeechEQTrainer(Trainer):
         args.label_names = LABEL_NAMES
         args.remove_unused_columns = False
         config = model.config
-        # The longest first: evaluation then pads little, and its order is the order of the rows.
+        # Sorting by length keeps padding small; predictions come in the order of these rows.
         self.eval_rows = eval_rows.sort("duration", reverse=True) if eval_rows is not None else None
         self.processor = processor
         self._label_spaces = label_spaces
@@ -190,12 +196,12 @@ class SpeechEQTrainer(Trainer):
         )
 
     def score_rows(self, rows, augment=None) -> dict[str, float]:
-        """Predict rows of SEQD, their waveforms changed by `augment` if given, and score them; see [`score`]."""
-        kept, self.eval_rows = self.eval_rows, rows.sort("duration", reverse=True)
+        """Predict rows of SEQD, with waveforms changed by `augment` if given, and score them; see [`score`]."""
+        original, self.eval_rows = self.eval_rows, rows.sort("duration", reverse=True)
         try:
             metrics = self.predict(SpeechDataset(self.eval_rows, augment), metric_key_prefix="test").metrics
         finally:
-            self.eval_rows = kept
+            self.eval_rows = original
         scores = {name.removeprefix("test_"): value for name, value in metrics.items()}
         return {name: value for name, value in scores.items() if name.split("/")[-1].startswith(TASKS)}
 
@@ -249,7 +255,7 @@ class SpeechEQTrainer(Trainer):
 
     def _score(self, predictions):
         def decode(ids):
-            ids = np.where(ids < 0, 0, ids)  # padding reads as blank, which decoding drops
+            ids = np.where(ids < 0, 0, ids)  # padding becomes blank, which decoding drops
             return self.processor.decode_phonemes(ids)
 
         config = self.accelerator.unwrap_model(self.model).config
@@ -257,7 +263,7 @@ class SpeechEQTrainer(Trainer):
 
     def _get_dataloader(self, *args, is_training: bool = False, **kwargs):
         dropped = self.args.dataloader_drop_last
-        self.args.dataloader_drop_last = dropped and is_training  # what is scored is scored to its last row
+        self.args.dataloader_drop_last = dropped and is_training  # evaluation needs every row
         try:
             return super()._get_dataloader(*args, is_training=is_training, **kwargs)
         finally:
@@ -289,7 +295,7 @@ class SpeechEQTrainer(Trainer):
 
 
 def _after_layers(model: SpeechEQModel) -> list[nn.Module]:
-    """The norm that follows the last layer, where the encoder has one."""
+    """Return the layer norm after the last layer, if the encoder has one."""
     config = model.config.backbone_config
     if config.model_type == "whisper":
         return [model.backbone.layer_norm]

@@ -85,7 +85,7 @@ def test_a_corpus_by_itself_has_the_steps_that_it_has_among_all():
 def test_without_a_budget_there_is_no_comparison(recipe, tmp_path):
     (tmp_path / "train.yaml").write_text("num_train_epochs: 1")
     with pytest.raises(
-        ValueError, match=r"ablation: max_steps must be given, the budget of each row; got none in '.*'"
+        ValueError, match=r"ablation: max_steps must be given as the budget of each row; got none in '.*'"
     ):
         main([recipe])
 

@@ -155,23 +155,21 @@ def test_the_threshold_is_the_lowest_that_keeps_the_risk(risk, threshold):
 
 
 def test_wrong_input_is_named():
-    with pytest.raises(
-        ValueError, match=r"fold_into_corpora: outputs of the model must be of shape \(n, 12\); got \(2, 3\)"
-    ):
+    with pytest.raises(ValueError, match=r"fold_into_corpora: model outputs must have shape \(n, 12\); got \(2, 3\)"):
         fold_into_corpora(np.zeros((2, 3)), ["joy"] * 2, ["x"] * 2, SPACES)
     with pytest.raises(
-        ValueError, match="fit_esc_temperature: labels and corpora must have 2 items, one a row; got 1"
+        ValueError, match="fit_esc_temperature: labels and corpora must have 2 items, one per row; got 1"
     ):
         fit_esc_temperature(np.zeros((2, 12)), ["joy"], ["x"] * 2, SPACES)
-    with pytest.raises(ValueError, match="outputs of the model must be finite; got others in 1 of 2 rows"):
+    with pytest.raises(ValueError, match="model outputs must be finite; got NaN or infinity in 1 of 2 rows"):
         fit_class_temperature([[0, 1], [np.nan, 1]], [0, 1])
     with pytest.raises(ValueError, match=r"fit_class_temperature: ids must lie in \[0, 2\); got 2 in row 1"):
         fit_class_temperature([[0, 1], [1, 0]], [0, 2])
     with pytest.raises(
-        ValueError, match="fit_eis_temperature: labels and corpora must have 2 items, one a row; got 3"
+        ValueError, match="fit_eis_temperature: labels and corpora must have 2 items, one per row; got 3"
     ):
         fit_eis_temperature(np.zeros((2, 5)), [0, 1], [0, 1, 1])
-    with pytest.raises(ValueError, match=r"must have as many rows, at least one; got \(0,\) and \(0,\)"):
+    with pytest.raises(ValueError, match=r"must have the same number of rows, at least one; got \(0,\) and \(0,\)"):
         risk_coverage([], [])
-    with pytest.raises(ValueError, match=r"must have as many rows, at least one; got \(2,\) and \(1,\)"):
+    with pytest.raises(ValueError, match=r"must have the same number of rows, at least one; got \(2,\) and \(1,\)"):
         abstention_threshold([0.5, 0.6], [True], 0.1)

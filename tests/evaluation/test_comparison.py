@@ -25,8 +25,8 @@ def test_equal_values_have_an_interval_of_no_width_and_one_value_has_none():
 @pytest.mark.parametrize(
     ("values", "level", "message"),
     [
-        ([], 0.95, r"values must be finite and at least one; got \[\]"),
-        ([0.5, float("nan")], 0.95, r"values must be finite and at least one; got \[0.5, nan\]"),
+        ([], 0.95, r"values must be finite numbers, at least one; got \[\]"),
+        ([0.5, float("nan")], 0.95, r"values must be finite numbers, at least one; got \[0.5, nan\]"),
         ([0.5, 0.6], 95, r"level must lie in \(0, 1\); got 95"),
     ],
 )
@@ -136,7 +136,10 @@ def test_the_draws_follow_from_the_seed():
         ({"first": [0]}, "first must have as many items as references, at least one; got 1 and 2"),
         ({"speakers": ["a"] * 3}, "speakers must have as many items as references, at least one; got 3 and 2"),
         ({name: [] for name in ("first", "second", "references", "speakers")}, "at least one; got 0 and 0"),
-        ({"references": [0, -100]}, "references must be class ids from 0; got 1 negative ones. Leave out utterances"),
+        (
+            {"references": [0, -100]},
+            "references must be class ids of 0 or more; got 1 negative ones. Remove utterances",
+        ),
         ({"draws": 0}, "draws must be at least 1; got 0"),
     ],
 )

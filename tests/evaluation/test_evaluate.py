@@ -16,7 +16,7 @@ from speecheq.training.seqd import load_seqd
 def test_the_saved_model_scores_as_the_run_said(trained_run, capsys):
     folder, scores = trained_run
     assert evaluate(str(folder), MINI_SEQD) == pytest.approx(scores, abs=1e-6)
-    assert "Speakers of test that are in train: none." in capsys.readouterr().out
+    assert "Speakers of test that are also in train: none." in capsys.readouterr().out
 
 
 def test_the_command_on_a_card_scores_the_corpora_that_were_kept(tmp_path, monkeypatch, capsys):

@@ -124,7 +124,7 @@ def test_another_recipe_is_refused_in_the_same_folder(run, tmp_path, options, ch
     run("one", seeds=[0], only_folds=["synthetic-speaker-kfold-1"])
     before = results_in(tmp_path / "one")
     assert list(before) == NAMES[:1]
-    with pytest.raises(ValueError, match=rf"experiment: output_dir '.*one' holds a run with another {changed}\."):
+    with pytest.raises(ValueError, match=rf"experiment: output_dir .*; got other values of {changed} in '.*one'\."):
         run("one", *options, seeds=[0], only_folds=["synthetic-speaker-kfold-1"])
     assert results_in(tmp_path / "one") == before
 
@@ -319,7 +319,7 @@ def test_columns_that_put_a_speaker_on_both_sides_train_nothing(run, watched, tm
     column, value = changed.get(protocol, ("corpus", "synthetic"))
     facts.loc[row, column] = value
     with pytest.raises(
-        ValueError, match=f"a speaker must not be in train and test; got {facts['speaker_id'][row]} in"
+        ValueError, match=f"a speaker must not be in both train and test; got {facts['speaker_id'][row]} in"
     ):
         run("x", **options(protocol, method, tmp_path))
     assert trained == []

@@ -115,5 +115,5 @@ def test_the_table_names_the_worst_and_the_best_group_and_the_gap():
 
 def test_as_many_probabilities_as_rows_are_asked_for():
     rows = Dataset.from_list([row for row, _ in group("x", {"joy": 3}, {})])
-    with pytest.raises(ValueError, match="labels and corpora must have 2 items, one a row; got 3"):
+    with pytest.raises(ValueError, match="labels and corpora must have 2 items, one per row; got 3"):
         group_scores(np.zeros((2, 12)), rows, SPACES)

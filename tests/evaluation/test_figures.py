@@ -117,7 +117,7 @@ def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="confusion_matrices: native_labels must be in label_spaces; got no such row"):
         figures.confusion_matrices(np.full((1, 12), 1 / 12), [None], ["x"], SPACES)
     with pytest.raises(
-        ValueError, match="intensity: low and high must hold different intervals of one corpus; got none"
+        ValueError, match="intensity: low and high must have different intervals in some corpus; got none"
     ):
         figures.intensity(np.array([0.1, 0.2]), [0.0, 0.0], [0.0, 0.0], ["x", "x"])
     with pytest.raises(ValueError, match="at least one"):

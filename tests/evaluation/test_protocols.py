@@ -219,7 +219,9 @@ def test_no_protocol_but_emobox_gives_a_fold_with_a_shared_speaker(protocol):
     """Columns that would cut a speaker, or an id that two corpora share, end in an error or in folds without him."""
     facts = with_shared_speaker(protocol)
     trains = None if protocol == "cross-corpus" else ["all"]
-    with pytest.raises(ValueError, match=rf"a speaker must not be in train and test; got x/A.* in fold 'x-{protocol}"):
+    with pytest.raises(
+        ValueError, match=rf"a speaker must not be in both train and test; got x/A.* in fold 'x-{protocol}"
+    ):
         folds(protocol, facts, "x", trains, number=2)
     if protocol in ("default", "session-kfold"):
         with pytest.raises(
@@ -240,7 +242,7 @@ def test_an_utterance_on_both_sides_is_always_an_error():
     fold = Fold("x-made", np.array([0, 1]), np.array([2, 3]), SPACE)
     assert audit(fold, facts)["shared_ids"] == ["same"]
     with pytest.raises(
-        ValueError, match="check: an utterance must not be in train and test; got same in fold 'x-made'"
+        ValueError, match="check: an utterance must not be in both train and test; got same in fold 'x-made'"
     ):
         check(fold, facts, allow_shared=True)
     assert check(fold, FACTS) is None
@@ -249,10 +251,10 @@ def test_an_utterance_on_both_sides_is_always_an_error():
 @pytest.mark.parametrize(
     ("train", "test", "space", "message"),
     [
-        ([], [2], SPACE, "check: train must hold an utterance; got none in fold 'x-made'"),
-        ([0], [], SPACE, "check: test must hold an utterance; got none in fold 'x-made'"),
-        ([0], [2], {"joy": ["happy"]}, "label_space must have two classes to decide; got joy in fold 'x-made'"),
-        ([0], [2], {"joy": ["happy"], "glee": ["happy"]}, "must have two classes to decide; got joy, glee in fold"),
+        ([], [2], SPACE, "check: train must have an utterance; got none in fold 'x-made'"),
+        ([0], [], SPACE, "check: test must have an utterance; got none in fold 'x-made'"),
+        ([0], [2], {"joy": ["happy"]}, "label_space must have at least two classes; got joy in fold 'x-made'"),
+        ([0], [2], {"joy": ["happy"], "glee": ["happy"]}, "must have at least two classes; got joy, glee in fold"),
     ],
 )
 def test_a_fold_that_says_nothing_is_refused(train, test, space, message):
@@ -271,27 +273,27 @@ def test_all_corpora_of_cross_corpus_are_all_others():
         ({"protocol": "kfold"}, "protocol must be among default, emobox, loso, speaker-kfold, .*; got 'kfold'"),
         ({"corpus": "casia"}, "corpus must be among x, y; got 'casia'"),
         ({"train_corpora": ["x", "esd"]}, "train_corpora must be among x, y; got 'esd'"),
-        ({"train_corpora": ["y"]}, r"must hold the tested corpus \(or take cross-corpus\) .*'loso'; got y for 'x'"),
+        ({"train_corpora": ["y"]}, r"must include the test corpus \(or use cross-corpus\) .*'loso'; got y for 'x'"),
         (
             {"protocol": "cross-corpus", "train_corpora": ["x", "y"]},
-            "must not hold the tested corpus .*; got x, y for",
+            "must not include the test corpus .*; got x, y for",
         ),
         (
             {"protocol": "emobox", "corpus": "y"},
-            "'emobox' must have 1 or more numbers .*; got 0 in corpus 'y'. .*--emobox",
+            "'emobox' must have 1 or more positive numbers .*; got 0 in corpus 'y'. .*--emobox",
         ),
         (
             {"protocol": "session-kfold", "corpus": "y"},
-            "'session-kfold' must have 2 or more .*; got 0 in corpus 'y'. They",
+            "'session-kfold' must have 2 or more .*; got 0 in corpus 'y'. Only IEMOCAP",
         ),
-        ({"protocol": "session-kfold", "facts": FACTS[:1]}, "got 1 in corpus 'x'. They are sessions in IEMOCAP alone"),
-        ({"protocol": "speaker-kfold"}, "'speaker-kfold' must have 5 or more speakers with .*; got 3 in corpus 'x'"),
+        ({"protocol": "session-kfold", "facts": FACTS[:1]}, "got 1 in corpus 'x'. Only IEMOCAP has sessions there"),
+        ({"protocol": "speaker-kfold"}, "'speaker-kfold' must have at least 5 speakers with .*; got 3 in corpus 'x'"),
         ({"protocol": "speaker-kfold", "number": 1}, "number must be at least 2 for protocol 'speaker-kfold'; got 1"),
         ({"facts": FACTS.drop(columns=["esc", "split"])}, "facts must have the columns id, .*; got no esc, no split"),
         ({"facts": FACTS.assign(speaker_id=[None, *FACTS["speaker_id"][1:]])}, "got a row without speaker_id"),
         (
             {"facts": FACTS[FACTS["speaker_id"] == "x/A"]},
-            "'loso' must have 2 or more speakers .*; got 1 in corpus 'x'",
+            "'loso' must have at least 2 speakers .*; got 1 in corpus 'x'",
         ),
     ],
 )
@@ -321,7 +323,7 @@ def test_held_out_texts_are_tested_and_never_trained_on():
 
 
 def test_an_utterance_without_a_text_may_train_and_is_not_tested_where_texts_are_held_out():
-    with pytest.raises(ValueError, match="test must hold an utterance; got none"):
+    with pytest.raises(ValueError, match="test must have an utterance; got none"):
         hold_out_texts(
             Fold("x-made", np.array([0]), np.array([2]), SPACE), FACTS.assign(text=[*[None] * 8, "spoken"]), 0.9
         )
@@ -347,7 +349,7 @@ def test_folds_that_share_a_model_are_trained_on_what_all_of_them_allow():
 
 @pytest.mark.parametrize(
     ("models", "message"),
-    [(-1, "share_training: models must be 0 or more; got -1"), (1, "train must hold an utterance; got none in fold")],
+    [(-1, "share_training: models must be 0 or more; got -1"), (1, "train must have an utterance; got none in fold")],
 )
 def test_folds_that_cannot_share_a_model_are_refused(models, message):
     facts = table([("x", speaker, label, "train", None) for speaker in "AB" for label in ("anger", "joy")])

@@ -64,7 +64,9 @@ def test_with_one_fold_the_interval_is_that_of_the_seeds_and_with_one_of_both_th
 
 def test_seeds_of_unlike_folds_are_not_averaged():
     results = [answered(*A, A[1], seed=0), answered(*B, B[1], seed=0), answered(*A, A[1], seed=1)]
-    with pytest.raises(ValueError, match="every seed must have the same folds; got none of 'x-loso-b' with seed 1"):
+    with pytest.raises(
+        ValueError, match="every seed must have the same folds; got no result of 'x-loso-b' with seed 1"
+    ):
         summarise(results)
 
 
@@ -121,8 +123,8 @@ def test_the_summary_is_a_table():
         "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 80.0 | 0.512 | 25.0 | 99.9 | 0 |",
         "| x | loso | all | 1 × 1 | 50.0 |  | 25.0 |  |  |  | 0 |",
         "",
-        "known: unlabelled utterances known of each test speaker (known_of: or of the corpus). "
-        "shared: test speakers that training has heard.",
+        "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
+        "shared: test speakers in the training data.",
     ]
 
 
@@ -152,7 +154,9 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match="compare: experiments must have a fold and a seed in common; got none"):
         compare(first, [answered(*B, B[1])])
     for change in ({"ids": ["other"] * 3}, {"classes": ["sad", "angry"]}):
-        with pytest.raises(ValueError, match="both must answer the same utterances; they differ in 'x-loso-a'"):
+        with pytest.raises(
+            ValueError, match="both must have the same utterances and classes; got others in 'x-loso-a'"
+        ):
             compare(first, [answered(*A, A[1], **change)])
 
 
@@ -174,5 +178,5 @@ def test_the_results_of_a_folder_are_those_of_its_folds(tmp_path):
     for name in ("recipe.json", "results.json", "x-loso-b-seed0.partial"):
         (tmp_path / name).write_text("{}")
     assert read_results(tmp_path) == [{"seed": 0}, {"seed": 1}]
-    with pytest.raises(FileNotFoundError, match="results: folder must hold results of an experiment; got none in"):
+    with pytest.raises(FileNotFoundError, match="results: folder must have results of an experiment; got none in"):
         read_results(tmp_path / "no")

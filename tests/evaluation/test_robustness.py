@@ -132,10 +132,10 @@ def test_a_killed_run_goes_on_where_it_was(model, tmp_path, scored, monkeypatch)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"split": "validation"}, "out must hold scores of split 'validation'; got 'test' in .*Choose another file"),
-        ({"limit": 4}, "out must hold scores of limit 4; got None in"),
-        ({"config": "synthetic"}, "out must hold scores of dataset_config 'synthetic'; got 'all' in"),
-        ({"bf16": True}, "out must hold scores of bf16 True; got False in"),
+        ({"split": "validation"}, "out must have scores of split 'validation'; got 'test' in .*Choose another file"),
+        ({"limit": 4}, "out must have scores of limit 4; got None in"),
+        ({"config": "synthetic"}, "out must have scores of dataset_config 'synthetic'; got 'all' in"),
+        ({"bf16": True}, "out must have scores of bf16 True; got False in"),
     ],
 )
 def test_the_scores_of_another_run_are_left_alone(model, tmp_path, scored, changes, message):
@@ -151,7 +151,7 @@ def test_a_model_trained_anew_is_another_model(tmp_path, scored):
     out, folder = tmp_path / "scores.json", tmp_path / "model"
     robustness(save(folder, seed=0), MINI_SEQD, conditions=["clean"], out=out)
     assert len(robustness(save(folder, seed=0), MINI_SEQD, conditions=["clean"], out=out)) == len(scored) == 1
-    with pytest.raises(ValueError, match="out must hold scores of weights"):
+    with pytest.raises(ValueError, match="out must have scores of weights"):
         robustness(save(folder, seed=1), MINI_SEQD, conditions=["clean"], out=out)
 
 
@@ -161,7 +161,7 @@ def test_a_model_calibrated_anew_is_another_model(tmp_path, scored):
     config = json.loads((Path(folder) / "config.json").read_text())
     config["temperatures"]["esc"] = 2.0
     (Path(folder) / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="out must hold scores of temperatures"):
+    with pytest.raises(ValueError, match="out must have scores of temperatures"):
         robustness(folder, MINI_SEQD, conditions=["clean"], out=out)
 
 

@@ -47,7 +47,7 @@ def test_what_is_given_beside_a_checkpoint_counts_whatever_the_usual_value(tmp_p
     usual = ModelArguments(checkpoint=str(tmp_path / "trained"), head_dropout=0.1, shallow_states=0)
     after = build_model(usual, ["<blank>", "a", "b"])
     assert (after.config.head_dropout, after.config.shallow_states, after.esc_shallow_head) == (0.1, 0, None)
-    with pytest.raises(ValueError, match="backbone_layers must go with backbone; got 3 without"):
+    with pytest.raises(ValueError, match="backbone_layers must be used with backbone; got 3 without it"):
         ModelArguments(checkpoint=str(tmp_path / "trained"), backbone_layers=3)
     for name, value in {"head_hidden_size": 4, "adapter_size": 8, "pooling": "attentive", "shallow_states": 1}.items():
         with pytest.raises(ValueError, match=f"training: {name} must be .*, as in the checkpoint; got {value!r}"):
@@ -73,7 +73,7 @@ def test_one_command_fine_tunes_a_trained_model_on_a_folder_of_one_s_own(trained
     options = ["--checkpoint", str(trained_run[0]), "--output_dir", str(tmp_path / "run"), "--num_train_epochs", "1"]
     scores = main([*options, "--build", f"mine={tmp_path / 'mine/mine.yaml'}", "--shallow_states", "2"])
     assert "mine/esc_uar" in scores
-    assert "with frozen_layers 1 they would stay as they were" in capsys.readouterr().out
+    assert "the shallow heads read trainable layers. Set frozen_layers to 1 to freeze them." in capsys.readouterr().out
     assert (tmp_path / "run/seqd/mine").is_dir()
     before, after = (json.loads((run / "config.json").read_text()) for run in (trained_run[0], tmp_path / "run"))
     assert after["phoneme_labels"] == before["phoneme_labels"] and after["head_hidden_size"] == 8

@@ -52,13 +52,13 @@ def emotions(output) -> list[int]:
 
 def heard_in(monkeypatch) -> list[np.ndarray]:
     """The utterances of which something is known, each time; an utterance is its statistics, all one number."""
-    heard, known_of = [], heads._known_of
+    heard, compute = [], heads._speaker_statistics
 
     def recorded(model, statistics):
         heard.append(statistics[:, 0, 0].numpy().astype(int))
-        return known_of(model, statistics)
+        return compute(model, statistics)
 
-    monkeypatch.setattr(heads, "_known_of", recorded)
+    monkeypatch.setattr(heads, "_speaker_statistics", recorded)
     return heard
 
 
@@ -189,7 +189,7 @@ def test_in_training_each_utterance_is_told_of_its_own_speaker(monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "known"), [(1, 1), (3, 3), (9, 7), (-1, 7)])
-def test_an_utterance_is_never_among_those_known_of_its_speaker(number, known, monkeypatch):
+def test_an_utterance_is_never_among_those_speaker_statistics_its_speaker(number, known, monkeypatch):
     heard = heard_in(monkeypatch)
     speakers = np.array(["a", "b", "alone", "a", "b"] + ["a", "b"] * 6)
     score_heads(build(), numbered(17), speakers, number)

@@ -70,7 +70,7 @@ def test_what_is_kept_is_what_json_gives_back():
 
 
 def test_wrong_recipes_get_a_clear_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"prog: the recipe must be a YAML file; there is no 'nowhere\.yml'"):
+    with pytest.raises(FileNotFoundError, match=r"prog: the recipe must be an existing YAML file; got 'nowhere\.yml'"):
         read_recipe("prog", (Data,), ["nowhere.yml"])
     path = tmp_path / "recipe.yaml"
     path.write_text("learning_rat: 1\n")
@@ -100,7 +100,10 @@ def test_a_folder_keeps_its_recipe_and_refuses_another_one(tmp_path):
     check_same_recipe("prog", folder, {"a": 1, "b": [2]}, begun=False)
     assert json.loads((folder / "recipe.json").read_text()) == {"a": 1, "b": [2]}
     check_same_recipe("prog", folder, {"a": 1, "b": [2]}, begun=True)
-    message = r"prog: output_dir '.*run' holds a run with another a, b, c\. Choose another output_dir, or delete that"
+    message = (
+        r"prog: output_dir must hold a run with the same arguments; got other values of a, b, c in '.*run'\. "
+        "Choose another output_dir, or delete this one"
+    )
     with pytest.raises(ValueError, match=message):
         check_same_recipe("prog", folder, {"a": 2, "b": [2, 3], "c": 1}, begun=True)
     assert json.loads((folder / "recipe.json").read_text()) == {"a": 1, "b": [2]}
@@ -108,7 +111,7 @@ def test_a_folder_keeps_its_recipe_and_refuses_another_one(tmp_path):
 
 def test_an_argument_taken_back_is_another_recipe(tmp_path):
     check_same_recipe("prog", tmp_path, {"a": 1}, begun=False)
-    with pytest.raises(ValueError, match="another a"):
+    with pytest.raises(ValueError, match="other values of a in"):
         check_same_recipe("prog", tmp_path, {}, begun=True)
 
 

@@ -23,7 +23,7 @@ def test_the_mini_seqd_loads_with_disjoint_speakers():
         ({"name_or_path": "./nowhere"}, FileNotFoundError, "dataset must be a folder or a Hub repository; got './now"),
         ({"config": "casia"}, ValueError, "dataset_config must be one of all, synthetic; got 'casia'"),
         ({"corpora": ["casia"]}, ValueError, "corpora must be among synthetic; got casia"),
-        ({"max_seconds": 0.01}, ValueError, "split 'train' must not be empty. Loosen max_seconds"),
+        ({"max_seconds": 0.01}, ValueError, "split 'train' must not be empty; got no rows. Raise max_seconds"),
     ],
 )
 def test_a_wrong_dataset_gets_a_clear_error(arguments, error, message):
@@ -34,7 +34,7 @@ def test_a_wrong_dataset_gets_a_clear_error(arguments, error, message):
 def test_a_folder_without_the_columns_of_seqd_is_refused(tmp_path):
     for split in ("train", "validation", "test"):
         Dataset.from_dict({"audio": ["x"], "emotion": ["sad"]}).to_parquet(tmp_path / f"{split}.parquet")
-    with pytest.raises(ValueError, match=r"must have the columns of SEQD; corpus, speaker_id, .* missing"):
+    with pytest.raises(ValueError, match=r"must have the columns of SEQD; corpus, speaker_id, .* are missing"):
         load_seqd(str(tmp_path), "default")
 
 
@@ -61,7 +61,7 @@ def test_missing_tasks_and_absent_classes_are_said():
     )  # fmt: skip
     test = Dataset.from_dict({"corpus": ["x"], "native_label": ["c"]})
     notes = describe_labels({"train": train, "validation": test, "test": test})
-    assert "ESC: no labels in x, y; these corpora train the other tasks." in notes
-    assert "EIS: no labels in y; these corpora train the other tasks." in notes
-    assert "phoneme: no labels in x, y; these corpora train the other tasks." in notes
+    assert "ESC: no labels in x, y; these corpora train only the other tasks." in notes
+    assert "EIS: no labels in y; these corpora train only the other tasks." in notes
+    assert "phoneme: no labels in x, y; these corpora train only the other tasks." in notes
     assert "ESC: class 'c' of x is in test but absent from train." in notes

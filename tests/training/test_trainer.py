@@ -75,7 +75,7 @@ def test_a_wrong_tuning_is_refused(whisper_config):
         prepare_tuning(build(whisper_config), "half")
     with pytest.raises(ValueError, match=r"frozen_layers must lie in \[0, 2\] with tuning full; got 3"):
         prepare_tuning(build(whisper_config), "full", frozen_layers=3)
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\] with tuning lora; got 2\. .* take tuning frozen"):
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\] with tuning lora; got 2\. .* use tuning frozen"):
         prepare_tuning(build(whisper_config), "lora", frozen_layers=2)
 
 

@@ -130,9 +130,7 @@ def test_a_damaged_shard_is_named_when_it_is_read(tmp_path, monkeypatch, damage)
     else:
         content[1_000:200_000] = bytes(199_000)
     shard.write_bytes(content)
-    said = (
-        r"load_seqd: Parquet files must be whole; got synthetic/train-00000-of-00001\.parquet in .*Run the build again"
-    )
+    said = r"load_seqd: Parquet files must be complete; got synthetic/train-00000-of-00001\.parquet in .*Run the build again"
     with pytest.raises(ValueError, match=said):
         load_seqd(str(folder))
 
