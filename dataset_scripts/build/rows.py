@@ -49,11 +49,11 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         `dict`: the row without `audio`, `duration`, `phonemes` and `split`.
 
     Raises:
-        CorpusError: if the record has no label, or a value that the metric table or SEQD does not know.
+        CorpusError: if the record has neither label, level nor votes, or a value that the metric table or SEQD does not know.
     """
     item = record.path.name
-    if record.label is None and not record.votes:
-        raise CorpusError(f"row: label must be given; got none in {item!r}.")
+    if record.label is None and record.level is None and not record.votes:
+        raise CorpusError(f"row: label, level or votes must be given; got none in {item!r}.")
     if record.gender not in (None, *GENDER_LABELS):
         raise CorpusError(
             f"row: gender must be one of {', '.join(GENDER_LABELS)} or None; got {record.gender!r} in {item!r}."

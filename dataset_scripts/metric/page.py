@@ -164,13 +164,15 @@ def _overview(corpus: str, labels: list[TableRow], levels: list[TableRow]) -> st
     rules = [eis for eis in dict.fromkeys(row.eis for row in labels) if eis in RULES]
     tables = ["the label"] * any(isinstance(row.eis, tuple) for row in labels)
     without = sum(not row.esc for row in labels)
+    tables += ["the level"] * bool(levels and not labels)
     origin = "; ".join([RULES[rule] for rule in rules] + tables) or "nothing"
     return f"| [{corpus}](#{corpus}) | {len(labels)} | {without or ''} | {len(levels) or ''} | {origin} |"
 
 
 def _section(corpus: str, labels: list[TableRow], levels: list[TableRow]) -> str:
     where, meanings = sources(labels + levels)
-    lines = [f"### {corpus}", "", f"Source: {where}", "", LABELS_HEADER]
+    lines = [f"### {corpus}", "", f"Source: {where}"]
+    lines += ["", LABELS_HEADER] if labels else []
     groups = defaultdict(list)
     for row in labels:
         groups[row.esc, row.eis].append(_native(row, meanings))
