@@ -177,13 +177,15 @@ class FrameAdapter(nn.Module):
         return frames * self.dropout(frames.new_ones(frames.shape[0], 1, frames.shape[2]))
 
 
-def set_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def set_loss(logits: torch.Tensor, targets: torch.Tensor, offsets: torch.Tensor | None = None) -> torch.Tensor:
     """Compute the negative log-probability of sets of classes, averaged over the labelled utterances.
 
     Args:
         logits (`torch.FloatTensor` of shape `(batch, classes)`): unnormalised scores.
         targets (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`): the weight of a set on
             its members, 0 elsewhere. A set of all classes means that the utterance has no label.
+        offsets (`torch.FloatTensor` of shape `(batch, classes)`, *optional*): added to the scores; the log prior of each
+            class in the corpus of the utterance (https://arxiv.org/abs/2007.07314).
 
     Returns:
         `torch.FloatTensor` of shape `()`.
@@ -193,7 +195,8 @@ def set_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     members = targets > 0
     labelled = ~(members.all(dim=-1) & (weights > 0)).any(dim=-1)
     members = members | (weights == 0)[..., None]  # padding rows get the full set (probability 1) with weight 0
-    log_probs = logits.float().log_softmax(dim=-1)[:, None]
+    scores = logits.float() if offsets is None else logits.float() + offsets
+    log_probs = scores.log_softmax(dim=-1)[:, None]
     log_set = log_probs.masked_fill(~members, -torch.inf).logsumexp(dim=-1)
     return _mean(-(weights * log_set).sum(dim=-1), labelled)
 

@@ -206,6 +206,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         eis_labels: torch.Tensor | None = None,
         phoneme_labels: torch.Tensor | None = None,
         gender_labels: torch.Tensor | None = None,
+        esc_offsets: torch.Tensor | None = None,
+        eis_offsets: torch.Tensor | None = None,
         speaker_mean: torch.Tensor | None = None,
         speaker_std: torch.Tensor | None = None,
         encoder_states: torch.Tensor | None = None,
@@ -224,6 +226,10 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 Missing: -100.
             phoneme_labels (`torch.LongTensor` of shape `(batch, length)`, *optional*): symbol ids, padded with -100.
             gender_labels (`torch.LongTensor` of shape `(batch,)`, *optional*): class ids. Missing: -100.
+            esc_offsets, eis_offsets (`torch.FloatTensor` of shape `(batch, classes)` and `(batch, levels)`, *optional*): added
+                to the logits in the losses alone: the log prior of each class in the corpus of the utterance (logit
+                adjustment, https://arxiv.org/abs/2007.07314). A class that a corpus cannot express is then no negative
+                example in its utterances. See [`~speecheq.training.batches.CorpusPriors`].
             speaker_mean, speaker_std (`torch.FloatTensor` of shape `(states, 2 * hidden)` or
                 `(batch, states, 2 * hidden)`, *optional*): speaker statistics from [`SpeakerStatistics`], which standardise
                 the input of ESC and EIS. By default the training corpus statistics.
@@ -254,7 +260,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             states = [self.adapter(states, mask)]
         output = self.score_statistics(self.pooling(states, mask), speaker_mean, speaker_std)
         output.phoneme_logits, output.frame_lengths = self.phoneme_head(states), lengths
-        self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
+        self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels, esc_offsets, eis_offsets)
         output = SpeechEQOutput(**output)  # restores the declared order: in a tuple the loss must come first
         return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
 
@@ -309,13 +315,22 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         levels = torch.linspace(0, 1, eis_logits.shape[-1], device=eis_logits.device)
         return eis_logits.softmax(dim=-1) @ levels
 
-    def add_losses(self, output: SpeechEQOutput, esc_labels, eis_labels, phoneme_labels, gender_labels):
+    def add_losses(
+        self,
+        output: SpeechEQOutput,
+        esc_labels=None,
+        eis_labels=None,
+        phoneme_labels=None,
+        gender_labels=None,
+        esc_offsets=None,
+        eis_offsets=None,
+    ):
         """Add the losses of all tasks with labels to an output, in place; arguments as in `forward`."""
         if esc_labels is not None:
-            output.esc_loss = _mean_loss(esc_labels, output.esc_logits, output.esc_shallow_logits)
+            output.esc_loss = _mean_loss(esc_labels, esc_offsets, output.esc_logits, output.esc_shallow_logits)
         if eis_labels is not None:
             levels = interval_targets(eis_labels, len(self.config.eis_labels))
-            output.eis_loss = _mean_loss(levels, output.eis_logits, output.eis_shallow_logits)
+            output.eis_loss = _mean_loss(levels, eis_offsets, output.eis_logits, output.eis_shallow_logits)
         if phoneme_labels is not None:
             output.phoneme_loss = ctc_loss(output.phoneme_logits, output.frame_lengths, phoneme_labels)
         if gender_labels is not None:
@@ -343,9 +358,9 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         return features
 
 
-def _mean_loss(targets: torch.Tensor, logits: torch.Tensor, shallow: torch.Tensor | None) -> torch.Tensor:
+def _mean_loss(targets: torch.Tensor, offsets: torch.Tensor | None, *logits: torch.Tensor | None) -> torch.Tensor:
     """Compute [`set_loss`] of a head, averaged with that of the shallow head if there is one."""
-    losses = [set_loss(scores, targets) for scores in (logits, shallow) if scores is not None]
+    losses = [set_loss(scores, targets, offsets) for scores in logits if scores is not None]
     return sum(losses) / len(losses)
 
 
