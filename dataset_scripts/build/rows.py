@@ -3,7 +3,7 @@
 from datasets import Audio, Features, List, Value
 
 from speecheq.dataset_scripts.build.audio import SAMPLING_RATE, Clip
-from speecheq.dataset_scripts.build.phonemes import phonemes
+from speecheq.dataset_scripts.build.phonemes import phonemes, pinyin_phonemes
 from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord
 from speecheq.dataset_scripts.metric import table as metric
 from speecheq.labels_speecheq import GENDER_LABELS
@@ -46,7 +46,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         default_license (`str`): the adapter's, for records without their own.
 
     Returns:
-        `dict`: the row without `audio`, `duration`, `phonemes` and `split`.
+        `dict`: the row without `audio`, `duration` and `split`. `phonemes` are `None` where the transcript gives them.
 
     Raises:
         CorpusError: if the record has neither label, level nor votes, or a value that the metric table or SEQD does not know.
@@ -67,6 +67,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         "gender": record.gender,
         "age": record.age,
         "text": record.text,
+        "phonemes": pinyin_phonemes(record.pinyin),
         "native_label": record.label,
         "native_level": record.level,
         "esc": metric.esc_set(corpus, record.label, item),
@@ -86,6 +87,6 @@ def complete(row: dict, clip: Clip, split: str) -> dict:
         **row,
         "audio": {"bytes": clip.flac, "path": row["id"].rpartition("/")[2] + ".flac"},
         "duration": clip.samples / SAMPLING_RATE,
-        "phonemes": phonemes(row["text"], row["language"]),
+        "phonemes": row["phonemes"] or phonemes(row["text"], row["language"]),
         "split": split,
     }
