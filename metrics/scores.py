@@ -7,6 +7,7 @@ is missing (`None`) is left out; a task without any reference yields no score.
 import functools
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import evaluate
@@ -164,6 +165,41 @@ def eis_scores(
     scores = _mean_over_corpora(of_corpora, "eis_ccc")
     scores["eis_mae"] = load_metric("ccc").compute(predictions=values[labelled], references=middle[labelled])["mae"]
     return scores | _mean_over_corpora(of_corpora, "eis_qwk") | of_corpora
+
+
+def intensity_order(
+    values: np.ndarray,
+    eis_low: Sequence[float | None],
+    eis_high: Sequence[float | None],
+    renditions: Sequence[str | None],
+) -> dict[str, float]:
+    """Score the order of intensities within pairs: is the stronger rendition of the same words ranked higher?
+
+    Args:
+        values (`np.ndarray` of shape `(n,)`): predicted intensity in [0, 1].
+        eis_low, eis_high (`list[float | None]`): ends of each row's interval.
+        renditions (`list[str | None]`): rows with the same value, such as speaker, text and emotion, are compared.
+
+    Returns:
+        `dict[str, float]`: `eis_order`, the share of the pairs with different midpoints whose predictions have the same order
+        (a tie counts half), and `eis_pairs`, their number; empty if there is no such pair.
+
+    Raises:
+        ValueError: if the lengths differ.
+    """
+    _check_lengths("intensity_order", values, eis_low=eis_low, eis_high=eis_high, renditions=renditions)
+    middle = (np.array(eis_low, dtype=np.float64) + np.array(eis_high, dtype=np.float64)) / 2
+    groups: dict[str, list[int]] = {}
+    for row, rendition in enumerate(renditions):
+        if rendition is not None and not math.isnan(middle[row]):
+            groups.setdefault(rendition, []).append(row)
+    agreements = [
+        (np.sign(values[one] - values[other]) * np.sign(middle[one] - middle[other]) + 1) / 2
+        for rows in groups.values()
+        for one, other in combinations(rows, 2)
+        if middle[one] != middle[other]
+    ]
+    return {"eis_order": float(np.mean(agreements)), "eis_pairs": len(agreements)} if agreements else {}
 
 
 def phoneme_scores(

@@ -8,7 +8,16 @@ import pytest
 
 from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.metrics import scores as scores_module
-from speecheq.metrics.scores import eis_scores, esc_scores, fold, gender_scores, load_metric, phoneme_scores, table
+from speecheq.metrics.scores import (
+    eis_scores,
+    esc_scores,
+    fold,
+    gender_scores,
+    intensity_order,
+    load_metric,
+    phoneme_scores,
+    table,
+)
 
 
 def probabilities(*rows: dict[str, float]) -> np.ndarray:
@@ -189,6 +198,15 @@ def test_a_native_label_with_two_sets_is_refused():
 def test_an_unknown_fine_class_is_refused():
     with pytest.raises(ValueError, match=r"esc_scores: a fine class must be one of angry, .*; got 'joy'"):
         esc_scores(probabilities({"angry": 1.0}), [["joy"]], ["joy"], ["a"])
+
+
+def test_the_order_of_intensities_counts_pairs_of_one_rendition_and_a_tie_counts_half():
+    values, low = np.array([0.2, 0.6, 0.6, 0.1, 0.9]), [0.0, 0.25, 0.75, 0.5, None]
+    result = intensity_order(values, low, low, ["a", "a", "a", "b", "a"])
+    assert result == {"eis_order": pytest.approx(2.5 / 3), "eis_pairs": 3}
+    assert intensity_order(values, low, low, [None] * 5) == {}
+    with pytest.raises(ValueError, match="intensity_order"):
+        intensity_order(values, low, low, ["a"])
 
 
 def test_intensity_is_compared_with_the_midpoint_corpus_by_corpus():
