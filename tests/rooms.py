@@ -32,8 +32,8 @@ class Room(NamedTuple):
 
 
 DATA, LEARNING, USE, HUB = BLUE, ORANGE, "#aa4499", INK
-# In the order of the arrows: a room imports only rooms that stand before it.
 CORPORA = "dataset_scripts/corpora"
+# In the order of the arrows: a room imports only rooms that stand before it.
 ROOMS = (
     Room(
         "Hub modules", ("__init__.py", "*_speecheq.py"), "what the Auto classes and pipeline() load from the Hub", HUB
