@@ -166,7 +166,7 @@ def test_a_model_card_needs_no_scores(root, tmp_path, unloaded):
     ("old", "new", "message"),
     [
         ("sdk: gradio\n", "", "sdk must be gradio; got none in README.md of space me/space."),
-        ("sdk_version: 6.0.0", "sdk_version: 6.0", "sdk_version must be a string of three numbers, for example 6.0.0; got 6.0 "),
+        ("sdk_version: 6.0.0", "sdk_version: 6.0", "sdk_version must be a string of three numbers, for example 6.0.0; got 6."),
         ("app_file: app.py", "app_file: main.py", "app_file must be an existing file; got 'main.py' in README.md of space"),
         ("app_file: app.py\n", "", "app_file must be a Python file; got none in README.md"),
         ("colorTo: gray", "colorTo: black", "colorTo must be one of red, yellow,"),
