@@ -1,4 +1,4 @@
-"""Claims about the checkpoint at the root, the results beside it, and what the card says of them."""
+"""Claims about the checkpoint in the root, its results, and its model card."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_the_card_says_what_was_measured():
     assert page(RESULTS) in card.text
     measured = json.loads((ROOT / "results" / "robustness.json").read_text())
     assert robustness_table(measured["scores"]) in card.text
-    assert card.data.license == "cc-by-nc-sa-4.0"  # nEMO's terms bind the weights
+    assert card.data.license == "cc-by-nc-sa-4.0"  # the terms of nEMO apply to the weights
 
 
 def test_no_test_speaker_was_heard():

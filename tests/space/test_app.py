@@ -171,7 +171,7 @@ def test_the_drawing_takes_the_colours_of_the_page_and_says_what_it_shows():
     assert drawing.get("aria-label") == "Waveform and spectrogram; angry from 0.0 s, sad from 2.5 s"
     texts = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
     assert "angry" in texts and "sad" not in texts and {"0", "4", "seconds", "kHz"} <= set(texts)
-    assert "<style" not in svg  # which would be for all of the page
+    assert "<style" not in svg  # a style would apply to the page
     assert figures.INK not in svg and "currentColor" in svg and colour["sad"] in svg
 
 

@@ -170,7 +170,7 @@ def test_a_phone_scrolls_in_one_direction_only(browse):
         "const box = document.querySelector('.seq-scroll'); return box.scrollWidth <= box.clientWidth"
     )
     top = browser.execute_script("return document.querySelector('#answer').getBoundingClientRect().top")
-    assert -50 <= top < 700  # the result is in sight
+    assert -50 <= top < 700  # the result is visible
 
 
 def test_the_keyboard_alone_is_enough(browse):
