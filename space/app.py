@@ -71,7 +71,7 @@ class Recording(gr.Audio):
 
 
 class Recogniser:
-    """Functions behind the page and its API.
+    """Functions of the page and its API.
 
     Args:
         pipe (`SpeechEQPipeline`): pipeline loaded with `trust_remote_code=True`.
@@ -167,9 +167,9 @@ def _recognise_tab(recogniser: Recogniser):
     shared = {"concurrency_id": "model", "concurrency_limit": AT_ONCE}
     call = {"fn": recogniser.show, "inputs": [audio, scale], "outputs": [head, scores, places, json]} | shared
     call |= {"api_visibility": "private", "show_progress_on": head}
-    asked = [button.click, scale.input, audio.upload, audio.stop_recording]
-    for answered in (gr.on(asked, **call, trigger_mode="always_last"), examples.load_input_event.then(**call)):
-        answered.then(None, js=TO_ANSWER)
+    triggers = [button.click, scale.input, audio.upload, audio.stop_recording]
+    for event in (gr.on(triggers, **call, trigger_mode="always_last"), examples.load_input_event.then(**call)):
+        event.then(None, js=TO_ANSWER)
     unseen = gr.Button(visible=False)
     unseen.click(recogniser.recognise, [audio, scale], json, api_name="recognise", **shared)
 
