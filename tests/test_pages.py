@@ -1,4 +1,4 @@
-"""Claims about the pages and the notebook: what can run runs as pasted, in a fresh clone, and the tables say what is there."""
+"""Claims about the pages and the notebook: code blocks run as pasted in a new clone, and the tables match the code."""
 
 import dataclasses
 import importlib
@@ -28,7 +28,7 @@ NAMES = ("README.md", "training/FINE_TUNING.md", "evaluation/RESULTS.md", "scori
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
 API = PAGES["scoring/API.md"]
 NOTEBOOK = ROOT / "training" / "fine_tuning.ipynb"
-# Blocks that are read and not run, by their first words.
+# First words of blocks that are not run.
 NOT_RUN = {
     'python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[seqd]"': "installs from the network",
     'python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[dev]"': "installs from the network",
@@ -47,12 +47,12 @@ NOT_RUN = {
     "python -m speecheq.scoring.bulk rows.parquet": "needs real corpora",
     'pip install "speecheq[scale]"': "needs a cluster",
 }
-ELSEWHERE = ("venv", "pip", "pytest")  # programs whose options are not ours
+ELSEWHERE = ("venv", "pip", "pytest")  # external programs
 NOT_OF_A_CLONE = (".*", "__pycache__", "*.egg-info", "mycorpus", "onnx", "runs", "seqd", "tests", "dist")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """The fenced blocks of a page that a reader pastes: language and text."""
+    """Return the language and text of the fenced blocks of a page."""
     return re.findall(r"```(bash|python)\n(.*?)```", page, flags=re.DOTALL)
 
 
@@ -72,7 +72,7 @@ def tiny() -> SpeechEQPipeline:
 
 @pytest.fixture
 def clone(tmp_path, tiny) -> Path:
-    """The repository without what is made in it; with the checkpoint of its root, or else a tiny one of random weights."""
+    """The repository without generated files, with the checkpoint of the root or a tiny random one."""
     folder = tmp_path / "clone"
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_OF_A_CLONE))
     if not (ROOT / "model.safetensors").is_file():
@@ -83,10 +83,10 @@ def clone(tmp_path, tiny) -> Path:
 
 
 def paste(page: str, clone: Path, environment: dict[str, str]) -> str:
-    """Run the blocks of a page in their order, its python blocks as one session where the last of them stands.
+    """Run the blocks of a page in order; its Python blocks run as one session at the place of the last one.
 
     Returns:
-        `str`: what was printed.
+        `str`: the output.
     """
     found = [block for block in blocks(page) if not not_run(block[1])]
     session = "\n".join(text for language, text in found if language == "python")
@@ -96,7 +96,7 @@ def paste(page: str, clone: Path, environment: dict[str, str]) -> str:
         for place, (language, text) in enumerate(found)
         if language == "bash" or place == last
     ]
-    programs = clone.parent / "bin"  # as `pip install` would leave them
+    programs = clone.parent / "bin"  # like those of `pip install`
     programs.mkdir()
     (programs / "speecheq").write_text('#!/bin/sh\nexec python -m speecheq.scoring.command "$@"\n')
     (programs / "speecheq").chmod(0o755)
@@ -126,7 +126,7 @@ def test_the_page_of_fine_tuning_works_as_pasted(clone, hub_endpoint, tmp_path):
         kept = {path.name for path in (clone / "runs" / name).iterdir()}
         assert {"README.md", "checkpoints", "config.json", "model.safetensors", "recipe.json", "results.json"} <= kept
     (state,) = (clone / "runs/two/checkpoints/checkpoint-8").glob("trainer_state.json")
-    assert json.loads(state.read_text())["epoch"] == 1.0  # one process would be half as far
+    assert json.loads(state.read_text())["epoch"] == 1.0  # one process would reach half of the epoch
     assert {"confusion.svg", "results.json"} <= {path.name for path in (clone / "runs/mine/results").iterdir()}
     pushed = hub_endpoint.repositories["model", "me/mine"]
     assert pushed.private and {"config.json", "model.safetensors", "pipeline_speecheq.py"} <= set(pushed.files)
@@ -137,8 +137,11 @@ def test_the_reference_works_as_pasted(clone, tmp_path):
     printed = paste(API, clone, offline(tmp_path)).splitlines()
 
     assert "unreadable: there is no file 'gone.wav'" in printed
-    assert [line.split()[0] for line in printed if line.startswith(("0 ", "1 "))] == ["0", "1"]  # of the speaker
-    assert [line for line in printed if "angry_high_en.wav" in line]  # of the command's table
+    assert [line.split()[0] for line in printed if line.startswith(("0 ", "1 "))] == [
+        "0",
+        "1",
+    ]  # output of the speaker example
+    assert [line for line in printed if "angry_high_en.wav" in line]  # row in the table of the command
     rows = (clone / "answers.csv").read_text().splitlines()
     assert len(rows) == 1 + len(list((clone / "space" / "examples").glob("*.wav")))
 
@@ -169,8 +172,8 @@ def test_the_notebook_runs_in_its_folder_and_draws_two_figures(clone, tmp_path):
     )
 
     uar = re.search(r"^esc_uar +(0\.\d+)$", printed, flags=re.MULTILINE)[1]
-    assert float(uar) > 0.5  # of six classes, on speakers never heard
-    assert f"\nUAR {uar}\n" in printed  # the pipeline hears what the evaluation heard
+    assert float(uar) > 0.5  # six classes, unseen speakers
+    assert f"\nUAR {uar}\n" in printed  # the pipeline matches the evaluation
     assert printed.endswith("[1, 2]\n")
 
 
@@ -197,11 +200,11 @@ def test_a_block_that_is_not_run_names_programs_and_options_that_exist(block, mo
             first = next(place for place, argument in enumerate(arguments) if argument.startswith("--"))
             assert options <= options_of(program, arguments[:first], monkeypatch, capsys)
         if program == "speecheq.train":
-            importlib.import_module(program).parse(arguments)  # the values too
+            importlib.import_module(program).parse(arguments)  # checks the values too
 
 
 def of_ours(words: list[str]) -> tuple[str, list[str]]:
-    """The module that a command runs, and its arguments."""
+    """Return the module of a command, and its arguments."""
     words = words[2:] if words[:2] == ["accelerate", "launch"] else words[1:]
     if words[0] == "-m":
         module, arguments = words[1], words[2:]
@@ -212,9 +215,9 @@ def of_ours(words: list[str]) -> tuple[str, list[str]]:
 
 
 def options_of(program: str, before: list[str], monkeypatch, capsys) -> set[str]:
-    """The options in a program's help, or in its head where a recipe's parser does not know them, as `--compare`."""
+    """Return the options in the help of a program, or in its docstring if the recipe parser lacks them (`--compare`)."""
     module = importlib.import_module(program)
-    monkeypatch.setattr(sys, "argv", [program, *before, "--help"])  # subcommands and recipes stand before the options
+    monkeypatch.setattr(sys, "argv", [program, *before, "--help"])  # subcommands and recipes come before the options
     with pytest.raises(SystemExit) as done:
         module.main()
     assert done.value.code == 0
@@ -238,7 +241,7 @@ def test_a_page_is_read_in_one_sitting(name):
 
 
 def first_cells(title: str) -> dict[str, str]:
-    """The names in the first column of the table of the reference with this title, with their rows."""
+    """Return the first column of a table of the reference, with its rows."""
     rows = re.search(rf"^\| {title} \|.*\n\|[-|]+\n((?:\|.*\n)+)", API, flags=re.MULTILINE)[1].splitlines()
     return {name: row for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
 
@@ -254,7 +257,7 @@ def test_the_reference_has_the_parameters_of_the_pipeline_and_no_others():
 
 
 def fields(value: dict, before: str = "") -> set[str]:
-    """Names of all that an answer holds, `a.b` and `a[].b`."""
+    """Return the names of all fields of an output, `a.b` and `a[].b`."""
     names = set()
     for key, inside in value.items():
         names.add(before + key)

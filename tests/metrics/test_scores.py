@@ -79,7 +79,7 @@ def test_the_order_of_the_labels_is_the_order_of_the_columns():
 def test_folding_refuses_an_unknown_class_and_no_group():
     with pytest.raises(ValueError, match=r"fold: a fine class must be one of angry, .*; got 'joy'"):
         fold(probabilities({"calm": 1.0}), [["joy"]], ESC_LABELS)
-    with pytest.raises(ValueError, match="fold: groups must hold at least one group; got none"):
+    with pytest.raises(ValueError, match="fold: groups must contain at least one group; got none"):
         fold(probabilities({"calm": 1.0}), [], ESC_LABELS)
 
 
@@ -284,9 +284,9 @@ def test_predictions_of_another_shape_or_length_are_refused():
         esc_scores(np.ones((1, 7)), [None], [None], ["a"])
     with pytest.raises(ValueError, match=r"eis_scores: predictions must be of shape \(n,\); got \(1, 5\)"):
         eis_scores(np.ones((1, 5)), [None], [None], ["a"])
-    with pytest.raises(ValueError, match="phoneme_scores: corpora must have 1 items, one a row; got 2"):
+    with pytest.raises(ValueError, match="phoneme_scores: corpora must have 1 items, one per row; got 2"):
         phoneme_scores([["a"]], [["a"]], ["a", "a"])
-    with pytest.raises(ValueError, match="gender_scores: references must have 2 items, one a row; got 1"):
+    with pytest.raises(ValueError, match="gender_scores: references must have 2 items, one per row; got 1"):
         gender_scores(np.array([0, 1]), [0], ["a", "a"])
 
 
