@@ -1,7 +1,7 @@
-"""Audio of any kind as 16 kHz mono, block by block, so that a file of any length is read in constant memory.
+"""Audio decoding to 16 kHz mono, block by block, so that reading takes constant memory for any length.
 
-soundfile decodes WAV, FLAC, MP3, Ogg and Opus; what it cannot read (AAC, video) goes through FFmpeg's libraries, which
-`pip install av` carries. Nothing is imported here but what decodes, for a build of SEQD needs no torch.
+soundfile decodes WAV, FLAC, MP3, Ogg and Opus. The FFmpeg libraries, installed by `pip install av`, decode everything else
+(AAC, video). This module imports only decoders, so that building SEQD does not need torch.
 """
 
 import io
@@ -21,22 +21,22 @@ import soundfile
 import soxr
 
 SAMPLING_RATE = 16_000
-MIN_SECONDS = 0.05  # shorter than any vowel
+MIN_SECONDS = 0.05  # s; shorter than any vowel
 SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise floor of any room
-MAX_PEAK = 2.0  # full scale is 1; codecs, resampling and floats go somewhat over it, other numbers are no audio
-RATES = (4_000, 384_000)  # Hz, of audio
+MAX_PEAK = 2.0  # full scale is 1; codecs and resampling can exceed it slightly, larger values are not audio
+RATES = (4_000, 384_000)  # Hz, lowest and highest sampling rate
 MAX_CHANNELS = 64
-MAX_PLANES = 8  # channels of what FFmpeg decodes: PyAV reads no further, and dies of more
+MAX_PLANES = 8  # channels of FFmpeg audio: PyAV crashes with more
 MAX_DOWNLOAD = 2**31  # bytes
-PATIENCE = 30  # s without a byte of a download
-SLOWEST = 1_000  # bytes a second of a download, beyond that patience
-KEPT = "!$%&'()*+,/:;=?@[]~"  # of a path and a query of a download: what is ASCII, or percent-encoded, says what it should
+PATIENCE = 30  # s, timeout of a download without data
+SLOWEST = 1_000  # bytes per second, lowest speed of a download after the timeout
+KEPT = "!$%&'()*+,/:;=?@[]~"  # characters of a URL that stay unquoted, among them existing percent-encoding
 BLOCK_SECONDS = 10
 MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
-BLOCK_VALUES = 2**24  # of all channels together: 64 MiB, which ten seconds of mono have at no rate
-MAX_CHUNKS = 10_000  # of a WAV before its data; a file of nothing but headers of chunks would be read for minutes
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what a writer into a pipe leaves in a RIFF header
-# What FFmpeg may read: containers that hold the sound themselves. A playlist would lead it to other files and addresses.
+BLOCK_VALUES = 2**24  # values of a block, all channels: 64 MiB; 10 s of mono audio always fit
+MAX_CHUNKS = 10_000  # chunks of a WAV file before its data: a file of chunk headers alone would take minutes to read
+UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # sizes in a RIFF header that was written to a pipe
+# Containers that FFmpeg may open: only those that contain audio data. A playlist could make it open other files or URLs.
 CONTAINERS = (
     "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
     "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv",
@@ -44,22 +44,22 @@ CONTAINERS = (
 
 
 class AudioError(ValueError):
-    """Audio that cannot be used."""
+    """Error for unusable audio."""
 
 
 def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
-    """Decode a file, channels averaged, resampled by soxr at its quality HQ.
+    """Decode a file, average its channels and resample it with soxr (quality HQ).
 
     Args:
-        source (`str`, `Path` or `bytes`): a path, an `http(s)` address, which is downloaded to a temporary file, or a whole
-            file in memory.
+        source (`str`, `Path` or `bytes`): a path, an `http(s)` URL, which is downloaded to a temporary file, or the content
+            of a file.
 
     Yields:
-        `np.ndarray` of shape `(samples,)`, float32, 16 kHz: 10 s each, the last one what is left.
+        `np.ndarray` of shape `(samples,)`: blocks of up to 10 s, float32, 16 kHz.
 
     Raises:
-        AudioError: if the source is no audio, empty, truncated, not finite, or of a rate, a number of channels or a peak that
-            no recording has.
+        AudioError: if the source is not audio, empty, truncated, not finite, or its sampling rate, number of channels or peak
+            is out of range.
     """
     if isinstance(source, str) and is_address(source):
         with _downloaded(source) as path:
@@ -75,41 +75,42 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         with open(file, "rb") as opened:
             refuse_truncated(opened, os.fstat(opened.fileno()).st_size)
     try:
-        # A path as bytes: Linux takes any as a name, and soundfile only those that are UTF-8.
+        # The path as bytes: Linux allows any bytes in a name, but soundfile accepts only UTF-8 strings.
         with soundfile.SoundFile(os.fsencode(file) if isinstance(file, str) else file) as sound:
             yield from _to_16khz(_soundfile_blocks(sound))
         return
-    except soundfile.LibsndfileError as error:  # nothing was heard yet
-        reason = f"unreadable: {_said(error)}"
+    except soundfile.LibsndfileError as error:  # before the first block, so FFmpeg can try
+        reason = f"unreadable: {_message(error)}"
     if isinstance(file, io.BytesIO):
         file.seek(0)
     yield from _to_16khz(_av_blocks(file, reason))
 
 
 def is_address(source: str) -> bool:
-    """Whether it is an `http(s)` address."""
+    """Return whether a string is an `http(s)` URL."""
     return source[:8].lower().startswith(("http://", "https://"))
 
 
 def _is_file(path: str | bytes) -> bool:
     try:
         return os.path.isfile(path)
-    except ValueError:  # a zero byte in it
+    except ValueError:  # the path contains a zero byte
         return False
 
 
 def refuse_truncated(file, size: int):
-    """libsndfile reads what is left of a cut file without a word; the header of a WAV and the last page of an Ogg tell.
+    """Refuse an empty or truncated file, because libsndfile reads truncated files without an error.
 
-    Formats: chunks of a four-letter name, a little-endian size and the data, http://soundfile.sapp.org/doc/WaveFormat; pages
-    of a 27-byte header, the sizes of their segments and these, https://www.rfc-editor.org/rfc/rfc3533#section-6.
+    The check uses the header of a WAV file and the last page of an Ogg file. Formats: WAV chunks have a four-letter name, a
+    little-endian size and data (http://soundfile.sapp.org/doc/WaveFormat); Ogg pages have a 27-byte header, segment sizes
+    and segments (https://www.rfc-editor.org/rfc/rfc3533#section-6).
 
     Args:
-        file (binary file): at its beginning, and left there.
-        size (`int`): of the file, in bytes.
+        file (binary file): file at its start, where it is also left.
+        size (`int`): file size, in bytes.
 
     Raises:
-        AudioError: if the file is empty, or a WAV or an Ogg that ends before its data do, or a WAV has too many chunks.
+        AudioError: if the file is empty, if a WAV or Ogg file is truncated, or if a WAV file has too many chunks.
     """
     if not size:
         raise AudioError("unreadable: 0 bytes")
@@ -134,11 +135,11 @@ def _refuse_truncated_wav(file, size: int):
         if name in (b"", b"data"):
             return
         file.seek(length + length % 2, os.SEEK_CUR)
-    raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before its data")
+    raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before the data chunk")
 
 
 def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndarray]]:
-    """The rate and blocks of shape `(samples, channels)` as they are stored."""
+    """Yield the sampling rate and blocks of shape `(samples, channels)`, decoded by soundfile."""
     _check_format(sound.samplerate, sound.channels)
     frames, read = sound.frames, 0
     size = min(BLOCK_SECONDS * sound.samplerate, BLOCK_VALUES // sound.channels)
@@ -149,49 +150,51 @@ def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndar
     except soundfile.LibsndfileError as error:
         if not read:
             raise
-        # FFmpeg would begin anew, and what was heard would be heard twice.
-        raise AudioError(f"damaged: {_said(error)} after {read / sound.samplerate:.2f} s") from None
-    if frames < 2**62 and read < frames:  # libsndfile's mark of an unknown length is near 2**63
+        # No retry with FFmpeg: it would repeat the blocks that were already yielded.
+        raise AudioError(f"damaged: {_message(error)} after {read / sound.samplerate:.2f} s") from None
+    if frames < 2**62 and read < frames:  # libsndfile marks an unknown length with a value near 2**63
         raise AudioError(f"truncated: {read} of {frames} frames")
 
 
-def _said(error: soundfile.LibsndfileError) -> str:
+def _message(error: soundfile.LibsndfileError) -> str:
     return error.error_string.removeprefix("Error : ").rstrip(".")
 
 
 def _av_blocks(file, reason: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The same by FFmpeg's libraries; `reason` says why soundfile did not."""
+    """Yield the same as [`_soundfile_blocks`], decoded by FFmpeg; `reason` is the error of soundfile."""
     try:
         import av
     except ImportError:
-        raise AudioError(f"{reason}. AAC and video need FFmpeg: `pip install av` carries it") from None
+        raise AudioError(f"{reason}. AAC and video need FFmpeg: run `pip install av`") from None
     try:
         allowed = {"format_whitelist": ",".join(CONTAINERS)}
         with av.open(file, container_options=allowed, metadata_errors="replace") as container:
             stream = next((stream for stream in container.streams.audio if stream.codec_context), None)
             if stream is None:
-                raise AudioError(f"{reason}; and there is no sound in it that can be decoded")
+                raise AudioError(f"{reason}; FFmpeg finds no audio stream that it can decode")
             _check_format(stream.rate, stream.channels, MAX_PLANES)
             to_float = av.AudioResampler(format="fltp")
             for frame in container.decode(stream):
                 if frame.sample_rate != stream.rate:
-                    raise AudioError(f"unreadable: its rate changes from {stream.rate} to {frame.sample_rate} Hz")
+                    raise AudioError(
+                        f"unreadable: the sampling rate changes from {stream.rate} to {frame.sample_rate} Hz"
+                    )
                 if frame.layout.nb_channels > MAX_PLANES:
-                    raise AudioError(f"unreadable: its channels change to {frame.layout.nb_channels}")
+                    raise AudioError(f"unreadable: the number of channels changes to {frame.layout.nb_channels}")
                 for part in to_float.resample(frame):
                     yield stream.rate, part.to_ndarray().T
     except AudioError:
         raise
-    except (av.FFmpegError, ValueError) as error:  # ValueError: its channels change within
+    except (av.FFmpegError, ValueError) as error:  # ValueError: the number of channels changes within the stream
         raise AudioError(f"{reason}; FFmpeg says {getattr(error, 'strerror', None) or str(error)!r}") from None
 
 
 def _check_format(rate: int, channels: int, most: int = MAX_CHANNELS):
     low, high = RATES
     if not low <= rate <= high:
-        raise AudioError(f"no audio: its rate must lie in [{low}, {high}] Hz; got {rate}")
+        raise AudioError(f"no audio: the sampling rate must lie in [{low}, {high}] Hz; got {rate}")
     if not 1 <= channels <= most:
-        raise AudioError(f"no audio: it must have at most {most} channels; got {channels}")
+        raise AudioError(f"no audio: the number of channels must lie in [1, {most}]; got {channels}")
 
 
 def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
@@ -213,35 +216,35 @@ def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
 
 
 def _in_range(mono: np.ndarray, seconds: float) -> np.ndarray:
-    if not (peak := float(np.abs(mono).max())) <= MAX_PEAK:  # a mean of channels may have overflown
+    if not (peak := float(np.abs(mono).max())) <= MAX_PEAK:  # `not <=` also catches NaN from an overflow
         raise AudioError(f"out of range: a peak of {peak:.3g} before {seconds:.2f} s; full scale is 1")
     return mono
 
 
 @contextmanager
 def _downloaded(address: str) -> Iterator[str]:
-    """The file behind an address, as a temporary one."""
+    """Download the file at a URL to a temporary file, and yield its path."""
     try:
         parts = urlsplit(address)
         path = quote(parts.path, safe=KEPT)
-        asked = parts._replace(path=path, query=quote(parts.query, safe=KEPT), fragment="").geturl()
+        quoted = parts._replace(path=path, query=quote(parts.query, safe=KEPT), fragment="").geturl()
     except ValueError as error:
-        raise AudioError(f"unreadable: {address!r} is no address: {error}") from None
+        raise AudioError(f"unreadable: {address!r} is not a valid URL: {error}") from None
     with tempfile.NamedTemporaryFile(suffix=Path(path).suffix[:8]) as file:
         try:
             begin = time.monotonic()
-            with urlopen(asked, timeout=PATIENCE) as response:  # an http(s) address: its caller has seen to that
+            with urlopen(quoted, timeout=PATIENCE) as response:  # the caller ensures an http(s) URL
                 while chunk := response.read1(1 << 20):
                     file.write(chunk)
                     if file.tell() > MAX_DOWNLOAD:
-                        raise AudioError(f"unreadable: more than {MAX_DOWNLOAD >> 20} MiB behind {address!r}")
+                        raise AudioError(f"unreadable: more than {MAX_DOWNLOAD >> 20} MiB at {address!r}")
                     if time.monotonic() - begin > PATIENCE + file.tell() / SLOWEST:
-                        raise AudioError(f"unreadable: {address!r} gives less than {SLOWEST} bytes a second")
+                        raise AudioError(f"unreadable: {address!r} sends less than {SLOWEST} bytes per second")
                 if response.length:
                     raise AudioError(f"truncated: {address!r} ends {response.length} bytes early")
         except AudioError:
             raise
-        except (OSError, HTTPException, ValueError) as error:  # ValueError: a host that cannot be written in ASCII
-            raise AudioError(f"unreadable: {address!r} answers {str(error) or type(error).__name__}") from None
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a host name that has no ASCII form
+            raise AudioError(f"unreadable: {address!r} fails with {str(error) or type(error).__name__}") from None
         file.flush()
         yield file.name

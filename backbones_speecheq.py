@@ -1,13 +1,13 @@
 """Speech encoders of transformers, run so that padding never changes a prediction.
 
-Each function below walks through the layers of a stock encoder and keeps what goes into the first layer and what comes
-out of every one. They differ from the encoders' own `forward` in three things:
+The functions run the layers of a stock encoder and return the input of the first layer and the output of each layer. They
+differ from the stock `forward` in three ways:
 
-- Whisper runs on the real length of the speech (at most 30 s) instead of on 30 s of padding.
-- Convolutions see zeros where padding is, exactly as they do at the end of an utterance alone. Where an encoder
-  normalises over time (wav2vec2 and its kin with `feat_extract_norm="group"`; stacked positional convolutions), the
-  module runs utterance by utterance: https://github.com/huggingface/transformers/pull/10117.
-- SpecAugment is ours, for every encoder alike, and LayerDrop is off: a missing layer has no place in a weighted sum.
+- Whisper runs on the real length of the speech (at most 30 s) instead of 30 s with padding.
+- Padding is zero in the input of each convolution, as at the end of a single utterance. Norms over time
+  (`feat_extract_norm="group"` in wav2vec2 models) and stacked positional convolutions run on one utterance at a time:
+  https://github.com/huggingface/transformers/pull/10117.
+- All encoders share one SpecAugment, and LayerDrop is off because the weighted sum needs every layer.
 """
 
 import torch
@@ -22,7 +22,7 @@ def backbone_from_config(config: PreTrainedConfig) -> PreTrainedModel:
     """Build a speech encoder with random weights.
 
     Args:
-        config (`PreTrainedConfig`): configuration of one of the supported encoders; of whisper, the encoder is taken.
+        config (`PreTrainedConfig`): configuration of a supported encoder; for whisper, only the encoder is built.
     """
     if config.model_type == "whisper":
         return WhisperEncoder._from_config(config)
@@ -34,7 +34,7 @@ def backbone_from_pretrained(name_or_path: str, **kwargs) -> PreTrainedModel:
 
     Args:
         name_or_path (`str`): a Hub repository or a folder.
-        kwargs: passed on to `AutoModel.from_pretrained` (`revision`, `attn_implementation`, ...).
+        kwargs: arguments of `AutoModel.from_pretrained` (`revision`, `attn_implementation`, ...).
     """
     config = AutoConfig.from_pretrained(name_or_path)
     model = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, **kwargs)
@@ -42,19 +42,19 @@ def backbone_from_pretrained(name_or_path: str, **kwargs) -> PreTrainedModel:
 
 
 def encoder_layers(backbone: PreTrainedModel) -> nn.ModuleList:
-    """The transformer layers of a speech encoder, first to last."""
+    """Return the transformer layers of a speech encoder, first to last."""
     return backbone.layers if hasattr(backbone, "layers") else backbone.encoder.layers
 
 
 def keep_layers(backbone: PreTrainedModel, number: int):
-    """Cut a speech encoder, in place, after its first layers.
+    """Keep only the first layers of a speech encoder, in place.
 
     Args:
-        backbone (`PreTrainedModel`): as given by [`backbone_from_pretrained`].
-        number (`int`): layers that stay.
+        backbone (`PreTrainedModel`): encoder from [`backbone_from_pretrained`].
+        number (`int`): number of layers to keep.
 
     Raises:
-        ValueError: if the encoder has not so many layers, or none would stay.
+        ValueError: if `number` is less than 1 or more than the number of layers.
     """
     layers = encoder_layers(backbone)
     if not 1 <= number <= len(layers):
@@ -69,18 +69,19 @@ def encode(
     """Run a speech encoder on padded utterances.
 
     Args:
-        backbone (`PreTrainedModel`): as given by [`backbone_from_config`].
-        inputs (`torch.FloatTensor`): what the processor gives: `(batch, mel bins, frames)` for whisper,
+        backbone (`PreTrainedModel`): encoder from [`backbone_from_config`].
+        inputs (`torch.FloatTensor`): output of the processor: `(batch, mel bins, frames)` for whisper,
             `(batch, frames, channels)` for wav2vec2-bert, `(batch, samples)` for the others.
-        lengths (`torch.LongTensor` of shape `(batch,)`): real frames or samples of each utterance.
-        augment (`Callable`, *optional*): takes and gives `(batch, frames, channels)` with lengths, before the layers.
+        lengths (`torch.LongTensor` of shape `(batch,)`): frames or samples of each utterance without padding.
+        augment (`Callable`, *optional*): maps `(batch, frames, channels)` features and their lengths to augmented
+            features, before the layers.
 
     Returns:
-        `list[torch.FloatTensor]` of shape `(batch, frames, hidden)`: input of the first layer and output of each,
-        and `torch.LongTensor` of shape `(batch,)`: the real frames of each utterance.
+        `list[torch.FloatTensor]` of shape `(batch, frames, hidden)`: input of the first layer and output of each layer,
+        and `torch.LongTensor` of shape `(batch,)`: frames of each utterance without padding.
 
     Raises:
-        ValueError: if an utterance is longer than whisper's 30 s.
+        ValueError: if an utterance is longer than the 30 s limit of whisper.
     """
     augment = augment or (lambda features, lengths: features)
     if backbone.config.model_type == "whisper":
@@ -91,7 +92,7 @@ def encode(
 
 
 def frame_mask(lengths: torch.Tensor, frames: int) -> torch.Tensor:
-    """`True` on speech, `False` on padding: `torch.BoolTensor` of shape `(batch, frames)`."""
+    """Return a `torch.BoolTensor` of shape `(batch, frames)`: `True` on speech, `False` on padding."""
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
@@ -154,7 +155,7 @@ def _encode_waveform(model, waveform, lengths, augment):
     hidden = augment(hidden, frame_lengths)
     hidden = hidden * frame_mask(frame_lengths, hidden.shape[1])[..., None]
     hidden = hidden + _positions(encoder.pos_conv_embed, hidden, frame_lengths, config)
-    # The "stable" variants normalise after the last layer, the others before the first.
+    # The "stable" variants normalise after the last layer, the others before the first layer.
     stable = getattr(config, "do_stable_layer_norm", False)
     hidden = encoder.dropout(hidden if stable else encoder.layer_norm(hidden))
     states = [hidden]
@@ -173,7 +174,7 @@ def _encode_waveform(model, waveform, lengths, augment):
 
 
 def _positions(module, hidden, lengths, config):
-    """Convolutional position embedding; utterance by utterance where the module has more than one convolution."""
+    """Compute the convolutional position embedding, one utterance at a time if padding would change it."""
     if config.model_type != "data2vec-audio" and not getattr(config, "conv_pos_batch_norm", False):
         return module(hidden)
     rows = [module(row[None, :length])[0] for row, length in zip(hidden, lengths, strict=True)]

@@ -13,7 +13,7 @@ BACKBONE_TYPES = (
 )  # fmt: skip
 POOLINGS = ("statistics", "attentive")
 
-# What transformers itself writes into, or passes to, a configuration beside the declared fields.
+# Fields that transformers itself writes into a configuration or passes to it.
 _FRAMEWORK_FIELDS = {
     "_attn_implementation", "_commit_hash", "_name_or_path", "attn_implementation", "auto_map", "custom_pipelines",
     "experts_implementation", "model_type", "name_or_path", "num_labels", "output_attentions", "quantization_config",
@@ -30,58 +30,58 @@ class SpeechEQConfig(PreTrainedConfig):
             The speech encoder: one of whisper (its encoder), wav2vec2, hubert, wavlm, data2vec-audio, unispeech-sat and
             wav2vec2-bert.
         esc_labels (`list[str]`, *optional*, defaults to the 12 fine classes):
-            Emotion State Category, fine scale, in the order of `esc_logits`.
+            Fine classes of the Emotion State Category, in the order of `esc_logits`.
         esc_scales (`dict[str, dict[str, list[str]]]`, *optional*, defaults to `{"basic": ..., "valence": ...}`):
-            The coarser scales: scale name -> coarse class -> the fine classes that it sums.
+            Coarser scales: scale name -> coarse class -> the fine classes whose probabilities it sums.
         eis_labels (`list[str]`, *optional*, defaults to `["none", "low", "moderate", "high", "extreme"]`):
-            Emotion Intensity Scale, `K` ordered levels at the values `0, 1/(K-1), ..., 1`.
+            Ordered levels of the Emotion Intensity Scale. `K` levels have the values `0, 1/(K-1), ..., 1`.
         gender_labels (`list[str]`, *optional*, defaults to `["female", "male"]`):
             Gender classes, in the order of `gender_logits`.
         phoneme_labels (`list[str]`, *optional*, defaults to `["<blank>"]`):
             IPA symbols, in the order of `phoneme_logits`. The first is the CTC blank.
         adapter_size (`int`, *optional*, defaults to 0):
-            Channels of a trunk between the encoder and the heads, see [`FrameAdapter`]. 0 means none: the heads read the
-            states of the encoder themselves.
+            Channels of the [`FrameAdapter`] between the encoder and the heads. 0 means no adapter: the heads use the
+            encoder states.
         adapter_layers (`int`, *optional*, defaults to 2):
-            Convolutions of the trunk.
+            Number of convolutions of the adapter.
         pooling (`str`, *optional*, defaults to `"statistics"`):
-            How frames become an utterance: `"statistics"` (mean and standard deviation over the speech frames) or
-            `"attentive"` (the same, weighted by a learned attention: https://arxiv.org/abs/1803.10963).
+            Pooling of frames: `"statistics"` (mean and standard deviation over the speech frames) or
+            `"attentive"` (the same, weighted by learned attention: https://arxiv.org/abs/1803.10963).
         shallow_states (`int`, *optional*, defaults to 0):
-            ESC and EIS are read a second time, from the first so many of the states alone, and the answer is the mean of both
-            log-probabilities: a fine-tuned encoder knows its training speakers best, layers that stayed as they were
-            know new ones (https://arxiv.org/abs/2109.01903). 0 means once.
+            Number of first states that a second ESC head and a second EIS head use. The prediction averages the
+            log-probabilities of both heads: fine-tuned layers fit the training speakers, unchanged layers generalise
+            better (https://arxiv.org/abs/2109.01903). 0 means no second heads.
         head_hidden_size (`int`, *optional*, defaults to 0):
             Width of the hidden layer of the utterance heads. 0 means none: the heads are linear.
         head_dropout (`float`, *optional*, defaults to 0.1):
             Dropout probability before each head.
         loss_weights (`dict[str, float]`, *optional*, defaults to 1.0 for each of `esc`, `eis`, `phoneme`, `gender`):
-            Weight of each task in the loss. 0 switches a task's training off.
+            Weight of each task in the loss. 0 disables training of a task.
         speaker_prior (`float`, *optional*, defaults to 3.0):
-            How strongly what is known of a speaker is drawn to the training corpus, in pseudo-utterances.
+            Weight of the training corpus in the speaker statistics, in pseudo-utterances.
         temperatures (`dict[str, float]`, *optional*, defaults to 1.0 for each of `esc`, `eis`, `gender`):
-            What the logits are divided by in use, not in training, so that probabilities are calibrated; fitted on
-            validation (temperature scaling, https://arxiv.org/abs/1706.04599). The most probable fine class and gender
-            stay the same, and the expected intensity does; sums over fine classes move.
+            Temperatures that divide the logits at inference, fitted on the validation split (temperature scaling,
+            https://arxiv.org/abs/1706.04599). The most probable fine class, the gender and the expected intensity
+            stay the same; sums over fine classes change.
         abstain_below (`float`, *optional*, defaults to 0.0):
-            The pipeline gives no label whose probability is below this; chosen on validation.
+            Probability below which the pipeline gives no label; chosen on the validation split.
         uncertainty_weighting (`bool`, *optional*, defaults to `False`):
-            Learn one further weight per task from its uncertainty (https://arxiv.org/abs/1705.07115).
+            Learn one more weight per task from its uncertainty (https://arxiv.org/abs/1705.07115).
         mask_time_prob (`float`, *optional*, defaults to 0.0):
-            SpecAugment (https://arxiv.org/abs/1904.08779), in training only: share of the frames under a mask, about.
+            Approximate share of masked frames, in training only (SpecAugment, https://arxiv.org/abs/1904.08779).
         mask_time_length (`int`, *optional*, defaults to 10):
-            Length of one time mask, in frames of the encoder's input.
+            Length of one time mask, in frames of the encoder input.
         mask_feature_prob (`float`, *optional*, defaults to 0.0):
-            The same share for the feature channels.
+            Approximate share of masked feature channels.
         mask_feature_length (`int`, *optional*, defaults to 8):
             Length of one feature mask, in channels.
         int8_weights (`bool`, *optional*, defaults to `False`):
-            Whether the file of the weights holds matrices as 8-bit integers; they are restored when it is loaded.
+            Whether the weight file stores matrices as 8-bit integers. `from_pretrained` restores float weights.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights of the heads.
 
     Raises:
-        ValueError: if a field is unknown (the message names it and the nearest known one) or its value is out of range.
+        ValueError: if a field is unknown (the message suggests the nearest known field) or its value is out of range.
 
     Example:
 
@@ -136,9 +136,9 @@ class SpeechEQConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict, **kwargs):
-        """As in transformers, and what overrides a field is checked as the rest is.
+        """Create a configuration as in transformers; `kwargs` override fields and are checked like them.
 
-        Of `loss_weights` and `temperatures` those that are not given stay as they are.
+        `loss_weights` and `temperatures` may be partial: the other entries keep their values.
         """
         declared = cls.__dataclass_fields__.keys() - PreTrainedConfig.__dataclass_fields__.keys() - {"backbone_config"}
         given = {name: kwargs.pop(name) for name in declared & kwargs.keys()}
@@ -149,22 +149,22 @@ class SpeechEQConfig(PreTrainedConfig):
 
     @property
     def hidden_size(self) -> int:
-        """Channels of the encoder's output."""
+        """Channels of the encoder output."""
         return self.backbone_config.hidden_size
 
     @property
     def num_encoder_states(self) -> int:
-        """Hidden states that the encoder gives: the input of its first layer and the output of each."""
+        """Number of encoder states: the input of the first layer and the output of each layer."""
         return self.backbone_config.num_hidden_layers + 1
 
     @property
     def head_states(self) -> int:
-        """States that the heads read: the encoder's, or the one of the adapter."""
+        """Number of states that the heads use: all encoder states, or the single adapter state."""
         return 1 if self.adapter_size else self.num_encoder_states
 
     @property
     def head_channels(self) -> int:
-        """Channels of each."""
+        """Channels of each state that the heads use."""
         return self.adapter_size or self.hidden_size
 
     def _refuse_unknown_fields(self, kwargs: dict):
@@ -189,9 +189,11 @@ class SpeechEQConfig(PreTrainedConfig):
         check(self.adapter_size >= 0, "adapter_size", "be 0 or more")
         check(self.adapter_layers >= 0, "adapter_layers", "be 0 or more")
         check(self.pooling in POOLINGS, "pooling", f"be one of {', '.join(POOLINGS)}")
-        most = 0 if self.adapter_size else self.num_encoder_states  # the adapter's one state is what all heads read
+        limit = 0 if self.adapter_size else self.num_encoder_states  # an adapter has a single state for all heads
         check(
-            0 <= self.shallow_states <= most, "shallow_states", f"lie in [0, {most}]{' with an adapter' * (not most)}"
+            0 <= self.shallow_states <= limit,
+            "shallow_states",
+            f"lie in [0, {limit}]{' with an adapter' * (not limit)}",
         )
         check(self.head_hidden_size >= 0, "head_hidden_size", "be 0 or more")
         check(0 <= self.head_dropout < 1, "head_dropout", "lie in [0, 1)")
@@ -212,10 +214,10 @@ class SpeechEQConfig(PreTrainedConfig):
         check(0 <= self.abstain_below <= 1, "abstain_below", "lie in [0, 1]")
         check(min(self.temperatures.values()) > 0, "temperatures", "be positive")
         for field in ("esc_labels", "eis_labels", "gender_labels", "phoneme_labels"):
-            check(len(set(getattr(self, field))) == len(getattr(self, field)), field, "have no label twice")
+            check(len(set(getattr(self, field))) == len(getattr(self, field)), field, "contain each label once")
         for scale, classes in self.esc_scales.items():
             members = sorted(fine for fines in classes.values() for fine in fines)
-            check(members == sorted(self.esc_labels), "esc_scales", f"hold each fine class once in {scale!r}")
+            check(members == sorted(self.esc_labels), "esc_scales", f"contain each fine class once in {scale!r}")
 
 
 __all__ = ["SpeechEQConfig"]

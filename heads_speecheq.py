@@ -1,10 +1,10 @@
-"""The heads of SpeechEQ, the trunk that they may share, and their losses.
+"""The heads of SpeechEQ, the optional adapter before them, and their losses.
 
-Three heads predict once per utterance, the phoneme head once per frame. Each reads its own learned sum over the states that
-it is given (https://arxiv.org/abs/2105.01051).
+Three heads predict once per utterance, the phoneme head once per frame. Each head uses its own learned sum over its input
+states (https://arxiv.org/abs/2105.01051).
 
-Each loss ignores utterances without a label for its task, and is 0 for a batch without any. ESC and EIS share one form. A
-target is a distribution over sets of classes, and the loss is `-sum over sets of weight * log(probability of the set)`:
+Each loss ignores utterances without a label for its task, and is 0 for a batch without labels. ESC and EIS share one form.
+A target is a distribution over sets of classes, and the loss is `-sum over sets of weight * log(probability of the set)`:
 partial-label learning (Cour, Sapp and Taskar 2011, https://jmlr.org/papers/v12/cour11a.html) with soft votes.
 """
 
@@ -18,14 +18,14 @@ from .labels_speecheq import MISSING
 from .pooling_speecheq import RunningStandardizer
 
 KERNEL = 5  # frames: 0.1 s
-SKIP = 8  # neighbouring frames are alike: every eighth tells mean and deviation as well
+SKIP = 8  # neighbouring frames are similar, so every eighth frame is enough to estimate mean and deviation
 
 
 class LayerMix(nn.Module):
-    """A learned weighted sum of the states that a head is given (https://arxiv.org/abs/2105.01051).
+    """Learned weighted sum of the input states of a head (https://arxiv.org/abs/2105.01051).
 
     Args:
-        num_states (`int`): how many there are.
+        num_states (`int`): number of states.
     """
 
     def __init__(self, num_states: int):
@@ -33,18 +33,18 @@ class LayerMix(nn.Module):
         self.weights = nn.Parameter(torch.zeros(num_states))
 
     def forward(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Sum the states, tensors of one shape."""
+        """Return the weighted sum of the states, tensors of the same shape."""
         weights = self.weights.softmax(dim=-1)
         return sum(weight.to(state.dtype) * state for weight, state in zip(weights, states, strict=True))
 
 
 class UtteranceHead(nn.Module):
-    """One prediction per utterance from the statistics of the states that it is given.
+    """Head with one prediction per utterance, from the pooled statistics of its input states.
 
     Args:
-        config (`SpeechEQConfig`): gives sizes, `head_hidden_size` and `head_dropout`.
-        num_outputs (`int`): scores per utterance.
-        num_states (`int`, *optional*): states that it is given; all by default.
+        config (`SpeechEQConfig`): sizes, `head_hidden_size` and `head_dropout`.
+        num_outputs (`int`): number of scores per utterance.
+        num_states (`int`, *optional*): number of input states; all by default.
     """
 
     def __init__(self, config: SpeechEQConfig, num_outputs: int, num_states: int | None = None):
@@ -58,8 +58,8 @@ class UtteranceHead(nn.Module):
     def forward(self, statistics: torch.Tensor) -> torch.Tensor:
         """
         Args:
-            statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): standardised mean and deviation of
-                `num_states` hidden states of the encoder.
+            statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): standardised mean and standard
+                deviation of `num_states` states.
 
         Returns:
             `torch.FloatTensor` of shape `(batch, outputs)`: unnormalised scores.
@@ -72,11 +72,11 @@ class UtteranceHead(nn.Module):
 
 
 class OrdinalHead(UtteranceHead):
-    """Ordered levels by the proportional-odds model (McCullagh 1980): one location, K - 1 ordered thresholds.
+    """Head for ordered levels: a proportional-odds model (McCullagh 1980) with one location and K - 1 thresholds.
 
     Args:
-        config (`SpeechEQConfig`): `eis_labels` gives the K levels.
-        num_states (`int`, *optional*): states that it is given; all by default.
+        config (`SpeechEQConfig`): `eis_labels` defines the K levels.
+        num_states (`int`, *optional*): number of input states; all by default.
     """
 
     def __init__(self, config: SpeechEQConfig, num_states: int | None = None):
@@ -86,28 +86,28 @@ class OrdinalHead(UtteranceHead):
         self.log_steps = nn.Parameter(torch.empty(self.num_levels - 2))
 
     def initial_thresholds(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """First threshold and logarithms of the steps for which all levels are equally likely at location 0."""
+        """Return the first threshold and the log steps with which all levels are equally likely at location 0."""
         thresholds = torch.logit(torch.arange(1, self.num_levels) / self.num_levels)
         return thresholds[:1], thresholds.diff().log()
 
     def forward(self, statistics: torch.Tensor) -> torch.Tensor:
-        """As in [`UtteranceHead`]; `torch.FloatTensor` of shape `(batch, levels)`: log-probabilities."""
+        """Compute log-probabilities, `torch.FloatTensor` of shape `(batch, levels)`; see [`UtteranceHead.forward`]."""
         location = super().forward(statistics).float()
         steps = torch.cat([self.first_threshold, self.log_steps.exp()]).float()
         below = steps.cumsum(dim=0) - location  # (batch, levels - 1): logits of "at most level k"
         lower = nn.functional.pad(below, (1, 0), value=-torch.inf)
         upper = nn.functional.pad(below, (0, 1), value=torch.inf)
-        # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)), without cancellation; by
-        # softplus, for ONNX has no logsigmoid, and takes the logarithm of a sigmoid that is 0 from -18 on.
+        # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)) avoids cancellation.
+        # logsigmoid(x) is -softplus(-x) here: the ONNX export of logsigmoid takes the log of a sigmoid, 0 below -18.
         gap = torch.log(-torch.expm1(lower - upper))
         return gap - nn.functional.softplus(-upper) - nn.functional.softplus(lower)
 
 
 class PhonemeHead(nn.Module):
-    """CTC scores per frame from a sum of all layers, each brought to unit variance first: their scales differ.
+    """Head with CTC scores per frame. Layer scales differ, so each layer is normalised before the weighted sum.
 
     Args:
-        config (`SpeechEQConfig`): `phoneme_labels` gives the symbols.
+        config (`SpeechEQConfig`): `phoneme_labels` defines the symbols.
     """
 
     def __init__(self, config: SpeechEQConfig):
@@ -129,18 +129,18 @@ class PhonemeHead(nn.Module):
 
 
 class FrameAdapter(nn.Module):
-    """A trunk between a frozen encoder and the four heads: the encoder's states become one state of few channels.
+    """Adapter between a frozen encoder and the four heads: it maps all encoder states to one state with few channels.
 
-    It standardises every state, projects them together, and reads them with residual convolutions over time. With the
-    encoder's states cached on disk, training takes minutes on two CPU cores. It is a downstream model in the sense of
-    https://arxiv.org/abs/2105.01051, with convolutions.
+    It standardises the states, projects them to `adapter_size` channels and applies residual convolutions over time. With
+    the encoder states cached on disk, training takes minutes on two CPU cores. It is a downstream model in the sense of
+    https://arxiv.org/abs/2105.01051.
 
     Args:
-        num_states (`int`): hidden states of the encoder.
-        hidden_size (`int`): channels of each.
-        adapter_size (`int`): channels of the result.
-        num_layers (`int`): convolutions of 5 frames each.
-        dropout (`float`): probability that a channel is dropped from a whole utterance.
+        num_states (`int`): number of encoder states.
+        hidden_size (`int`): channels of each state.
+        adapter_size (`int`): channels of the output.
+        num_layers (`int`): number of convolutions, each over 5 frames.
+        dropout (`float`): probability of dropping a channel in all frames of an utterance.
     """
 
     def __init__(self, num_states: int, hidden_size: int, adapter_size: int, num_layers: int, dropout: float):
@@ -157,7 +157,7 @@ class FrameAdapter(nn.Module):
     def forward(self, states: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
         """
         Args:
-            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): of the encoder.
+            states (`list[torch.FloatTensor]` of shape `(batch, frames, hidden)`): encoder states.
             mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
 
         Returns:
@@ -166,24 +166,26 @@ class FrameAdapter(nn.Module):
         frames, speech = torch.cat(list(states), dim=-1), mask[..., None]
         if self.training:
             self.standardizer.update(frames[:, ::SKIP][mask[:, ::SKIP]])
-        frames = self.standardizer(frames, mean=self.standardizer.mean)  # given a mean, it learns no other
+        frames = self.standardizer(frames, mean=self.standardizer.mean)  # with a given mean it does not update
         hidden = nn.functional.gelu(self.norm(self.projection(self._drop(frames)))) * speech
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            found = convolution(hidden.transpose(1, 2)).transpose(1, 2)  # over (batch, channels, frames)
-            hidden = (hidden + self._drop(nn.functional.gelu(norm(found)))) * speech
+            output = convolution(hidden.transpose(1, 2)).transpose(1, 2)  # over (batch, channels, frames)
+            hidden = (hidden + self._drop(nn.functional.gelu(norm(output)))) * speech
         return hidden
 
     def _drop(self, frames: torch.Tensor) -> torch.Tensor:
         return frames * self.dropout(frames.new_ones(frames.shape[0], 1, frames.shape[2]))
 
 
-def set_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Negative log-probability of sets of classes, mean over the labelled utterances.
+def set_loss(logits: torch.Tensor, targets: torch.Tensor, offsets: torch.Tensor | None = None) -> torch.Tensor:
+    """Compute the negative log-probability of sets of classes, averaged over the labelled utterances.
 
     Args:
         logits (`torch.FloatTensor` of shape `(batch, classes)`): unnormalised scores.
         targets (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`): the weight of a set on
-            its members, 0 elsewhere. A set of all classes says nothing: the utterance has no label.
+            its members, 0 elsewhere. A set of all classes means that the utterance has no label.
+        offsets (`torch.FloatTensor` of shape `(batch, classes)`, *optional*): added to the scores; the log prior of each
+            class in the corpus of the utterance (https://arxiv.org/abs/2007.07314).
 
     Returns:
         `torch.FloatTensor` of shape `()`.
@@ -192,24 +194,25 @@ def set_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     weights = targets.amax(dim=-1)  # (batch, sets)
     members = targets > 0
     labelled = ~(members.all(dim=-1) & (weights > 0)).any(dim=-1)
-    members = members | (weights == 0)[..., None]  # padding: the whole set, of probability 1, at weight 0
-    log_probs = logits.float().log_softmax(dim=-1)[:, None]
+    members = members | (weights == 0)[..., None]  # padding rows get the full set (probability 1) with weight 0
+    scores = logits.float() if offsets is None else logits.float() + offsets
+    log_probs = scores.log_softmax(dim=-1)[:, None]
     log_set = log_probs.masked_fill(~members, -torch.inf).logsumexp(dim=-1)
     return _mean(-(weights * log_set).sum(dim=-1), labelled)
 
 
 def interval_targets(intervals: torch.Tensor, num_levels: int) -> torch.Tensor:
-    """Turn intensity intervals into sets of ordered levels at the values `0, 1/(K-1), ..., 1`.
+    """Convert intensity intervals to sets of ordered levels at the values `0, 1/(K-1), ..., 1`.
 
-    An interval is the set of the levels in it. One that holds no level, a point for instance, is shared between the two
-    levels around its middle so that their expectation is that middle.
+    An interval becomes the set of the levels in it. If it contains no level (a point, for example), its weight is split
+    between the two levels around its middle so that their expectation is the middle.
 
     Args:
-        intervals (`torch.FloatTensor` of shape `(batch, 2)`): low and high in `[0, 1]`, or -100 where missing.
-        num_levels (`int`): K.
+        intervals (`torch.FloatTensor` of shape `(batch, 2)`): low and high in `[0, 1]`, or -100 if missing.
+        num_levels (`int`): number of levels K.
 
     Returns:
-        `torch.FloatTensor` of shape `(batch, 2, levels)`: targets of [`set_loss`].
+        `torch.FloatTensor` of shape `(batch, 2, levels)`: targets for [`set_loss`].
     """
     low, high = intervals.float().unbind(dim=-1)
     missing = (low < 0) | (high < 0)
@@ -226,21 +229,21 @@ def interval_targets(intervals: torch.Tensor, num_levels: int) -> torch.Tensor:
         ],
         dim=1,
     )
-    whole = torch.stack([inside.float(), torch.zeros_like(inside.float())], dim=1)
-    targets = torch.where(inside.any(dim=-1)[:, None, None], whole, point)
+    level_set = torch.stack([inside.float(), torch.zeros_like(inside.float())], dim=1)
+    targets = torch.where(inside.any(dim=-1)[:, None, None], level_set, point)
     return torch.where(missing[:, None, None], torch.ones_like(targets), targets)
 
 
 def ctc_loss(logits: torch.Tensor, frame_lengths: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Connectionist temporal classification, per symbol, mean over the labelled utterances (blank is class 0).
+    """Compute the CTC loss per symbol, averaged over the labelled utterances (blank is class 0).
 
     Args:
         logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): unnormalised scores.
-        frame_lengths (`torch.LongTensor` of shape `(batch,)`): real frames.
-        labels (`torch.LongTensor` of shape `(batch, length)`): symbol ids, -100 after the end; all -100 where missing.
+        frame_lengths (`torch.LongTensor` of shape `(batch,)`): number of frames of each utterance without padding.
+        labels (`torch.LongTensor` of shape `(batch, length)`): symbol ids, padded with -100; all -100 if missing.
 
     Returns:
-        `torch.FloatTensor` of shape `()`. An utterance with more symbols than its frames can hold counts as 0.
+        `torch.FloatTensor` of shape `()`. An utterance with too few frames for its symbols counts as 0.
     """
     label_lengths = (labels >= 0).sum(dim=-1)
     labelled = label_lengths > 0
@@ -258,11 +261,14 @@ def ctc_loss(logits: torch.Tensor, frame_lengths: torch.Tensor, labels: torch.Te
 
 
 def class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, mean over the labelled utterances.
+    """Compute the cross-entropy, averaged over the labelled utterances.
 
     Args:
         logits (`torch.FloatTensor` of shape `(batch, classes)`): unnormalised scores.
-        labels (`torch.LongTensor` of shape `(batch,)`): class ids, -100 where missing.
+        labels (`torch.LongTensor` of shape `(batch,)`): class ids, -100 if missing.
+
+    Returns:
+        `torch.FloatTensor` of shape `()`.
     """
     losses = nn.functional.cross_entropy(logits.float(), labels, ignore_index=MISSING, reduction="none")
     return _mean(losses, labels != MISSING)
@@ -276,7 +282,7 @@ class UncertaintyWeights(nn.Module):
     """One learned weight per task from its uncertainty (https://arxiv.org/abs/1705.07115, equation 10).
 
     Args:
-        num_tasks (`int`): tasks.
+        num_tasks (`int`): number of tasks.
     """
 
     def __init__(self, num_tasks: int):
@@ -284,6 +290,6 @@ class UncertaintyWeights(nn.Module):
         self.log_variances = nn.Parameter(torch.zeros(num_tasks))
 
     def forward(self, task: int, loss: torch.Tensor) -> torch.Tensor:
-        """Weigh one task's loss, `torch.FloatTensor` of shape `()`; a task without labels, at 0, is left alone."""
+        """Weight the loss of one task, `torch.FloatTensor` of shape `()`; a loss of 0 (no labels) does not change."""
         log_variance = self.log_variances[task]
         return torch.where(loss > 0, torch.exp(-log_variance) * loss + log_variance / 2, loss)

@@ -1,10 +1,10 @@
-"""The label sets that every part of the project shares; nothing is imported here, for a build of SEQD needs no torch.
+"""Label sets shared by all modules. This module imports nothing, so that building SEQD does not need torch.
 
 The multi-scale emotion labels follow SpeechEQ (https://arxiv.org/abs/2206.13101), which defines the two emotion tasks,
-Emotion State Category (ESC) and Emotion Intensity Scale (EIS); the class list itself is this project's own.
+Emotion State Category (ESC) and Emotion Intensity Scale (EIS). The paper does not publish its class list.
 """
 
-# The fine classes, grouped by basic class. The model predicts the fine scale; the coarser ones are sums of it.
+# Fine classes, grouped by basic class. The model predicts the fine scale; coarser scales sum its probabilities.
 BASIC_CLASSES = {
     "angry": ["angry", "frustrated"],
     "disgust": ["disgust", "contempt"],
@@ -26,5 +26,5 @@ EIS_LABELS = ["none", "low", "moderate", "high", "extreme"]
 GENDER_LABELS = ["female", "male"]
 CTC_BLANK = "<blank>"
 TASKS = ("esc", "eis", "phoneme", "gender")
-UTTERANCE_TASKS = ("esc", "eis", "gender")  # one answer per utterance; phonemes have one per frame
-MISSING = -100  # in tensors of labels: the utterance has none for this task
+UTTERANCE_TASKS = ("esc", "eis", "gender")  # one prediction per utterance; phonemes have one per frame
+MISSING = -100  # in label tensors: the utterance has no label for this task

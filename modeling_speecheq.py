@@ -1,11 +1,11 @@
-"""SpeechEQ: one speech encoder and four heads.
+"""The SpeechEQ model: one speech encoder and four heads.
 
-After *SpeechEQ: Speech Emotion Recognition based on Multi-scale Unified Datasets and Multitask Learning*
-(https://arxiv.org/abs/2206.13101): Emotion State Category, Emotion Intensity Scale, phonemes and gender, learned together.
-The paper leaves the architecture open. Here every encoder layer is pooled over time into its mean and deviation, which are
-standardised, and each task reads its own learned sum over the layers (https://arxiv.org/abs/2105.01051); the phoneme head
-reads a sum of the frames themselves. With `shallow_states`, emotion and intensity have a second head each, which reads the
-first states alone; the answer is the mean of both log-probabilities.
+The model follows *SpeechEQ: Speech Emotion Recognition based on Multi-scale Unified Datasets and Multitask Learning*
+(https://arxiv.org/abs/2206.13101). It learns Emotion State Category, Emotion Intensity Scale, phonemes and gender together.
+The paper does not specify the architecture. Here each encoder layer is pooled over time into its mean and standard
+deviation, which are standardised. Each utterance head uses a learned weighted sum over the layers
+(https://arxiv.org/abs/2105.01051). The phoneme head uses a weighted sum of the frames. With `shallow_states`, ESC and EIS
+have a second head each on the first states, and the prediction averages the log-probabilities of both heads.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from .heads_speecheq import (
 from .labels_speecheq import TASKS
 from .pooling_speecheq import RunningStandardizer, StatisticsPooling
 
-INT8_SCALE = ".int8_scale"  # behind the name of a weight: the step of each row
+INT8_SCALE = ".int8_scale"  # suffix of a weight name: the quantisation step of each row
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
@@ -45,19 +45,19 @@ class SpeechEQOutput(ModelOutput):
 
     Args:
         loss (`torch.FloatTensor` of shape `()`, *optional*, given with labels): weighted sum of the task losses.
-        esc_loss, eis_loss, phoneme_loss, gender_loss (`torch.FloatTensor` of shape `()`, *optional*): each task's own,
-            unweighted; 0 where the batch has no label for the task.
+        esc_loss, eis_loss, phoneme_loss, gender_loss (`torch.FloatTensor` of shape `()`, *optional*): unweighted loss of
+            each task; 0 if the batch has no label for the task.
         esc_logits (`torch.FloatTensor` of shape `(batch, classes)`): Emotion State Category, fine scale.
-        eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities, up to
-            the temperature and, with `config.shallow_states`, a constant.
+        eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities divided by
+            the temperature and, with `config.shallow_states`, shifted by a constant.
         eis (`torch.FloatTensor` of shape `(batch,)`): expected intensity in `[0, 1]`.
         phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
         gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
-        esc_shallow_logits, eis_shallow_logits (*optional*, in training, if `config.shallow_states`): as `esc_logits` and
-            `eis_logits`, from the first states alone; in use, those are the mean of both log-probabilities.
-        frame_lengths (`torch.LongTensor` of shape `(batch,)`): real frames of each utterance; the rest is padding.
-        statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): mean and deviation over time of every
-            hidden state, as they are; for [`SpeakerStatistics`].
+        esc_shallow_logits, eis_shallow_logits (*optional*, in training, if `config.shallow_states`): like `esc_logits` and
+            `eis_logits`, from the first states only. At inference `esc_logits` and `eis_logits` average both heads.
+        frame_lengths (`torch.LongTensor` of shape `(batch,)`): number of frames of each utterance without padding.
+        statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): mean and standard deviation over time of
+            each state, not standardised; input of [`SpeakerStatistics`].
     """
 
     loss: torch.Tensor | None = None
@@ -77,7 +77,7 @@ class SpeechEQOutput(ModelOutput):
 
 
 class SpeechEQPreTrainedModel(PreTrainedModel):
-    """Weight initialisation and what transformers asks of every model."""
+    """Base class with the weight initialisation and the transformers settings."""
 
     config_class = SpeechEQConfig
     base_model_prefix = "speecheq"
@@ -85,7 +85,7 @@ class SpeechEQPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     input_modalities = ("audio",)
-    # The losses are means over utterances: the Trainer must divide them by the steps that it accumulates.
+    # The losses are means over utterances, so the Trainer must divide them by the number of accumulation steps.
     accepts_loss_kwargs = False
 
     @torch.no_grad()
@@ -118,8 +118,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
     """A speech encoder with heads for emotion category, emotion intensity, phonemes and gender.
 
     Args:
-        config (`SpeechEQConfig`): the encoder and the heads. Weights are random; see [`~SpeechEQModel.from_backbone`] and
-            `from_pretrained`.
+        config (`SpeechEQConfig`): the encoder and the heads. The weights are random; use
+            [`~SpeechEQModel.from_backbone`] or `from_pretrained` for trained weights.
     """
 
     def __init__(self, config: SpeechEQConfig):
@@ -153,7 +153,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *model_args, config=None, **kwargs) -> "SpeechEQModel":
-        """As in transformers. Weights whose file holds 8-bit integers are restored first."""
+        """Load a model as in transformers, and restore float weights from a file with 8-bit integers."""
         hub = {name: kwargs[name] for name in _HUB_ARGUMENTS if name in kwargs}
         file = None
         if pretrained_model_name_or_path is not None and kwargs.get("state_dict") is None:
@@ -163,32 +163,32 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         if file is None or not is_quantized(file):
             return super().from_pretrained(pretrained_model_name_or_path, *model_args, config=config, **kwargs)
         kwargs = {name: value for name, value in kwargs.items() if name not in hub}
-        if not isinstance(config, PreTrainedConfig):  # it takes what it knows of the arguments, as in transformers
+        if not isinstance(config, PreTrainedConfig):  # as in transformers, the configuration takes its own arguments
             config, kwargs = SpeechEQConfig.from_pretrained(
                 config or pretrained_model_name_or_path, return_unused_kwargs=True, **hub, **kwargs
             )
         kwargs.pop("state_dict", None)
-        found = super().from_pretrained(
+        loaded = super().from_pretrained(
             None, *model_args, config=config, state_dict=dequantize(load_file(file)), **kwargs
         )
-        model = found[0] if isinstance(found, tuple) else found
-        model.config.int8_weights = False  # those in memory, and those that `save_pretrained` writes, are not
-        return found
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.config.int8_weights = False  # the weights in memory are floats, and `save_pretrained` writes floats
+        return loaded
 
     @classmethod
     def from_backbone(
         cls, name_or_path: str, num_layers: int | None = None, backbone_kwargs: dict | None = None, **kwargs
     ) -> "SpeechEQModel":
-        """Take a pretrained speech encoder and give it new heads.
+        """Create a model from a pretrained speech encoder and new heads.
 
         Args:
-            name_or_path (`str`): Hub repository or folder of the encoder, `openai/whisper-base` for instance.
-            num_layers (`int`, *optional*): keep the encoder's first layers only; all by default.
-            backbone_kwargs (`dict`, *optional*): for the encoder's `from_pretrained`, `revision` for instance.
+            name_or_path (`str`): Hub repository or folder of the encoder, for example `openai/whisper-base`.
+            num_layers (`int`, *optional*): number of first encoder layers to keep; all by default.
+            backbone_kwargs (`dict`, *optional*): arguments of the encoder's `from_pretrained`, for example `revision`.
             kwargs: fields of [`SpeechEQConfig`].
 
         Raises:
-            ValueError: if the encoder's type is not supported, a field is unknown, or there are not so many layers.
+            ValueError: if the encoder type is not supported, a field is unknown, or the encoder has fewer layers.
         """
         backbone = backbone_from_pretrained(name_or_path, **(backbone_kwargs or {}))
         if num_layers is not None:
@@ -206,6 +206,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         eis_labels: torch.Tensor | None = None,
         phoneme_labels: torch.Tensor | None = None,
         gender_labels: torch.Tensor | None = None,
+        esc_offsets: torch.Tensor | None = None,
+        eis_offsets: torch.Tensor | None = None,
         speaker_mean: torch.Tensor | None = None,
         speaker_std: torch.Tensor | None = None,
         encoder_states: torch.Tensor | None = None,
@@ -213,26 +215,33 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
     ) -> SpeechEQOutput | tuple:
         """
         Args:
-            input_values (`torch.FloatTensor` of shape `(batch, samples)`, *optional*): waveform, for encoders that take it.
+            input_values (`torch.FloatTensor` of shape `(batch, samples)`, *optional*): waveform, for waveform encoders.
             input_features (`torch.FloatTensor`, *optional*): log-mel features for the others: `(batch, mels, frames)` for
-                whisper, `(batch, frames, channels)` for wav2vec2-bert. [`SpeechEQProcessor`] gives the right one.
-            attention_mask (`torch.LongTensor` of shape `(batch, samples or frames)`, *optional*): 1 on speech, 0 on padding,
-                which comes last. Without it everything is speech.
-            esc_labels (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`, *optional*): a
+                whisper, `(batch, frames, channels)` for wav2vec2-bert. [`SpeechEQProcessor`] returns the right one.
+            attention_mask (`torch.LongTensor` of shape `(batch, samples or frames)`, *optional*): 1 on speech, 0 on padding
+                at the end; all 1 by default.
+            esc_labels (`torch.FloatTensor` of shape `(batch, sets, classes)` or `(batch, classes)`, *optional*):
                 distribution over sets of fine classes: the weight of a set on its members, 0 elsewhere. Missing: all 1.
-            eis_labels (`torch.FloatTensor` of shape `(batch, 2)`, *optional*): intensity, low and high in `[0, 1]`.
+            eis_labels (`torch.FloatTensor` of shape `(batch, 2)`, *optional*): low and high intensity in `[0, 1]`.
                 Missing: -100.
-            phoneme_labels (`torch.LongTensor` of shape `(batch, length)`, *optional*): symbol ids, then -100.
+            phoneme_labels (`torch.LongTensor` of shape `(batch, length)`, *optional*): symbol ids, padded with -100.
             gender_labels (`torch.LongTensor` of shape `(batch,)`, *optional*): class ids. Missing: -100.
-            speaker_mean, speaker_std (`torch.FloatTensor` of shape `(states, 2 * hidden)` or with `batch` before,
-                *optional*): what is known of the speaker, from [`SpeakerStatistics`]; ESC and EIS are then read from how
-                the utterance differs from the speaker's others. By default from how it differs from the training corpus.
-            encoder_states (`torch.FloatTensor` of shape `(batch, frames, states, hidden)`, *optional*): what the encoder
-                made of the utterances before, instead of its input; it is not run. `attention_mask` is then of its frames.
-            return_dict (`bool`, *optional*, defaults to the configuration's): `False` for a tuple.
+            esc_offsets, eis_offsets (`torch.FloatTensor` of shape `(batch, classes)` and `(batch, levels)`, *optional*): added
+                to the logits in the losses alone: the log prior of each class in the corpus of the utterance (logit
+                adjustment, https://arxiv.org/abs/2007.07314). A class that a corpus cannot express is then no negative
+                example in its utterances. See [`~speecheq.training.batches.CorpusPriors`].
+            speaker_mean, speaker_std (`torch.FloatTensor` of shape `(states, 2 * hidden)` or
+                `(batch, states, 2 * hidden)`, *optional*): speaker statistics from [`SpeakerStatistics`], which standardise
+                the input of ESC and EIS. By default the training corpus statistics.
+            encoder_states (`torch.FloatTensor` of shape `(batch, frames, states, hidden)`, *optional*): precomputed encoder
+                states. The encoder does not run, and `attention_mask` has one value per frame.
+            return_dict (`bool`, *optional*, defaults to `config.return_dict`): `False` returns a tuple.
+
+        Returns:
+            [`SpeechEQOutput`], or a `tuple` of its values that are not `None`.
 
         Raises:
-            ValueError: if the encoder's input is missing, or an utterance exceeds whisper's 30 s.
+            ValueError: if the encoder input is missing, or an utterance is longer than the 30 s limit of whisper.
         """
         inputs = input_features if self.main_input_name == "input_features" else input_values
         if encoder_states is not None:
@@ -251,8 +260,8 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             states = [self.adapter(states, mask)]
         output = self.score_statistics(self.pooling(states, mask), speaker_mean, speaker_std)
         output.phoneme_logits, output.frame_lengths = self.phoneme_head(states), lengths
-        self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels)
-        output = SpeechEQOutput(**output)  # in the declared order, the loss first, as a tuple has to be
+        self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels, esc_offsets, eis_offsets)
+        output = SpeechEQOutput(**output)  # restores the declared order: in a tuple the loss must come first
         return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
 
     def score_statistics(
@@ -261,25 +270,28 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         speaker_mean: torch.Tensor | None = None,
         speaker_std: torch.Tensor | None = None,
     ) -> SpeechEQOutput:
-        """The three utterance heads on statistics that are known already: what follows the encoder in `forward`.
+        """Run the three utterance heads on pooled statistics.
 
         Args:
-            statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): as `forward` gives them.
+            statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): `statistics` of a `forward` output.
             speaker_mean, speaker_std (*optional*): as in `forward`.
+
+        Returns:
+            [`SpeechEQOutput`] without losses and phoneme logits.
         """
-        known = self.standardizer(statistics)  # of a voice; the speaker's own mean would take its gender away
-        emotion = known if speaker_mean is None else self.standardizer(statistics, speaker_mean, speaker_std)
-        logits = {"esc": self.esc_head(emotion), "eis": self.eis_head(emotion), "gender": self.gender_head(known)}
+        voice = self.standardizer(statistics)  # speaker normalisation would remove the gender
+        emotion = voice if speaker_mean is None else self.standardizer(statistics, speaker_mean, speaker_std)
+        logits = {"esc": self.esc_head(emotion), "eis": self.eis_head(emotion), "gender": self.gender_head(voice)}
         shallow = {}
         if self.config.shallow_states:
-            first = emotion[:, : self.config.shallow_states]
-            shallow = {"esc": self.esc_shallow_head(first), "eis": self.eis_shallow_head(first)}
-            if not self.training:  # one answer in use; in training each learns by a loss of its own
+            shallow_input = emotion[:, : self.config.shallow_states]
+            shallow = {"esc": self.esc_shallow_head(shallow_input), "eis": self.eis_shallow_head(shallow_input)}
+            if not self.training:  # inference averages both heads; in training each head has its own loss
                 logits |= {
                     task: (logits[task].log_softmax(-1) + shallow[task].log_softmax(-1)) / 2 for task in shallow
                 }
                 shallow = {}
-        eis = self._expected_intensity(logits["eis"])  # a temperature would draw it to the middle of the scale
+        eis = self._expected_intensity(logits["eis"])  # before scaling: a temperature would shift it to mid-scale
         if not self.training:
             logits = {task: scores / self.config.temperatures[task] for task, scores in logits.items()}
         return SpeechEQOutput(
@@ -303,13 +315,22 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         levels = torch.linspace(0, 1, eis_logits.shape[-1], device=eis_logits.device)
         return eis_logits.softmax(dim=-1) @ levels
 
-    def add_losses(self, output: SpeechEQOutput, esc_labels, eis_labels, phoneme_labels, gender_labels):
-        """Fill in the losses of an output, where there are labels; arguments as in `forward`."""
+    def add_losses(
+        self,
+        output: SpeechEQOutput,
+        esc_labels=None,
+        eis_labels=None,
+        phoneme_labels=None,
+        gender_labels=None,
+        esc_offsets=None,
+        eis_offsets=None,
+    ):
+        """Add the losses of all tasks with labels to an output, in place; arguments as in `forward`."""
         if esc_labels is not None:
-            output.esc_loss = _mean_loss(esc_labels, output.esc_logits, output.esc_shallow_logits)
+            output.esc_loss = _mean_loss(esc_labels, esc_offsets, output.esc_logits, output.esc_shallow_logits)
         if eis_labels is not None:
             levels = interval_targets(eis_labels, len(self.config.eis_labels))
-            output.eis_loss = _mean_loss(levels, output.eis_logits, output.eis_shallow_logits)
+            output.eis_loss = _mean_loss(levels, eis_offsets, output.eis_logits, output.eis_shallow_logits)
         if phoneme_labels is not None:
             output.phoneme_loss = ctc_loss(output.phoneme_logits, output.frame_lengths, phoneme_labels)
         if gender_labels is not None:
@@ -322,7 +343,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             output.loss = sum(losses.values())
 
     def _spec_augment(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Zero random blocks of frames and of channels of `(batch, frames, channels)`, in training only."""
+        """Zero random blocks of frames and channels of `(batch, frames, channels)` features, in training only."""
         if not self.training:
             return features
         config, (batch, frames, channels) = self.config, features.shape
@@ -337,14 +358,14 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         return features
 
 
-def _mean_loss(targets: torch.Tensor, logits: torch.Tensor, shallow: torch.Tensor | None) -> torch.Tensor:
-    """[`set_loss`] of a head, or the mean of both where there is a shallow one too."""
-    losses = [set_loss(scores, targets) for scores in (logits, shallow) if scores is not None]
+def _mean_loss(targets: torch.Tensor, offsets: torch.Tensor | None, *logits: torch.Tensor | None) -> torch.Tensor:
+    """Compute [`set_loss`] of a head, averaged with that of the shallow head if there is one."""
+    losses = [set_loss(scores, targets, offsets) for scores in logits if scores is not None]
     return sum(losses) / len(losses)
 
 
 def _random_blocks(batch: int, size: int, probability: float, length: int, device) -> torch.Tensor:
-    """`torch.BoolTensor` of shape `(batch, size)`: blocks of `length` that cover about `probability` of it."""
+    """Draw a `torch.BoolTensor` of shape `(batch, size)` with blocks of `length` that cover about `probability`."""
     starts = torch.rand(batch, 1, size, device=device) < probability / length
     return nn.functional.max_pool1d(nn.functional.pad(starts.float(), (length - 1, 0)), length, stride=1)[:, 0].bool()
 
@@ -352,15 +373,15 @@ def _random_blocks(batch: int, size: int, probability: float, length: int, devic
 def quantize(
     weights: dict[str, torch.Tensor], parameters: set[str], keep: tuple[str, ...] = ()
 ) -> dict[str, torch.Tensor]:
-    """Store matrices as 8-bit integers, a quarter of the size of float32, and vectors as float16.
+    """Convert matrices to 8-bit integers, a quarter of the size of float32, and vectors to float16.
 
-    Each row of a matrix is rounded to 255 steps of its own range (symmetric, per output channel:
-    https://arxiv.org/abs/1806.08342, section 2). Buffers stay as they are.
+    Each matrix row is rounded to 255 steps of its range (symmetric, per output channel:
+    https://arxiv.org/abs/1806.08342, section 2). Buffers do not change.
 
     Args:
         weights (`dict[str, torch.Tensor]`): a state dict.
-        parameters (`set[str]`): names of the parameters among them.
-        keep (`tuple[str, ...]`, *optional*): parameters that become float16 instead, matrices or not.
+        parameters (`set[str]`): names of the parameters in it.
+        keep (`tuple[str, ...]`, *optional*): parameters to store as float16, including matrices.
 
     Returns:
         `dict[str, torch.Tensor]`: matrices as int8 of the same shape, each with its steps, float32 of shape `(rows,)`.
@@ -381,7 +402,7 @@ def quantize(
 
 
 def dequantize(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of such a file as a state dict, matrices in float32."""
+    """Convert the output of [`quantize`] back to a state dict with float32 matrices."""
     restored = {}
     for name, weight in weights.items():
         if name.endswith(INT8_SCALE):
@@ -392,7 +413,7 @@ def dequantize(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def is_quantized(file: str) -> bool:
-    """Whether a safetensors file holds weights of [`quantize`]: the file itself says so, whatever a configuration says."""
+    """Return whether a safetensors file contains weights from [`quantize`], judged by the file, not the configuration."""
     with safe_open(file, framework="pt") as weights:
         return any(name.endswith(INT8_SCALE) for name in weights.keys())  # noqa: SIM118
 

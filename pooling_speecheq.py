@@ -1,7 +1,7 @@
-"""From the frames of every encoder layer to the standardised statistics of an utterance, and of a speaker.
+"""Statistics pooling over frames, standardisation and speaker statistics.
 
-The speaker is the largest nuisance in emotion recognition: the mean and deviation of a speaker's own utterances, which need
-no labels, take much of it away (Busso et al. 2013, https://doi.org/10.1109/T-AFFC.2013.26).
+Speaker differences are the largest nuisance factor in emotion recognition. Speaker normalisation with the mean and standard
+deviation of unlabelled utterances removes much of it (Busso et al. 2013, https://doi.org/10.1109/T-AFFC.2013.26).
 """
 
 import math
@@ -11,18 +11,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-ATTENTIONS = 4  # of attentive pooling
+ATTENTIONS = 4  # attention heads of attentive pooling
 
 
 class RunningStandardizer(nn.Module):
-    """Standardise features by the mean and deviation of the training corpus, kept as running estimates.
+    """Standardise features with running estimates of the mean and variance of the training corpus.
 
-    Unlike batch normalisation it uses the estimates in training too, so that a small batch, or one of a single speaker,
-    is treated as it will be in use. The estimates are plain averages at first, then forget slowly.
+    Unlike batch normalisation it also uses the estimates in training, so that a small or single-speaker batch is treated
+    as at inference. The estimates start as plain averages and become exponential averages.
 
     Args:
-        shape (`tuple[int, ...]`): of the features of one utterance.
-        momentum (`float`, *optional*, defaults to 0.02): least weight of a new batch.
+        shape (`tuple[int, ...]`): shape of the features of one utterance.
+        momentum (`float`, *optional*, defaults to 0.02): smallest weight of a new batch.
     """
 
     def __init__(self, *shape: int, momentum: float = 0.02):
@@ -37,12 +37,12 @@ class RunningStandardizer(nn.Module):
     ) -> torch.Tensor:
         """
         Args:
-            features (`torch.FloatTensor` of shape `(batch, *shape)`): to standardise.
-            mean, std (`torch.FloatTensor` of shape `(*shape,)` or `(batch, *shape)`, *optional*): of the speaker, instead
-                of the training corpus's own; see [`SpeakerStatistics`].
+            features (`torch.FloatTensor` of shape `(batch, *shape)`): features to standardise.
+            mean, std (`torch.FloatTensor` of shape `(*shape,)` or `(batch, *shape)`, *optional*): speaker statistics that
+                replace those of the training corpus; see [`SpeakerStatistics`].
 
         Returns:
-            `torch.FloatTensor` of shape `(batch, *shape)`: within 10 deviations.
+            `torch.FloatTensor` of shape `(batch, *shape)`: standardised features, clipped to 10 standard deviations.
         """
         if self.training and mean is None:
             self.update(features)
@@ -52,18 +52,18 @@ class RunningStandardizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, features: torch.Tensor):
-        """Take the estimates from all features of the training corpus at once, `(n, *shape)`."""
+        """Set the estimates from all features of the training corpus, `(n, *shape)`."""
         self.mean.copy_(features.mean(dim=0))
         self.variance.copy_(features.var(dim=0, correction=0).clamp(min=1e-8))
 
     @torch.no_grad()
     def update(self, features: torch.Tensor):
-        """Bring the estimates up to date with a batch, `(n, *shape)`; with those of all processes that train together."""
+        """Update the estimates with a batch, `(n, *shape)`, averaged over the processes of distributed training."""
         features = features.detach().float()
         self.num_batches += 1
         momentum = (1 / self.num_batches).clamp(min=self.momentum)
         shift = _mean_of_processes(features.mean(dim=0) - self.mean)
-        # E[(x - mean)^2] around the old mean, less the move of the mean: right for a batch of one as well.
+        # E[(x - mean)^2] around the old mean, minus the squared shift of the mean: also correct for a batch of one.
         spread = _mean_of_processes((features - self.mean).square().mean(dim=0))
         self.variance.copy_((1 - momentum) * self.variance + momentum * spread - (momentum * shift).square())
         self.variance.clamp_(min=1e-8)
@@ -71,7 +71,7 @@ class RunningStandardizer(nn.Module):
 
 
 def _mean_of_processes(value: torch.Tensor) -> torch.Tensor:
-    """The mean of a tensor over the processes of distributed training, whose batches are of one size."""
+    """Average a tensor over the processes of distributed training, which have equal batch sizes."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(value)
@@ -80,35 +80,38 @@ def _mean_of_processes(value: torch.Tensor) -> torch.Tensor:
 
 
 class SpeakerStatistics:
-    """Mean and deviation of one speaker's utterances, unlabelled, kept up to date as speech arrives.
+    """Running mean and standard deviation of the unlabelled utterances of one speaker.
 
-    A few utterances say little: the estimates are drawn to the training corpus as if `prior` utterances of it had been
-    heard as well. The mean is the posterior mean under a conjugate normal prior; the variance is that of the speaker around
-    this mean, averaged with the corpus's around its own.
+    Few utterances give poor estimates, so the training corpus counts as `prior` more utterances. The mean is the posterior
+    mean under a conjugate normal prior. The variance is the average of the speaker variance around this mean and the corpus
+    variance.
 
     Args:
-        standardizer ([`RunningStandardizer`]): of the model; gives the training corpus's mean and variance.
-        prior (`float`): pseudo-utterances, see `SpeechEQConfig.speaker_prior`.
+        standardizer ([`RunningStandardizer`]): mean and variance of the model's training corpus.
+        prior (`float`): weight of the corpus in pseudo-utterances, see `SpeechEQConfig.speaker_prior`.
     """
 
     def __init__(self, standardizer: RunningStandardizer, prior: float):
-        # In float32, whatever the model is in: sums in half precision would soon stop growing.
+        # float32 for every model dtype: sums in half precision soon stop growing.
         self.corpus_mean = standardizer.mean.clone().float()
         self.corpus_variance = standardizer.variance.clone().float()
         self.prior = prior
         self.num_utterances = 0
-        # Of the deviations from the corpus's mean, and of their squares: sums of the features themselves would cancel.
+        # Sums of the deviations from the corpus mean and of their squares: sums of raw features lose precision.
         self.total = torch.zeros_like(self.corpus_mean)
         self.total_square = torch.zeros_like(self.corpus_mean)
 
     def update(self, statistics: torch.Tensor) -> "SpeakerStatistics":
-        """Hear more of the speaker.
+        """Add utterances of the speaker.
 
         Args:
-            statistics (`torch.FloatTensor` of shape `(utterances, states, 2 * hidden)`): `statistics` of the model's output.
+            statistics (`torch.FloatTensor` of shape `(utterances, states, 2 * hidden)`): `statistics` of the model output.
+
+        Returns:
+            [`SpeakerStatistics`]: this object.
 
         Raises:
-            ValueError: if the statistics have another shape, those of one utterance without its batch for instance.
+            ValueError: if the statistics have another shape, for example no batch dimension.
         """
         if statistics.shape[1:] != self.corpus_mean.shape:
             expected = ", ".join(map(str, self.corpus_mean.shape))
@@ -122,56 +125,58 @@ class SpeakerStatistics:
         return self
 
     def merge(self, other: "SpeakerStatistics") -> "SpeakerStatistics":
-        """Hear all that another has heard of the same speaker, by the same model."""
+        """Add the utterances of other statistics of the same speaker from the same model, and return this object."""
         self.num_utterances += other.num_utterances
         self.total += other.total
         self.total_square += other.total_square
         return self
 
     def save(self, path: str | os.PathLike):
-        """Keep what is known, as safetensors."""
+        """Save the statistics as a safetensors file."""
         sums = {"total": self.total, "total_square": self.total_square, "corpus_mean": self.corpus_mean}
         save_file(sums | {"num_utterances": torch.tensor(self.num_utterances)}, path)
 
     def load(self, path: str | os.PathLike) -> "SpeakerStatistics":
-        """Know what was kept, and nothing else.
+        """Replace the statistics with those of a file from [`~SpeakerStatistics.save`], and return this object.
 
         Raises:
-            ValueError: if it was kept of another model.
+            ValueError: if the file was saved with another model.
         """
-        kept = load_file(path, device=str(self.total.device))
-        corpus_mean = kept.get("corpus_mean")
-        if corpus_mean is None or not _of_one_model(corpus_mean, self.corpus_mean):
-            raise ValueError(f"SpeakerStatistics: {os.fspath(path)!r} must be of this model; got another's.")
-        # The sums are of deviations from the mean as it was rounded then.
-        shift, heard = corpus_mean - self.corpus_mean, kept["num_utterances"]
-        self.total = kept["total"] + heard * shift
-        self.total_square = kept["total_square"] + 2 * shift * kept["total"] + heard * shift.square()
-        self.num_utterances = int(kept["num_utterances"])
+        saved = load_file(path, device=str(self.total.device))
+        corpus_mean = saved.get("corpus_mean")
+        if corpus_mean is None or not _same_model(corpus_mean, self.corpus_mean):
+            raise ValueError(
+                f"SpeakerStatistics: path must be a file saved with this model; got another model in {os.fspath(path)!r}."
+            )
+        # The saved sums are of deviations from a corpus mean that may be rounded differently.
+        shift, count = corpus_mean - self.corpus_mean, saved["num_utterances"]
+        self.total = saved["total"] + count * shift
+        self.total_square = saved["total_square"] + 2 * shift * saved["total"] + count * shift.square()
+        self.num_utterances = int(saved["num_utterances"])
         return self
 
     @property
     def mean(self) -> torch.Tensor:
-        """`torch.FloatTensor` of shape `(states, 2 * hidden)`, to give to the model as `speaker_mean`."""
-        return self._drawn()[0]
+        """Speaker mean, `torch.FloatTensor` of shape `(states, 2 * hidden)`: `speaker_mean` of the model."""
+        return self._estimates()[0]
 
     @property
     def std(self) -> torch.Tensor:
-        """`torch.FloatTensor` of shape `(states, 2 * hidden)`, to give to the model as `speaker_std`."""
-        return self._drawn()[1]
+        """Speaker deviation, `torch.FloatTensor` of shape `(states, 2 * hidden)`: `speaker_std` of the model."""
+        return self._estimates()[1]
 
-    def _drawn(self) -> tuple[torch.Tensor, torch.Tensor]:
-        heard = max(self.num_utterances, 1)
-        shift = self.total / heard
-        variance = self.total_square / heard - shift.square()
+    def _estimates(self) -> tuple[torch.Tensor, torch.Tensor]:
+        count = max(self.num_utterances, 1)
+        shift = self.total / count
+        variance = self.total_square / count - shift.square()
         share = self.num_utterances / (self.num_utterances + self.prior)
         return draw_to_corpus(self.corpus_mean + shift, variance, share, self.corpus_mean, self.corpus_variance)
 
 
-def _of_one_model(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two means of a training corpus are those of one model, in whatever precision it was each time.
+def _same_model(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Return whether two corpus means are from the same model, possibly in different precisions.
 
-    Of a model in half precision the mean is rounded: all of it, so that nothing changes when it is rounded again.
+    The mean of a half-precision model is rounded, so rounding it again does not change it.
     """
     if one.shape != other.shape:
         return False
@@ -186,25 +191,28 @@ def _of_one_model(one: torch.Tensor, other: torch.Tensor) -> bool:
 def draw_to_corpus(
     mean: torch.Tensor, variance: torch.Tensor, share: float, corpus_mean: torch.Tensor, corpus_variance: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation of a speaker, drawn to those of the training corpus; see [`SpeakerStatistics`].
+    """Shrink speaker statistics towards those of the training corpus; see [`SpeakerStatistics`].
 
     Args:
-        mean, variance (`torch.FloatTensor` of one shape): of the speaker's utterances around their own mean.
+        mean, variance (`torch.FloatTensor` of the same shape): mean and variance of the speaker's utterances.
         share (`float`): weight of the speaker in [0, 1]; `n / (n + prior)` for `n` utterances.
-        corpus_mean, corpus_variance (`torch.FloatTensor` of the same shape): of the training corpus.
+        corpus_mean, corpus_variance (`torch.FloatTensor` of the same shape): mean and variance of the training corpus.
+
+    Returns:
+        `tuple` of two `torch.FloatTensor` of that shape: mean and standard deviation.
     """
-    drawn = corpus_mean + share * (mean - corpus_mean)
-    around = variance + (mean - drawn).square()
-    return drawn, (share * around + (1 - share) * corpus_variance + 1e-5).sqrt()
+    posterior = corpus_mean + share * (mean - corpus_mean)
+    spread = variance + (mean - posterior).square()
+    return posterior, (share * spread + (1 - share) * corpus_variance + 1e-5).sqrt()
 
 
 class StatisticsPooling(nn.Module):
-    """Mean and standard deviation of every layer over the speech frames, equally weighted or by learned attentions.
+    """Mean and standard deviation of each layer over the speech frames, with equal or learned weights.
 
     Args:
-        hidden_size (`int`): channels of the encoder.
-        attentive (`bool`): weigh frames by attention (attentive statistics pooling, https://arxiv.org/abs/1803.10963), each
-            quarter of the channels by its own (multi-head attention pooling, https://arxiv.org/abs/1906.09890).
+        hidden_size (`int`): channels of each state.
+        attentive (`bool`): weight frames by attention (attentive statistics pooling, https://arxiv.org/abs/1803.10963), with
+            one head per quarter of the channels (multi-head attention pooling, https://arxiv.org/abs/1906.09890).
     """
 
     def __init__(self, hidden_size: int, attentive: bool):
@@ -222,7 +230,7 @@ class StatisticsPooling(nn.Module):
             mask (`torch.BoolTensor` of shape `(batch, frames)`): `True` on speech, `False` on padding.
 
         Returns:
-            `torch.FloatTensor` of shape `(batch, states, 2 * hidden)`, in float32: half-precision squares would cancel.
+            `torch.FloatTensor` of shape `(batch, states, 2 * hidden)`: float32, because half precision loses the variance.
         """
         scores = torch.zeros_like(mask, dtype=torch.float32)[..., None]
         if self.attention is not None:

@@ -1,4 +1,4 @@
-"""Whatever the pipeline is given to waveforms, waveforms to model inputs, and phoneme ids to IPA and back."""
+"""Conversion of pipeline inputs to waveforms, of waveforms to model inputs, and of IPA symbols to ids and back."""
 
 import numbers
 import os
@@ -24,18 +24,18 @@ from .audio_speecheq import MAX_PEAK, MIN_SECONDS, RATES, SAMPLING_RATE, read_bl
 from .labels_speecheq import CTC_BLANK, MISSING
 
 MAX_CHANNELS = 8
-ENCODED = (str, bytes, bytearray, memoryview)  # the name of a file, or its bytes
+ENCODED = (str, bytes, bytearray, memoryview)  # types of a file name and of file contents
 
 
 class SpeechEQFeatureExtractor(FeatureExtractionMixin):
-    """Any audio array to what the speech encoder takes, one utterance at a time, so that no utterance sees another.
+    """Feature extractor of the speech encoder. It processes each utterance independently of the rest of the batch.
 
     Args:
         backbone_type (`str`, *optional*, defaults to `"whisper"`): `model_type` of the encoder.
         num_mel_bins (`int`, *optional*, defaults to 80): mel channels, for whisper and wav2vec2-bert.
-        do_normalize (`bool`, *optional*, defaults to `True`): bring each waveform to mean 0 and variance 1, for the
-            encoders that take waveforms.
-        sampling_rate (`int`, *optional*, defaults to 16000): what the encoder was trained on, in Hz.
+        do_normalize (`bool`, *optional*, defaults to `True`): normalise each waveform to mean 0 and variance 1, for
+            waveform encoders.
+        sampling_rate (`int`, *optional*, defaults to 16000): sampling rate of the encoder, in Hz.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
 
     @classmethod
     def for_backbone(cls, backbone_config, **kwargs) -> "SpeechEQFeatureExtractor":
-        """Make the feature extractor that goes with an encoder's configuration."""
+        """Create the feature extractor for an encoder configuration."""
         mels = {"whisper": "num_mel_bins", "wav2vec2-bert": "feature_projection_input_dim"}
         bins = getattr(backbone_config, mels.get(backbone_config.model_type, ""), 80)
         # wav2vec2-bert stacks two frames of mel features into one.
@@ -72,7 +72,7 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
         Args:
             audio (`np.ndarray`, `torch.Tensor`, `list[float]` or a list of these): one utterance, or a list of them. Floats
                 in `[-1, 1]` or integer PCM; mono, or up to 8 channels as `(samples, channels)`, which are averaged.
-            sampling_rate (`int`): of the audio, in Hz; resampled to 16 kHz if it is another.
+            sampling_rate (`int`): sampling rate of the audio, in Hz. The audio is resampled to 16 kHz.
             return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
 
         Returns:
@@ -80,9 +80,9 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
             channels)`) or `input_values` (`(batch, samples)`), and `attention_mask` (`(batch, frames or samples)`).
 
         Raises:
-            ValueError: if the rate is missing or no audio rate, or an utterance is empty, shorter than 0.05 s, not
-                finite, louder than full scale by a factor of 2, or of a shape that can mean two things.
-            TypeError: if the audio is not numbers, or integers of 64 bits, as lists of them become.
+            ValueError: if the sampling rate is missing or out of range, or an utterance is empty, shorter than 0.05 s, not
+                finite, louder than twice full scale, or of an ambiguous or unsupported shape.
+            TypeError: if the audio is not numeric, or has 64-bit integers (for example, a list of integers).
         """
         utterances = [
             to_mono_16khz(utterance, sampling_rate, item=index) for index, utterance in enumerate(_as_list(audio))
@@ -100,7 +100,7 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
         )
 
     def _extract(self, waveform: np.ndarray) -> np.ndarray:
-        """One utterance, time first: `(frames, channels)` or `(samples,)`."""
+        """Extract the features of one utterance, time first: `(frames, channels)` or `(samples,)`."""
         options = {"sampling_rate": self.sampling_rate, "return_tensors": "np"}
         if self.backbone_type == "whisper":
             extractor = _stock(WhisperFeatureExtractor, feature_size=self.num_mel_bins)
@@ -115,11 +115,11 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
 
 
 class SpeechEQProcessor(ProcessorMixin):
-    """The feature extractor and the phoneme inventory of a model.
+    """Processor of a model: its feature extractor and its phoneme inventory.
 
     Args:
-        feature_extractor ([`SpeechEQFeatureExtractor`]): audio to inputs.
-        phoneme_labels (`list[str]`, *optional*, defaults to `["<blank>"]`): the model's IPA symbols; the first is the
+        feature_extractor ([`SpeechEQFeatureExtractor`]): feature extractor for the audio.
+        phoneme_labels (`list[str]`, *optional*, defaults to `["<blank>"]`): IPA symbols of the model; the first is the
             CTC blank.
     """
 
@@ -130,7 +130,7 @@ class SpeechEQProcessor(ProcessorMixin):
 
     @classmethod
     def for_config(cls, config) -> "SpeechEQProcessor":
-        """Make the processor that goes with a [`SpeechEQConfig`]."""
+        """Create the processor for a [`SpeechEQConfig`]."""
         extractor = SpeechEQFeatureExtractor.for_backbone(config.backbone_config)
         return cls(extractor, phoneme_labels=config.phoneme_labels)
 
@@ -141,16 +141,20 @@ class SpeechEQProcessor(ProcessorMixin):
         phonemes: Sequence[Sequence[str] | None] | None = None,
         return_tensors: str = "pt",
     ) -> BatchFeature:
-        """Prepare audio as [`SpeechEQFeatureExtractor`] does, and phoneme labels for training.
+        """Prepare audio with the [`SpeechEQFeatureExtractor`], and phoneme labels for training.
 
         Args:
             audio: one utterance or a list of them.
-            sampling_rate (`int`): of the audio, in Hz.
-            phonemes (`list[list[str] | None]`, *optional*): IPA symbols of each utterance; `None` where missing.
+            sampling_rate (`int`): sampling rate of the audio, in Hz.
+            phonemes (`list[list[str] | None]`, *optional*): IPA symbols of each utterance; `None` if missing.
             return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
 
+        Returns:
+            `BatchFeature` of the feature extractor, with `phoneme_labels` (`(batch, length)`) if `phonemes` is given.
+
         Raises:
-            ValueError: as the feature extractor; or if a symbol is not in the inventory.
+            ValueError, TypeError: for the same audio as in the feature extractor.
+            ValueError: if a symbol is not in the inventory.
         """
         batch = self.feature_extractor(audio, sampling_rate=sampling_rate, return_tensors=return_tensors)
         if phonemes is not None:
@@ -159,7 +163,7 @@ class SpeechEQProcessor(ProcessorMixin):
         return batch
 
     def encode_phonemes(self, symbols: Sequence[str]) -> list[int]:
-        """IPA symbols to ids.
+        """Convert IPA symbols to ids.
 
         Raises:
             ValueError: if a symbol is not in the inventory.
@@ -173,12 +177,12 @@ class SpeechEQProcessor(ProcessorMixin):
         return [self._phoneme_ids[symbol] for symbol in symbols]
 
     def decode_phonemes(self, phoneme_logits, frame_lengths=None) -> list[list[str]]:
-        """Best-path CTC decoding: the likeliest symbol of each frame, repeats and blanks dropped.
+        """Decode CTC output by the best path: the most probable symbol of each frame, without repeats and blanks.
 
         Args:
             phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`, or ids of shape `(batch, frames)`):
                 output of the model. Ids below 0 are padding.
-            frame_lengths (`torch.LongTensor` of shape `(batch,)`, *optional*): real frames of each utterance.
+            frame_lengths (`torch.LongTensor` of shape `(batch,)`, *optional*): frames of each utterance without padding.
 
         Returns:
             `list[list[str]]`: the IPA symbols of each utterance.
@@ -193,10 +197,13 @@ class SpeechEQProcessor(ProcessorMixin):
 
 
 def symbol_runs(ids: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """The symbols of a best CTC path: id, first frame, and the frame after the last; repeats are one, blanks and padding none.
+    """Merge the repeats of a best CTC path, and drop blanks and padding.
 
     Args:
-        ids (`np.ndarray` of shape `(frames,)`): the likeliest symbol of each frame.
+        ids (`np.ndarray` of shape `(frames,)`): most probable symbol of each frame.
+
+    Yields:
+        `tuple[int, int, int]`: id, first frame, and the frame after the last, of each symbol.
     """
     starts = np.flatnonzero(np.diff(ids, prepend=-1))
     for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
@@ -205,18 +212,18 @@ def symbol_runs(ids: np.ndarray) -> Iterator[tuple[int, int, int]]:
 
 
 def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray:
-    """Check one utterance and bring it to mono, float32, 16 kHz.
+    """Check one utterance and convert it to mono, float32, 16 kHz.
 
     Args:
         audio (`np.ndarray`, `torch.Tensor` or `list[float]`): `(samples,)`, `(samples, channels)` or `(channels, samples)`.
-        sampling_rate (`int`): in Hz.
-        item (`int`, *optional*, defaults to 0): place in its batch, for the messages.
+        sampling_rate (`int`): sampling rate of the audio, in Hz.
+        item (`int`, *optional*, defaults to 0): index in the batch, for error messages.
 
     Returns:
         `np.ndarray` of shape `(samples,)`.
 
     Raises:
-        ValueError, TypeError: as [`SpeechEQFeatureExtractor`] says.
+        ValueError, TypeError: see [`SpeechEQFeatureExtractor.__call__`].
     """
 
     def refuse(field: str, rule: str, got: str, then: str = "", error=ValueError):
@@ -224,7 +231,7 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
 
     low, high = RATES
     if sampling_rate is None:
-        refuse("sampling_rate", "be given", "None", "Pass the rate of the audio, `sampling_rate=16000` for instance.")
+        refuse("sampling_rate", "be given", "None", "Pass the rate of the audio, for example `sampling_rate=16000`.")
     if not isinstance(sampling_rate, numbers.Real) or isinstance(sampling_rate, bool):
         refuse("sampling_rate", "be a number", repr(sampling_rate), error=TypeError)
     if not low <= sampling_rate <= high:
@@ -233,12 +240,12 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
         refuse("audio", "be an array of samples", type(audio).__name__, "Read the file first.", TypeError)
     try:
         array = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
-    except (ValueError, TypeError, OverflowError) as error:  # a list of lists of unlike lengths, a tensor of bfloat16
+    except (ValueError, TypeError, OverflowError) as error:  # lists of unequal lengths, or a bfloat16 tensor
         refuse("audio", "be an array of samples", str(error))
     if array.dtype.kind not in "fiu":
         refuse("audio", "be floats in [-1, 1] or integer PCM", f"dtype {array.dtype}", error=TypeError)
-    if array.dtype.kind in "iu" and array.itemsize > 4:  # a list of integers: nothing says of which range
-        then = "Give the array its own type, `numpy.int16` for instance."
+    if array.dtype.kind in "iu" and array.itemsize > 4:  # a list of integers: its full scale is unknown
+        then = "Pass an array with its own type, for example `numpy.int16`."
         refuse("audio", "be floats in [-1, 1] or integer PCM of 8 to 32 bits", f"dtype {array.dtype}", then, TypeError)
     if array.size == 0:
         refuse("audio", "not be empty", "0 samples")
@@ -250,13 +257,13 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
         refuse("audio", f"last at least {MIN_SECONDS} s", f"{seconds:.4f} s ({len(array)} samples)")
     if sampling_rate != SAMPLING_RATE:
         array = soxr.resample(array, sampling_rate, SAMPLING_RATE, quality="HQ")
-    if not (peak := float(np.abs(array).max())) <= MAX_PEAK:  # after resampling, which may add to it
-        refuse("audio", "be floats in [-1, 1] or integer PCM", f"a peak of {peak:g}", "Scale it.")
+    if not (peak := float(np.abs(array).max())) <= MAX_PEAK:  # checked after resampling, which can raise the peak
+        refuse("audio", "be floats in [-1, 1] or integer PCM", f"a peak of {peak:g}", "Scale the audio.")
     return array
 
 
 def pad_labels(rows: list[list[int]]) -> torch.Tensor:
-    """Ids of each utterance to a tensor of shape `(batch, longest or 1)`, -100 after the end."""
+    """Pad the ids of each utterance with -100 to a tensor of shape `(batch, max(1, longest))`."""
     labels = torch.full((len(rows), max([1, *map(len, rows)])), MISSING)
     for label, row in zip(labels, rows, strict=True):
         label[: len(row)] = torch.tensor(row, dtype=torch.long)
@@ -266,13 +273,13 @@ def pad_labels(rows: list[list[int]]) -> torch.Tensor:
 def _as_list(audio) -> list:
     empty = isinstance(audio, (list, tuple)) and not audio
     if empty or (getattr(audio, "ndim", 1) == 3 and not len(audio)):
-        raise ValueError("SpeechEQProcessor: audio must hold at least one utterance; got an empty list.")
+        raise ValueError("SpeechEQProcessor: audio must contain at least one utterance; got an empty list.")
     if isinstance(audio, (list, tuple)):
         return [audio] if isinstance(audio[0], numbers.Real) else list(audio)
     if getattr(audio, "ndim", 1) == 2 and audio.shape[0] > 1 and audio.shape[1] > MAX_CHANNELS:
         raise ValueError(
-            f"SpeechEQProcessor: an array of shape {tuple(audio.shape)} can be a batch or several channels. Pass "
-            "`list(audio)` for a batch of utterances, `[audio]` for one utterance of several channels."
+            f"SpeechEQProcessor: audio must not be an ambiguous array; got shape {tuple(audio.shape)}, a batch or several "
+            "channels. Pass `list(audio)` for a batch of utterances, or `[audio]` for one utterance with several channels."
         )
     return list(audio) if getattr(audio, "ndim", 1) == 3 else [audio]
 
@@ -280,7 +287,7 @@ def _as_list(audio) -> list:
 def _to_float(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "f":
         return array.astype(np.float32)
-    if array.dtype.kind == "u":  # unsigned PCM, as in 8-bit wav files, rests at the middle of its range
+    if array.dtype.kind == "u":  # the zero level of unsigned PCM (8-bit WAV files) is the middle of its range
         middle = (np.iinfo(array.dtype).max + 1) / 2
         return ((array - middle) / middle).astype(np.float32)
     return (array / (np.iinfo(array.dtype).max + 1)).astype(np.float32)
@@ -298,18 +305,18 @@ _extractors: dict = {}
 
 
 def _stock(extractor_class, **options):
-    """A stock feature extractor; made once, for its mel filters take longer to build than an utterance to transform."""
+    """Return a cached stock feature extractor: building its mel filters takes longer than processing an utterance."""
     key = (extractor_class, *sorted(options.items()))
     if key not in _extractors:
         _extractors[key] = extractor_class(**options)
     return _extractors[key]
 
 
-def many(inputs) -> list | GeneratorType | Dataset | None:
-    """Many inputs as the pipelines of transformers know them; `None` if it is one.
+def multiple_inputs(inputs) -> list | GeneratorType | Dataset | None:
+    """Convert multiple inputs to a type that transformers pipelines iterate over; return `None` for a single input.
 
-    A list or a tuple gives a list. A column of `datasets`, which is read audio by audio, gives a generator; and so does
-    nothing at all, for of a list transformers looks at the first.
+    A list or a tuple becomes a list. A `datasets` column, which is decoded lazily, becomes a generator. So does an empty
+    list, because transformers reads the first item of a list.
     """
     if isinstance(inputs, (GeneratorType, Dataset)):
         return inputs
@@ -319,18 +326,21 @@ def many(inputs) -> list | GeneratorType | Dataset | None:
 
 
 def blocks_of(audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
-    """One input as blocks of 16 kHz mono.
+    """Convert one input to blocks of 16 kHz mono audio.
 
     Args:
         audio: see [`SpeechEQPipeline.__call__`].
-        sampling_rate (`int`, *optional*): of an array that does not bring its own, in Hz.
+        sampling_rate (`int`, *optional*): sampling rate of an array without its own, in Hz.
+
+    Returns:
+        `Iterator[np.ndarray]` of shape `(samples,)`: blocks, float32.
 
     Raises:
-        ValueError, TypeError: if it is no audio.
+        ValueError, TypeError: if the input is not audio.
     """
     if isinstance(audio, dict):
         return _blocks_of_dict(audio, sampling_rate)
-    if hasattr(audio, "get_all_samples"):  # torchcodec's decoder, which `datasets` gives
+    if hasattr(audio, "get_all_samples"):  # the torchcodec decoder that `datasets` returns
         decoded = audio.get_all_samples()
         return blocks_of(decoded.data, decoded.sample_rate)
     if isinstance(audio, (*ENCODED, os.PathLike)):
@@ -341,8 +351,8 @@ def blocks_of(audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
     if _is_array(audio):
         return iter([to_mono_16khz(audio, sampling_rate)])
     raise TypeError(
-        "SpeechEQPipeline: audio must be a path, an http(s) address, bytes, a file opened in binary, a dict or an array; got "
-        f"{type(audio).__name__}. For many give a list, a generator or a column of them."
+        "SpeechEQPipeline: audio must be a path, an http(s) URL, bytes, a binary file object, a dict or an array; got "
+        f"{type(audio).__name__}. For multiple inputs, pass a list, a generator or a column."
     )
 
 
@@ -350,11 +360,11 @@ def _blocks_of_dict(audio: dict, sampling_rate: int | None) -> Iterator[np.ndarr
     found = next((audio[name] for name in ("array", "raw") if audio.get(name) is not None), None)
     rate = audio.get("sampling_rate")
     if found is not None and rate is None:
-        raise ValueError("SpeechEQPipeline: a dict with an array must have its sampling_rate; got none.")
+        raise ValueError("SpeechEQPipeline: a dict with an array must have sampling_rate; got None.")
     if found is None:
         found = audio.get("bytes") or audio.get("path")
     if found is None:
-        found = audio.get("bytes")  # none in it, and the reader says so
+        found = audio.get("bytes")  # empty bytes: the reader raises the error
     if found is None:
         keys = ", ".join(repr(key) for key, value in audio.items() if value is not None) or "nothing"
         raise ValueError(f"SpeechEQPipeline: a dict must have array, path or bytes; got {keys}.")
@@ -362,7 +372,7 @@ def _blocks_of_dict(audio: dict, sampling_rate: int | None) -> Iterator[np.ndarr
 
 
 def _is_array(audio) -> bool:
-    """Whether it is an array or a tensor of any library, or numbers in a list, or in lists of it."""
+    """Return whether the input is an array or tensor of any library, or a (nested) list of numbers."""
     if hasattr(audio, "dtype"):
         return True
     if not isinstance(audio, Sequence) or isinstance(audio, ENCODED):

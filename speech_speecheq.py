@@ -1,6 +1,6 @@
-"""Where in a stream of audio somebody speaks, and the timeline of what is heard there.
+"""Voice activity detection in an audio stream, windows of its speech, and the timeline of its segments.
 
-By silero-vad (https://github.com/snakers4/silero-vad) where it is installed: it tells speech from noise and music. Without it
+If silero-vad (https://github.com/snakers4/silero-vad) is installed, it separates speech from noise and music. Otherwise
 everything that is not silent counts as speech.
 """
 
@@ -19,40 +19,40 @@ from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
 
 logger = logging.get_logger(__name__)
 
-FRAME = 512  # samples, 32 ms: what silero-vad takes at 16 kHz
-BEGIN, END = 0.5, 0.35  # probability of speech at which a region begins, and below which it may end: silero-vad's own
+FRAME = 512  # samples, 32 ms: the frame size of silero-vad at 16 kHz
+BEGIN, END = 0.5, 0.35  # speech probability that starts a region, and below which it can end: defaults of silero-vad
 MIN_SPEECH = 0.25  # s
 MIN_PAUSE = 0.3  # s
-PAD = 0.1  # s of what surrounds a region is kept on both sides
-# RMS by full scale, or by the peak of a frame above it. A sine has 0.71 at most, and of 679,000 frames of nEMO, EmoTale, ASED
-# and URDU none has more than 0.70; what has more is data that was decoded as sound, which silero-vad may take for a voice.
+PAD = 0.1  # s of audio added on both sides of a region
+# Highest RMS of a speech frame, relative to full scale or to a higher peak. A sine reaches 0.71, and none of 679,000 frames
+# of nEMO, EmoTale, ASED and URDU exceeds 0.70. Data decoded as audio exceeds it, and silero-vad can take it for speech.
 NO_VOICE = 0.75
-BELOW_LOUDEST = 40.0  # dB below the loudest frame so far: silence, where there is no silero-vad
+BELOW_LOUDEST = 40.0  # dB below the loudest frame so far: the silence threshold without silero-vad
 
 STEP = 0.5  # s, resolution of the timeline
 
 
 class Region(NamedTuple):
-    """A stretch of speech, in samples at 16 kHz."""
+    """Region of speech, in samples at 16 kHz."""
 
     start: int
     end: int
 
 
 class SpeechDetector:
-    """Finds regions of speech while one stream is fed to it.
+    """Streaming detector of speech regions, for one audio stream.
 
     Args:
-        use_silero (`bool`, *optional*): by default silero-vad is used if it is installed.
+        use_silero (`bool`, *optional*): whether to use silero-vad; by default if it is installed.
 
     Raises:
-        ImportError: if silero-vad is asked for and not installed.
+        ImportError: if `use_silero` is `True` and silero-vad is not installed.
     """
 
     def __init__(self, use_silero: bool | None = None):
         self._model = None
         if use_silero or use_silero is None:
-            # Its memory of the stream is in the model: streams that are heard in turns need one each.
+            # The silero-vad model stores the state of its stream, so each detector needs a copy.
             self._model = deepcopy(_silero(required=bool(use_silero)))
         self._rest = np.zeros(0, np.float32)
         self._position = 0  # of the next frame
@@ -61,25 +61,25 @@ class SpeechDetector:
         self._kept_until = 0
 
     def feed(self, samples: np.ndarray) -> Iterator[Region]:
-        """Hear more of the stream, `(samples,)` at 16 kHz; yields the regions that have ended."""
+        """Process the next samples of the stream, `(samples,)` at 16 kHz, and yield the regions that end in them."""
         samples = np.concatenate([self._rest, samples])
-        whole = len(samples) // FRAME * FRAME
-        self._rest = samples[whole:]
-        for frame in samples[:whole].reshape(-1, FRAME):
-            yield from self._hear(self._probability(frame))
+        used = len(samples) // FRAME * FRAME
+        self._rest = samples[used:]
+        for frame in samples[:used].reshape(-1, FRAME):
+            yield from self._step(self._probability(frame))
 
     def finish(self) -> Iterator[Region]:
-        """The region that was still open when the stream ended."""
+        """End the stream, and yield the region that is still open, if any."""
         end = self._position + len(self._rest)
         if self._start is not None:
             yield from self._close(min(self._last_speech + FRAME, end), end)
 
     @property
     def open(self) -> Region | None:
-        """The region that has not ended yet, as far as it is known."""
+        """The region that has not ended yet, up to its last speech frame; `None` if there is none."""
         return None if self._start is None else Region(self._padded_start(), self._last_speech + FRAME)
 
-    def _hear(self, probability: float) -> Iterator[Region]:
+    def _step(self, probability: float) -> Iterator[Region]:
         if probability >= BEGIN or (self._start is not None and probability >= END):
             self._start = self._position if self._start is None else self._start
             self._last_speech = self._position
@@ -87,11 +87,11 @@ class SpeechDetector:
             yield from self._close(self._last_speech + FRAME, self._position)
         self._position += FRAME
 
-    def _close(self, end: int, heard: int) -> Iterator[Region]:
-        start, spoken = self._padded_start(), end - self._start
+    def _close(self, end: int, available: int) -> Iterator[Region]:
+        start, length = self._padded_start(), end - self._start
         self._start = None
-        if spoken >= MIN_SPEECH * SAMPLING_RATE:
-            self._kept_until = min(end + int(PAD * SAMPLING_RATE), heard)
+        if length >= MIN_SPEECH * SAMPLING_RATE:
+            self._kept_until = min(end + int(PAD * SAMPLING_RATE), available)
             yield Region(start, self._kept_until)
 
     def _padded_start(self) -> int:
@@ -101,7 +101,7 @@ class SpeechDetector:
         level = float(np.sqrt((frame * frame).mean()))
         possible = level <= NO_VOICE * max(1.0, float(np.abs(frame).max()))
         if self._model is not None:
-            with torch.no_grad(), _one_thread:  # it remembers every frame
+            with torch.no_grad(), _one_thread:  # runs on rejected frames too: the model needs all frames of the stream
                 return float(self._model(torch.from_numpy(frame), SAMPLING_RATE)) * possible
         if not possible:
             return 0.0
@@ -110,33 +110,36 @@ class SpeechDetector:
 
 
 class Window(NamedTuple):
-    """A stretch of speech to answer: its samples at 16 kHz, where they begin, and whether a region begins there."""
+    """Window of speech: start in samples at 16 kHz, samples, and whether a region starts with it."""
 
     start: int
     samples: np.ndarray
-    first: bool
+    starts_region: bool
 
 
 def windows(blocks: Iterable[np.ndarray], detector: SpeechDetector, length: int, hop: int) -> Iterator[Window]:
-    """Cut the speech of a stream into overlapping windows.
+    """Split the speech of a stream into overlapping windows.
 
-    A region no longer than a window is one window. In a longer one they begin every `hop` samples, and the last one ends
-    where the region ends. No more of the stream is kept than its last block and one window.
+    A region up to the length of a window is one window. In a longer region, windows start every `hop` samples, and the last
+    window ends with the region. The function buffers at most the last block and one window of the stream.
 
     Args:
-        blocks (`Iterable[np.ndarray]`): the stream, 16 kHz mono.
-        detector ([`SpeechDetector`]): new.
-        length (`int`): of a window, in samples.
-        hop (`int`): from one window to the next, in samples.
+        blocks (`Iterable[np.ndarray]`): blocks of the stream, 16 kHz mono.
+        detector ([`SpeechDetector`]): unused detector.
+        length (`int`): window length, in samples.
+        hop (`int`): distance between window starts, in samples.
+
+    Yields:
+        [`Window`]: windows in the order of time.
     """
     kept, origin = np.zeros(0, np.float32), 0
-    following = None  # where the next window of the region begins, once it has one
+    following = None  # start of the next window of the region; `None` before its first window
 
     def cut(start: int, end: int) -> Window:
-        return Window(start, kept[start - origin : end - origin].copy(), first=following is None)
+        return Window(start, kept[start - origin : end - origin].copy(), starts_region=following is None)
 
     def inside(region: Region) -> Iterator[Window]:
-        """Those that end before the region does."""
+        """Yield the windows that end before the region ends."""
         nonlocal following
         at = region.start if following is None else following
         while at + length < region.end:
@@ -164,12 +167,15 @@ def windows(blocks: Iterable[np.ndarray], detector: SpeechDetector, length: int,
 
 
 def stretches(regions: Sequence[tuple[int, int]], length: int, margin: int) -> list[Region]:
-    """Regions with what surrounds them; those that then touch are one.
+    """Extend regions by a margin, and merge regions that then touch.
 
     Args:
-        regions (`Sequence[tuple[int, int]]`): of speech, in order.
-        length (`int`): of the audio, in samples.
-        margin (`int`): samples that are kept on both sides of a region, as far as there are any.
+        regions (`Sequence[tuple[int, int]]`): regions of speech, in the order of time, in samples.
+        length (`int`): length of the audio, in samples.
+        margin (`int`): samples to add on both sides of a region, within the audio.
+
+    Returns:
+        `list[Region]`: the merged regions.
     """
     found = []
     for start, end in regions:
@@ -179,33 +185,33 @@ def stretches(regions: Sequence[tuple[int, int]], length: int, margin: int) -> l
 
 
 class Answer(NamedTuple):
-    """What was heard in a window.
+    """Prediction for a window.
 
     Args:
-        start, end (`float`): in seconds.
-        first (`bool`): whether a region of speech begins here.
+        start, end (`float`): start and end, in seconds.
+        starts_region (`bool`): whether a region of speech starts with the window.
         scores (`np.ndarray` of shape `(labels,)`): probabilities.
-        intensity (`float`): in [0, 1].
+        intensity (`float`): intensity in [0, 1].
     """
 
     start: float
     end: float
-    first: bool
+    starts_region: bool
     scores: np.ndarray
     intensity: float
 
 
 def segments(answers: list[Answer], labels: list[str], change: float) -> list[dict]:
-    """Merge the windows of each region of speech into segments of one label.
+    """Merge the windows of each region of speech into segments with one label each.
 
-    In steps of half a second the probabilities of the windows that cover them are averaged, and the likeliest sequence of
-    labels is found (Viterbi), where a change of label costs `change`. Regions of the same label stay apart: there is a
-    pause between them.
+    The probabilities of overlapping windows are averaged in steps of half a second. The Viterbi algorithm then finds the most
+    probable sequence of labels, with a cost of `change` per label change. Segments of different regions are not merged,
+    because there is a pause between them.
 
     Args:
-        answers (`list[Answer]`): in the order of time.
-        labels (`list[str]`): of the scores.
-        change (`float`): what another label than that of the step before costs, in nats.
+        answers (`list[Answer]`): predictions, in the order of time.
+        labels (`list[str]`): labels of the scores.
+        change (`float`): cost of a label change between two steps, in nats.
 
     Returns:
         `list[dict]`: `start`, `end` (s), `label`, `score` (mean probability of the label) and `intensity`.
@@ -214,16 +220,16 @@ def segments(answers: list[Answer], labels: list[str], change: float) -> list[di
     for region in _regions(answers):
         edges = _edges(region[0].start, region[-1].end)
         scores, intensities = _averaged(region, edges)
-        path = _likeliest(np.log(np.maximum(scores, 1e-8)), change)
+        path = _viterbi(np.log(np.maximum(scores, 1e-8)), change)
         starts = np.flatnonzero(np.diff(path, prepend=-1))
-        for first, stop in zip(starts, [*starts[1:], len(path)], strict=True):
+        for start, stop in zip(starts, [*starts[1:], len(path)], strict=True):
             found.append(
                 {
-                    "start": round(edges[first][0], 3),
+                    "start": round(edges[start][0], 3),
                     "end": round(edges[stop - 1][1], 3),
-                    "label": labels[path[first]],
-                    "score": float(scores[first:stop, path[first]].mean()),
-                    "intensity": float(np.mean(intensities[first:stop])),
+                    "label": labels[path[start]],
+                    "score": float(scores[start:stop, path[start]].mean()),
+                    "intensity": float(np.mean(intensities[start:stop])),
                 }
             )
     return found
@@ -232,19 +238,19 @@ def segments(answers: list[Answer], labels: list[str], change: float) -> list[di
 def _regions(answers: list[Answer]) -> list[list[Answer]]:
     regions = []
     for answer in answers:
-        if answer.first:
+        if answer.starts_region:
             regions.append([])
         regions[-1].append(answer)
     return regions
 
 
 def _edges(start: float, end: float) -> list[tuple[float, float]]:
-    """Steps of about half a second that fill a region."""
+    """Divide a region into equal steps of about half a second."""
     return list(pairwise(np.linspace(start, end, max(1, round((end - start) / STEP)) + 1).tolist()))
 
 
 def _averaged(region: list[Answer], edges: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean scores, `(steps, labels)`, and intensity, `(steps,)`: each window by how much of the step it covers."""
+    """Average scores, `(steps, labels)`, and intensities, `(steps,)`, weighted by the overlap of window and step."""
     starts, ends = (np.array([getattr(answer, name) for answer in region]) for name in ("start", "end"))
     scores = np.stack([answer.scores for answer in region])
     intensities = np.array([answer.intensity for answer in region])
@@ -257,27 +263,27 @@ def _averaged(region: list[Answer], edges: list[tuple[float, float]]) -> tuple[n
     return np.stack([mean for mean, _ in means]), np.array([intensity for _, intensity in means])
 
 
-def _likeliest(scores: np.ndarray, change: float) -> np.ndarray:
-    """The label of each step, `(steps,)`, from log-probabilities `(steps, labels)`."""
-    best, came_from = scores[0], []
-    for of_step in scores[1:]:
+def _viterbi(scores: np.ndarray, change: float) -> np.ndarray:
+    """Find the label of each step, `(steps,)`, from log-probabilities `(steps, labels)`."""
+    best, backpointers = scores[0], []
+    for step_scores in scores[1:]:
         stay, jump = best, best.max() - change
-        came_from.append(np.where(stay >= jump, np.arange(len(best)), best.argmax()))
-        best = np.maximum(stay, jump) + of_step
+        backpointers.append(np.where(stay >= jump, np.arange(len(best)), best.argmax()))
+        best = np.maximum(stay, jump) + step_scores
     path = [int(best.argmax())]
-    for previous in reversed(came_from):
+    for previous in reversed(backpointers):
         path.append(int(previous[path[-1]]))
     return np.array(path[::-1])
 
 
 class _OneThread:
-    """A context in which torch uses one thread: a step of silero-vad is too small for more, which make it slower."""
+    """Context in which torch uses one thread, because more threads slow silero-vad down."""
 
     def __init__(self):
         self._lock, self._inside, self._threads = Lock(), 0, 1
 
     def __enter__(self):
-        with self._lock:  # who comes while another is inside would take 1 for what torch is set to
+        with self._lock:  # nested and concurrent contexts keep the thread count from before the first one
             self._threads = self._threads if self._inside else torch.get_num_threads()
             self._inside += 1
         torch.set_num_threads(1)
@@ -294,15 +300,15 @@ _one_thread = _OneThread()
 @cache
 def _silero(required: bool):
     try:
-        with _one_thread:  # its import sets torch to one thread for good
+        with _one_thread:  # the import sets torch to one thread; the context restores the thread count
             from silero_vad import load_silero_vad
     except ImportError:
         if required:
             raise ImportError(
-                "SpeechDetector: silero-vad must be installed to be used. `pip install silero-vad`."
+                "SpeechDetector: silero-vad must be installed; got no silero_vad module. Run `pip install silero-vad`."
             ) from None
         logger.warning_once(
-            "silero-vad is not installed: noise and music count as speech. `pip install silero-vad` tells them apart."
+            "silero-vad is not installed: noise and music count as speech. Run `pip install silero-vad` to separate them."
         )
         return None
     return load_silero_vad()

@@ -121,6 +121,9 @@ class MethodArguments:
     )
     speaker_prior: float = field(default=3.0, metadata={"help": "See SpeechEQConfig."})
     use_votes: bool = field(default=True, metadata={"help": "Train on the raters' votes where a corpus has them."})
+    prior_smoothing: float = field(
+        default=0.1, metadata={"help": "See corpus_priors: 0 compares only the classes of a corpus; 1: no correction."}
+    )
     corpus_balance: float = field(
         default=0.5, metadata={"help": "0: original corpus frequencies; 1: equally frequent corpora."}
     )
@@ -293,11 +296,15 @@ def train_on_statistics(part: Fold, facts: pd.DataFrame, features, backbone_conf
     names = ("head_hidden_size", "head_dropout", "loss_weights", "speaker_prior")
     config = SpeechEQConfig(backbone_config=backbone_config, **{name: getattr(method, name) for name in names})
     train = Dataset.from_pandas(facts.iloc[part.train], preserve_index=False)
+    weights = sampling_weights(train, method.corpus_balance, method.class_balance)
+    collator = Collator(None, config, method.use_votes)
+    if method.prior_smoothing < 1:
+        collator.learn_priors(train, weights, method.prior_smoothing)
     known = KnownUtterances(
         features[part.train],
-        Collator(None, config, method.use_votes).utterance_labels(train.to_list()),
+        collator.utterance_labels(train.to_list()),
         np.array(train["speaker_id"]),
-        sampling_weights(train, method.corpus_balance, method.class_balance),
+        weights,
         speakers_to_know(train),
     )
     torch.manual_seed(seed)  # for the weights of the new heads; train_heads sets its own seed

@@ -1,7 +1,8 @@
-"""Measure all results of a model card: `python -m speecheq.evaluation.report MODEL --dataset SEQD`.
+"""Measure a saved model for its card and its results page: `python -m speecheq.evaluation.report MODEL --dataset SEQD`.
 
-`--calibrate` fits the temperatures and the abstention threshold on the validation split and writes them into the model's
-config.json. `--write README.md` writes the tables between the marks `<!-- results -->` and `<!-- /results -->` of a page,
+With `--calibrate`, temperatures and the abstention threshold are fitted on the validation split and written into the
+model's config.json. `--write results/README.md` puts each table between its marks in a page, for example between
+`<!-- scores -->` and `<!-- /scores -->`. `--card README.md` puts the short table between the marks `results` of a model card,
 and the scores into its metadata.
 """
 
@@ -26,7 +27,13 @@ from speecheq.training.states import answer_rows
 from speecheq.training.trainer import score
 
 KNOWN = (1, 5, 20, ALL)
-RISK = 0.2  # highest error rate of the answered validation utterances, for the abstention threshold
+RISK = 0.2  # the abstention threshold allows this share of wrong labels on validation
+CARD_SCORES = {  # of a model card, by metric: type on the Hub, title, and whether it is a rate
+    "esc_uar": ("recall", "ESC UAR", True),
+    "eis_ccc": ("ccc", "EIS CCC", False),
+    "phoneme_per": ("per", "PER", True),
+    "gender_uar": ("recall", "gender UAR", True),
+}
 
 
 def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: str | None = None) -> dict:
@@ -180,53 +187,93 @@ def _keep(path: Path, fields: dict):
     path.write_text(json.dumps(config | fields, indent=2, sort_keys=True) + "\n")
 
 
-def page(results: dict) -> str:
-    """The tables of a card, as markdown."""
-    scores = results["scores"]
-    names = {"0": "0", **{str(number): "all" if number == ALL else str(number) for number in KNOWN}}
-    known = {"0": scores, **results["known"]}
-    lines = [
-        "| corpus | " + " | ".join(f"{name} known" for name in names.values()) + " |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    for metric, title, factor, places in (("esc_uar", "", 100, 1), ("eis_ccc", ", EIS CCC", 1, 3)):
-        for corpus in sorted(name.partition("/")[0] for name in scores if name.endswith(f"/{metric}")):
-            cells = [f"{factor * known[number][f'{corpus}/{metric}']:.{places}f}" for number in names]
-            lines.append(f"| {corpus}{title} | {' | '.join(cells)} |")
-    ece = results["ece"]
-    gave_up = results["abstention"]
-    sentences = [
-        f"Expected calibration error {100 * ece['before']['all']:.1f} % before and {100 * ece['after']['all']:.1f} % after "
-        f"temperature scaling (ESC {results['temperatures']['esc']:.2f}); of each corpus by itself "
-        + ", ".join(
-            f"{name} {100 * before:.1f} and {100 * ece['after'][name]:.1f} %"
-            for name, before in ece["before"].items()
-            if name != "all"
-        )
-        + "."
-    ]
-    if gave_up["threshold"] is not None and gave_up["test_risk"] is not None:
-        sentences.append(
-            f"Below a confidence of {gave_up['threshold']:.2f}, chosen for at most {100 * gave_up['risk']:.0f} % errors on "
-            f"validation, no answer is given: {100 * gave_up['test_coverage']:.0f} % of the test utterances are answered, "
-            f"{100 * gave_up['test_risk']:.1f} % of those wrongly."
-        )
-    return "\n\n".join([_short(scores), "\n".join(lines), " ".join(sentences), fairness.table(results["fairness"])])
+def tables(results: dict) -> dict[str, str]:
+    """The tables and sentences of a results page, as markdown, by the mark that each is written between.
 
-
-def _short(scores: dict[str, float]) -> str:
+    Args:
+        results (`dict`): as [`report`] returns it.
+    """
     kept = ("esc_uar", "esc_wa", "eis_ccc", "eis_mae", "phoneme_per", "gender_uar")
-    return table({name: value for name, value in scores.items() if name.rpartition("/")[2] in kept})
+    scores = {name: value for name, value in results["scores"].items() if name.rpartition("/")[2] in kept}
+    return {
+        "scores": table(scores),
+        "speakers": _known_table(results),
+        "calibration": _calibration_table(results),
+        "abstention": _abstention_text(results["abstention"]),
+        "groups": fairness.table(results["fairness"]),
+    }
+
+
+def summary(results: dict) -> str:
+    """The short table of a model card, as markdown: one score for each task and corpus."""
+    scores = results["scores"]
+    titles = [f"{title} (%)" if rate else title for _, title, rate in CARD_SCORES.values()]
+    lines = [["corpus", *titles], ["---", *["---:"] * len(titles)]]
+    for corpus in [*_corpora(scores, *CARD_SCORES), ""]:
+        names = [f"{corpus}/{metric}" if corpus else metric for metric in CARD_SCORES]
+        found = [scores.get(name) for name in names]
+        rates = [rate for _, _, rate in CARD_SCORES.values()]
+        lines.append([corpus or "all", *(_cell(value, rate) for value, rate in zip(found, rates, strict=True))])
+    return _markdown(lines)
+
+
+def _corpora(scores: dict[str, float], *metrics: str) -> list[str]:
+    """The corpora that have a score of one of the metrics, in alphabetical order."""
+    named = (name.rpartition("/") for name in scores)
+    return sorted({corpus for corpus, _, metric in named if corpus and metric in metrics})
+
+
+def _known_table(results: dict) -> str:
+    """ESC and EIS by the number of unlabelled utterances known of a test speaker."""
+    known = {"0": results["scores"], **results["known"]}
+    titles = ["all" if number == str(ALL) else number for number in known]
+    lines = [["known utterances", *titles], ["---", *["---:"] * len(titles)]]
+    for metric in ("esc_uar", "eis_ccc"):
+        _, title, rate = CARD_SCORES[metric]
+        for corpus in _corpora(results["scores"], metric):
+            cells = [_cell(scores[f"{corpus}/{metric}"], rate) for scores in known.values()]
+            lines.append([f"{corpus}, {title}{' (%)' if rate else ''}", *cells])
+    return _markdown(lines)
+
+
+def _calibration_table(results: dict) -> str:
+    """Expected calibration error of ESC before and after temperature scaling, and the temperatures."""
+    before, after = results["ece"]["before"], results["ece"]["after"]
+    lines = [["corpus", "ECE before (%)", "ECE after (%)"], ["---", "---:", "---:"]]
+    for corpus in sorted(before, key=lambda name: (name == "all", name)):
+        lines.append([corpus, _cell(before[corpus], True), _cell(after[corpus], True)])
+    fitted = ", ".join(f"{task} {value:.2f}" for task, value in results["temperatures"].items())
+    return f"{_markdown(lines)}\n\nTemperatures: {fitted}."
+
+
+def _abstention_text(found: dict) -> str:
+    """The threshold of abstention, and its effect on the test split."""
+    if found["threshold"] is None:
+        return "No threshold reaches the allowed error rate on the validation split: the model always gives a label."
+    text = (
+        f"Below a confidence of {found['threshold']:.2f} the model gives no label. This threshold allows at most "
+        f"{100 * found['risk']:.0f} % errors on the validation split."
+    )
+    if found["test_risk"] is None:
+        return f"{text} On the test split no utterance gets a label."
+    return (
+        f"{text} On the test split {100 * found['test_coverage']:.0f} % of the utterances get a label, and "
+        f"{100 * found['test_risk']:.1f} % of these labels are wrong."
+    )
+
+
+def _cell(value: float | None, rate: bool) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.1f}" if rate else f"{value:.3f}"
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def model_index(results: dict) -> list[EvalResult]:
-    """The scores of unseen speakers as a model card's metadata holds them, https://hf.co/docs/hub/model-cards#evaluation-results."""
-    named = {
-        "esc_uar": ("recall", "ESC UAR"),
-        "eis_ccc": ("ccc", "EIS CCC"),
-        "phoneme_per": ("per", "PER"),
-        "gender_uar": ("recall", "gender UAR"),
-    }
+    """The scores as a model card's metadata holds them, https://hf.co/docs/hub/model-cards#evaluation-results."""
     return [
         EvalResult(
             task_type="audio-classification",
@@ -234,18 +281,18 @@ def model_index(results: dict) -> list[EvalResult]:
             dataset_name=f"SEQD, {corpus}",
             dataset_config=corpus,
             dataset_split="test",
-            metric_type=named[metric][0],
-            metric_name=named[metric][1],
+            metric_type=CARD_SCORES[metric][0],
+            metric_name=CARD_SCORES[metric][1],
             metric_value=round(value, 4),
         )
         for name, value in sorted(results["scores"].items())
         for corpus, _, metric in [name.rpartition("/")]
-        if corpus and metric in named
+        if corpus and metric in CARD_SCORES
     ]
 
 
 def write_metadata(path: Path, results: dict):
-    """Put the scores into the front matter of a page."""
+    """Put the scores into the metadata of a model card."""
     card = ModelCard.load(path)
     card.data.model_name = "SpeechEQ"
     card.data.eval_results = model_index(results)
@@ -253,10 +300,10 @@ def write_metadata(path: Path, results: dict):
 
 
 def write_between(path: Path, mark: str, text: str):
-    """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` of a page.
+    """Replace the text between `<!-- mark -->` and `<!-- /mark -->` in a page.
 
     Raises:
-        ValueError: if the marks are not there.
+        ValueError: if the page lacks the marks.
     """
     page = path.read_text()
     before, opening, rest = page.partition(f"<!-- {mark} -->\n")
@@ -279,17 +326,20 @@ def main(arguments: list[str] | None = None):
     parser.add_argument(
         "--onnx", metavar="FILE", help="let an exported file answer, onnx/model_int8.onnx for instance"
     )
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put each table between its marks in this page")
     parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="put the tables between its marks, the scores into its metadata"
+        "--card", type=Path, metavar="PAGE", help="put the short table and the metadata into this model card"
     )
     options = parser.parse_args(arguments)
     out = options.out or Path(options.model) / ("onnx" if options.onnx else "results")
     results = report(options.model, options.dataset, out, options.calibrate, options.onnx)
-    text = page(results)
-    print(text)
-    if options.write:
-        write_between(options.write, "results", text)
-        write_metadata(options.write, results)
+    found = tables(results)
+    print("\n\n".join(found.values()))
+    for mark, text in found.items() if options.write else ():
+        write_between(options.write, mark, text)
+    if options.card:
+        write_between(options.card, "results", summary(results))
+        write_metadata(options.card, results)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Score a saved model on degraded recordings: `python -m speecheq.evaluation.robustness runs/speecheq --dataset seqd`.
+"""Score a model on increasingly degraded recordings: `python -m speecheq.evaluation.robustness runs/speecheq --dataset seqd`.
 
 Every condition of `speecheq.evaluation.degradations` is scored on the same rows. With `--out` the scores are saved after
-each condition, and a killed run resumes.
+each condition, and a run that was interrupted continues with the next one. `--write results/README.md` puts the table
+between the marks `<!-- robustness -->` and `<!-- /robustness -->` of a page.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import torch
 from speecheq.dataset_scripts.build.manifest import write_text
 from speecheq.evaluation.degradations import DEGRADATIONS
 from speecheq.evaluation.evaluate import build_scorer
+from speecheq.evaluation.report import write_between
 from speecheq.training.recipes import public_name
 from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split
 
@@ -153,6 +155,7 @@ def main(arguments: Sequence[str] | None = None):
     parser.add_argument("--limit", type=int, metavar="N", help="score N utterances of each corpus")
     parser.add_argument("--bf16", action="store_true", help="predict in bfloat16")
     parser.add_argument("--out", metavar="FILE", help="JSON file of the scores, written after every condition")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between its marks in this page")
     given = parser.parse_args(arguments)
     scores = robustness(
         given.model,
@@ -164,7 +167,10 @@ def main(arguments: Sequence[str] | None = None):
         given.bf16,
         given.out,
     )
-    print(f"\n{given.model}, {given.split} split:\n\n{robustness_table(scores)}")
+    text = robustness_table(scores)
+    print(f"\n{given.model}, {given.split} split:\n\n{text}")
+    if given.write:
+        write_between(given.write, "robustness", text)
 
 
 def _cell(value: float | None, rate: bool) -> str:

@@ -189,9 +189,10 @@ def _copy_linked(root: Path, out: Path):
     for page in pages:  # grows as pages are found
         for link in links((out / page).read_text(encoding="utf-8", errors="replace")):
             name = resolve(page, link)
-            if name is None or name.startswith(".") or (out / name).exists() or not (root / name).is_file():
+            if name is None or name.startswith(".") or not (root / name).is_file():
                 continue
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / name, out / name)
-            if name.endswith(".md"):
+            if not (out / name).exists():
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / name, out / name)
+            if name.endswith(".md") and name not in pages:
                 pages.append(name)

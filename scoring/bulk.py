@@ -1,4 +1,4 @@
-"""Score a whole corpus into shards of Parquet: `python -m speecheq.scoring.bulk seqd --out answers [--workers 8 | --ray]`."""
+"""Score a corpus into Parquet shards: `python -m speecheq.scoring.bulk seqd --out answers [--workers 8 | --ray]`."""
 
 import argparse
 import sys
@@ -13,30 +13,30 @@ from speecheq.scoring.shards import Counts, count_shard, fix_plan, planned, shar
 from speecheq.scoring.sources import Piece, find_pieces, source_folder
 from speecheq.scoring.workers import Scorer, in_processes, on_ray
 
-EPILOG = """SOURCE holds Parquet files with an audio column, WebDataset's tar files, recordings, or all of these. Each row of
-the answers has its file, its row in it and its id; audio that failed has its error.
+EPILOG = """SOURCE contains Parquet files with an audio column, WebDataset tar files, recordings, or a mix of these. Each row
+of the output has its file, its row in the file and its id. Audio that failed has an error.
 
-A run that was interrupted or killed goes on by the same command: shards that stand in --out are not scored again.
+To resume an interrupted run, repeat the command: existing shards in --out are not scored again.
 
-Exit status: 0, all was scored; 1, some audio failed; 2, wrong arguments, or an output that cannot be written;
+Exit status: 0, everything was scored; 1, some audio failed; 2, invalid arguments, or the output cannot be written;
 130, interrupted."""
 
 
 def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
-    """Score what has no shard yet.
+    """Score all pieces that have no shard yet.
 
     Args:
         given (`argparse.Namespace`): see `--help`.
 
     Returns:
-        `tuple`: [`Counts`] of the shards of earlier runs, and of those of this one.
+        `tuple`: [`Counts`] of the shards of earlier runs, and of this run.
 
     Raises:
-        CommandError: if an argument cannot be used.
+        CommandError: if an argument is invalid.
     """
     folder, out = source_folder(given.source), given.out.resolve()
     if not {out, *out.parents}.isdisjoint(Path(source).resolve() for source in given.source):
-        raise CommandError(f"--out: it must not lie in a source; got {str(given.out)!r}. Give another folder.")
+        raise CommandError(f"--out must not be inside a source; got {str(given.out)!r}. Pass another folder.")
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "abstain_below": given.abstain_below, "vad": given.vad,
         "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size,
@@ -48,11 +48,11 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
         "options": options,
     }  # fmt: skip
     alone = given.ray is None and given.workers in (None, 1)
-    scorer = Scorer(**(arguments if alone else arguments | {"device": "cpu"}))  # wrong labels are refused here
+    scorer = Scorer(**(arguments if alone else arguments | {"device": "cpu"}))  # refuses invalid labels
     pieces = find_pieces(given.source, folder, given.rows_per_shard, given.audio_column)
     of_rows = {"columns": columns, "rows_per_shard": given.rows_per_shard, "weights_sha256": scorer.weights_sha256()}
     fix_plan(out, pieces, options | of_rows)
-    before, rows, left = _standing(out)
+    before, rows, left = _progress(out)
     todo = ((number, piece) for number, piece in planned(out) if not shard_path(out, number).exists())
     if alone:
         found = (scorer.score(*task) for task in todo)
@@ -64,13 +64,13 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
         for counts in found:
             now = now.plus(counts)
             progress.update(counts.rows)
-    for partial in out.glob(".*.partial"):  # of processes that were killed
+    for partial in out.glob(".*.partial"):  # left by killed processes
         partial.unlink()
     return before, now
 
 
 def summary(before: Counts, now: Counts, wall: float) -> str:
-    """What was scored, what failed, and what this run cost."""
+    """Format the numbers of scored and failed rows, and the cost of this run."""
     lines = [f"{before.rows + now.rows} rows, {before.failed + now.failed} of them failed."]
     if now.processor and now.seconds:
         hours, core_hours = now.seconds / 3600, now.processor / 3600
@@ -78,14 +78,14 @@ def summary(before: Counts, now: Counts, wall: float) -> str:
             f"This run: {now.rows} rows, {hours:.3f} h of speech in {wall:.0f} s, {now.rows / wall:.1f} rows/s."
         )
         lines.append(
-            f"A core: {now.rows / now.processor:.1f} rows/s, {hours / core_hours:.1f} h of speech an hour. A million hours of "
-            f"speech would take {1e6 * core_hours / hours:,.0f} core-hours."
+            f"Per core: {now.rows / now.processor:.1f} rows/s, {hours / core_hours:.1f} h of speech per hour. A million hours "
+            f"of speech would take {1e6 * core_hours / hours:,.0f} core-hours."
         )
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status, see `EPILOG`."""
+    """Run the command line, and return the exit status, see `EPILOG`."""
     given = _parser().parse_args(arguments)
     began = time.monotonic()
     try:
@@ -94,14 +94,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"speecheq: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("speecheq: interrupted. The same command goes on from here.", file=sys.stderr)
+        print("speecheq: interrupted. Repeat the command to resume.", file=sys.stderr)
         return 130
     print(summary(before, now, time.monotonic() - began))
     return int(before.failed + now.failed > 0)
 
 
-def _standing(out: Path) -> tuple[Counts, int | None, int]:
-    """Counts of the shards that stand; rows in all, if that is known; and pieces that are left."""
+def _progress(out: Path) -> tuple[Counts, int | None, int]:
+    """Return the counts of the existing shards, the total number of rows (`None` if unknown), and the pieces left."""
     counts, rows, left = Counts(), 0, 0
     for number, piece in planned(out):
         shard = shard_path(out, number)
@@ -128,27 +128,27 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("source", nargs="+", metavar="SOURCE", help="file or folder, which is searched")
+    add("source", nargs="+", metavar="SOURCE", help="file, or folder (searched)")
     add("--out", type=Path, required=True, help="folder for the shards")
     answer_options(parser)
-    add("--no-timeline", dest="timeline", action="store_false", help="of audio above 4 s it takes half of the time")
-    add("--no-phonemes", dest="phonemes", action="store_false", help="without phonemes the shards are smaller")
-    add("--audio-column", default="audio", metavar="NAME", help="of Parquet files (default: audio)")
-    add("--id-column", default="id", metavar="NAME", help="of Parquet files (default: id)")
+    add("--no-timeline", dest="timeline", action="store_false", help="saves half of the time for audio above 4 s")
+    add("--no-phonemes", dest="phonemes", action="store_false", help="write no phonemes, for smaller shards")
+    add("--audio-column", default="audio", metavar="NAME", help="audio column of Parquet files (default: audio)")
+    add("--id-column", default="id", metavar="NAME", help="id column of Parquet files (default: id)")
     add(
         "--rows-per-shard",
         type=whole_number,
         default=1000,
         metavar="N",
-        help="about; a row group, or a tar file, is in one",
+        help="approximate rows per shard; a row group or tar file is never split (default: 1000)",
     )
     add(
         "--workers",
         type=whole_number,
         metavar="N",
-        help="processes (default: 1), or with --ray at most so many actors",
+        help="number of processes (default: 1), or maximum number of actors with --ray",
     )
-    add("--ray", nargs="?", const="", metavar="ADDRESS", help="on Ray: the cluster at ADDRESS, or this machine")
+    add("--ray", nargs="?", const="", metavar="ADDRESS", help="run on Ray: the cluster at ADDRESS, or this machine")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Speech emotion from the command line: `speecheq recordings/ --format csv --out answers.csv`."""
+"""Command line for speech emotion recognition: `speecheq recordings/ --format csv --out answers.csv`."""
 
 import argparse
 import glob
@@ -18,35 +18,35 @@ from speecheq.scoring.formats import Csv, JsonLines, Rows, Table, TextGrids
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIXES = (*AUDIO_SUFFIXES, ".3gp", ".aif", ".aiff", ".amr", ".m4b", ".mkv", ".mov", ".oga", ".webm", ".wma")
 TEXT_FORMATS = {"jsonl": JsonLines, "csv": Csv}
-DESCRIPTION = """Which emotion is heard in speech, how intense it is, when, and the speaker's gender and phonemes.
+DESCRIPTION = """Predict emotion, its intensity and timeline, the gender of the speaker, and phonemes.
 
   speecheq interview.mp3
   speecheq recordings/ "more/*.wav" --format csv --out answers.csv
   speecheq recordings/ --format textgrid --out grids/"""
-EPILOG = """A run that was interrupted goes on by the same command: files that stand in the --out of jsonl or csv are not scored
-again, nor are those that have their TextGrid, and a last row that was torn is dropped. Files that failed stand there with
-their error: delete these rows to try them again.
+EPILOG = """To resume an interrupted run, repeat the command: files with a row in the jsonl or csv file of --out, or with a
+TextGrid, are not scored again. An incomplete last row is dropped. Failed files have a row with their error: delete these
+rows to score the files again.
 
-Exit status: 0, all was scored; 1, some files failed; 2, wrong arguments, or an output that cannot be written;
+Exit status: 0, everything was scored; 1, some files failed; 2, invalid arguments, or the output cannot be written;
 130, interrupted."""
 
 
 class CommandError(ValueError):
-    """Arguments that the command cannot work with."""
+    """Error for invalid arguments of a command."""
 
 
 def find_audio(arguments: list[str]) -> tuple[list[str], Path | None]:
-    """What the arguments mean.
+    """Find the audio files of the arguments.
 
     Args:
-        arguments (`list[str]`): files, folders, which are searched, patterns such as `*.wav`, and `http(s)` addresses.
+        arguments (`list[str]`): files, folders (searched), patterns such as `*.wav`, and `http(s)` URLs.
 
     Returns:
-        `tuple`: the audio in the order of the arguments, each once; and the innermost folder that holds all of it that lies
-        on this machine, at most a folder that is an argument itself.
+        `tuple`: the files and URLs in the order of the arguments, without duplicates; and the innermost common folder of the
+        files, `None` if there are only URLs.
 
     Raises:
-        CommandError: if a folder or a pattern has no audio.
+        CommandError: if a folder or a pattern contains no audio.
     """
     files, folders = [], []
     for argument in arguments:
@@ -58,7 +58,7 @@ def find_audio(arguments: list[str]) -> tuple[list[str], Path | None]:
         found = [str(file) for path in paths for file in (_search(path) if path.is_dir() else [path])]
         if not found:
             raise CommandError(
-                f"AUDIO: a folder or a pattern must have audio ({', '.join(SUFFIXES)}); got none in {argument!r}."
+                f"AUDIO must be a folder or a pattern with audio ({', '.join(SUFFIXES)}); got none in {argument!r}."
             )
         files += found
         folders += [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]
@@ -66,14 +66,17 @@ def find_audio(arguments: list[str]) -> tuple[list[str], Path | None]:
 
 
 def text_grid_paths(files: list[str], folder: Path | None, out: Path) -> dict[str, Path]:
-    """A TextGrid for each file, in the folders they lie in: `a/x.wav` -> `<out>/a/x.TextGrid`.
+    """Map each file to a TextGrid path with the same folders: `a/x.wav` -> `<out>/a/x.TextGrid`.
 
-    Files of one name keep their suffix, from the second on: `a/x.mp3` -> `<out>/a/x.mp3.TextGrid`. An address lies in a folder
-    named after its host.
+    If names collide, later files keep their suffix: `a/x.mp3` -> `<out>/a/x.mp3.TextGrid`. A URL gets a folder named after its
+    host.
 
     Args:
         files (`list[str]`), folder (`Path`, *optional*): see [`find_audio`].
-        out (`Path`): the folder to write to.
+        out (`Path`): output folder.
+
+    Returns:
+        `dict[str, Path]`: file -> path of its TextGrid.
     """
     paths, taken = {}, set()
     for file in files:
@@ -88,25 +91,30 @@ def text_grid_paths(files: list[str], folder: Path | None, out: Path) -> dict[st
 def _place_of(address: str) -> Path:
     try:
         parts = urlsplit(address)
-    except ValueError:  # it will fail when it is read, and cost no other
+    except ValueError:  # reading it reports the error, and the other files are scored
         return Path("address")
     names = [part for part in parts.path.split("/") if part not in ("", ".", "..")]
     return Path(parts.hostname or "address", *names)
 
 
 def load_pipeline(model: str | None, device: str | None, int8: bool = False):
-    """The pipeline of a folder or a Hub repository, or of what was exported into a folder as 8-bit integers.
+    """Load the pipeline of a model.
+
+    Args:
+        model (`str`, *optional*): folder or Hub repository; by default the weights of this installation.
+        device (`str`, *optional*): device; by default a GPU if there is one.
+        int8 (`bool`, *optional*, defaults to `False`): load the 8-bit export in the folder instead.
 
     Raises:
-        CommandError: if there is none.
+        CommandError: if the model or the device cannot be used.
     """
     if model is None and not (ROOT / "model.safetensors").is_file():
         raise CommandError(
-            "--model must be given: this installation holds no weights. Give a folder or a Hub repository."
+            "--model must be given: this installation contains no weights. Pass a folder or a Hub repository."
         )
     if int8:
         return _exported_pipeline(model or str(ROOT), device)
-    from transformers.pipelines import pipeline  # takes seconds, which a wrong argument need not wait for
+    from transformers.pipelines import pipeline  # a slow import, after the checks of the arguments
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -118,8 +126,8 @@ def load_pipeline(model: str | None, device: str | None, int8: bool = False):
         raise CommandError(
             f"--model must be a folder or a Hub repository of a SpeechEQ model; got {model!r}. {error}"
         ) from error
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA, asked for it
-        raise CommandError(f"--device must be one that torch finds here; got {device!r}. {error}") from error
+    except (RuntimeError, AssertionError) as error:  # AssertionError: --device cuda in a torch without CUDA
+        raise CommandError(f"--device must be available in torch; got {device!r}. {error}") from error
     return found
 
 
@@ -134,21 +142,21 @@ def _exported_pipeline(folder: str, device: str | None):
         return SpeechEQPipeline(model=OnnxModel(folder), processor=SpeechEQProcessor.from_pretrained(folder))
     except ImportError as error:
         raise CommandError(
-            f'--int8: ONNX Runtime must be installed. `pip install "speecheq[onnx]"`. {error}'
+            f'--int8: ONNX Runtime must be installed. Run `pip install "speecheq[onnx]"`. {error}'
         ) from error
     except (OSError, ValueError) as error:
         raise CommandError(f"--int8: {error}") from error
 
 
 class KeptSpeaker:
-    """What is known of the speaker, in a file that is written anew after each audio.
+    """Speaker statistics in a file that is rewritten after each recording.
 
     Args:
-        pipe ([`SpeechEQPipeline`]): of the model.
-        path (`Path`): the file; a speaker of whom nothing is known if there is none.
+        pipe ([`SpeechEQPipeline`]): pipeline of the model.
+        path (`Path`): the file. If it does not exist, the statistics start empty.
 
     Raises:
-        CommandError: if the file is of another model, or nothing of the kind.
+        CommandError: if the file is from another model, is not a statistics file, or cannot be written.
     """
 
     def __init__(self, pipe, path: Path):
@@ -157,32 +165,32 @@ class KeptSpeaker:
         self._path = path
         try:
             self.statistics = pipe.new_speaker(path if path.exists() else None)
-            self.save()  # a file that cannot be written is said now
+            self.save()  # raises now if the file cannot be written
         except (OSError, ValueError, SafetensorError) as error:
             raise CommandError(
                 f"--speaker must be a file that this command wrote with the same model; got {str(path)!r}. {error}"
             ) from error
 
     def save(self):
-        """Write the file as a whole."""
+        """Write the file atomically."""
         unfinished = self._path.with_name(self._path.name + ".partial")
         self.statistics.save(unfinished)
         os.replace(unfinished, self._path)
 
 
 def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace) -> int:
-    """Score the files without a row of an earlier run.
+    """Score the files that have no output from an earlier run.
 
     Args:
         files (`list[str]`): all files.
-        output ([`Rows`] or [`TextGrids`]): where the answers go.
+        output ([`Rows`] or [`TextGrids`]): writer of the predictions.
         given (`argparse.Namespace`): see `--help`.
 
     Returns:
-        `int`: how many of all files failed, in this run or before.
+        `int`: number of failed files, in this run and earlier runs.
 
     Raises:
-        CommandError: if the model, the labels or the speaker cannot be used, or the rows that stand have other labels.
+        CommandError: if the model, the labels or the speaker cannot be used, or existing rows have other labels.
     """
     before = {file: output.failed(file) for file in files}
     new = [file for file in files if before[file] is None]
@@ -215,7 +223,7 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: `speecheq`, or `python -m speecheq.scoring.command`. Returns the exit status, see `EPILOG`."""
+    """Run `speecheq` or `python -m speecheq.scoring.command`, and return the exit status, see `EPILOG`."""
     given = _parser().parse_args(arguments)
     try:
         files, folder = find_audio(given.audio)
@@ -224,10 +232,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"speecheq: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        goes_on = "" if given.out is None else " The same command goes on from here."
-        print(f"speecheq: interrupted.{goes_on}", file=sys.stderr)
+        resume = "" if given.out is None else " Repeat the command to resume."
+        print(f"speecheq: interrupted.{resume}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read the rows has enough; python would complain once more when it ends
+    except BrokenPipeError:  # the reader closed the pipe; without devnull, Python reports it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -241,11 +249,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _output(given: argparse.Namespace, files: list[str], folder: Path | None) -> Rows | TextGrids:
     if given.format == "table":
         if given.out is not None:
-            raise CommandError("--out must come with --format jsonl, csv or textgrid; got it with table.")
+            raise CommandError("--out must come with --format jsonl, csv or textgrid; got table.")
         return Rows(Table(files))
     if given.format == "textgrid":
         if given.out is None:
-            raise CommandError("--format textgrid must come with --out; got none. Give the folder for the TextGrids.")
+            raise CommandError("--format textgrid must come with --out; got none. Pass a folder for the TextGrids.")
         return TextGrids(text_grid_paths(files, folder, given.out))
     try:
         return Rows(TEXT_FORMATS[given.format](), given.out)
@@ -258,35 +266,42 @@ def _parser() -> argparse.ArgumentParser:
         prog="speecheq", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("audio", nargs="+", metavar="AUDIO", help="file, folder (searched), pattern, or http(s) address")
-    add("--format", choices=("table", *TEXT_FORMATS, "textgrid"), default="table", help="default: table")
-    add("--out", type=Path, help="file to write to (default: the terminal); for textgrid a folder")
+    add("audio", nargs="+", metavar="AUDIO", help="file, folder (searched), pattern, or http(s) URL")
+    add(
+        "--format",
+        choices=("table", *TEXT_FORMATS, "textgrid"),
+        default="table",
+        help="output format (default: table)",
+    )
+    add("--out", type=Path, help="output file (default: the terminal); for textgrid a folder")
     answer_options(parser)
-    add("--top-k", type=whole_number, metavar="N", help="scores of so many labels, in jsonl (default: all)")
+    add("--top-k", type=whole_number, metavar="N", help="number of scored labels in jsonl (default: all)")
     add(
         "--speaker",
         type=Path,
         metavar="FILE",
-        help="all audio is of one person; what is known of the voice is kept here",
+        help="file for speaker statistics, if all audio is from one speaker",
     )
     return parser
 
 
 def answer_options(parser: argparse.ArgumentParser):
-    """The options of the model and of what it answers."""
+    """Add the options of the model and its predictions to a parser."""
     add = parser.add_argument
-    add("--model", help="folder or Hub repository (default: the weights that came with this installation)")
+    add("--model", help="folder or Hub repository (default: the weights of this installation)")
     add("--scale", choices=("fine", *ESC_SCALES), default="fine", help="12, 7 or 4 labels (default: fine)")
-    add("--labels", type=_names, help="answer among these alone, such as angry,happy,neutral")
-    add("--abstain-below", type=_probability, metavar="P", help="no label below this score (default: the model's)")
-    add("--batch-size", type=whole_number, default=1, metavar="N", help="windows of audio at once (default: 1)")
-    add("--no-vad", dest="vad", action="store_const", const=False, help="all that is not silent counts as speech")
-    add("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
-    add("--int8", action="store_true", help="answer by --model's 8-bit export for CPUs, see scoring/API.md")
+    add("--labels", type=_names, help="predict among these labels only, for example angry,happy,neutral")
+    add("--abstain-below", type=_probability, metavar="P", help="no label below this score (default: from the model)")
+    add("--batch-size", type=whole_number, default=1, metavar="N", help="windows of audio per batch (default: 1)")
+    add(
+        "--no-vad", dest="vad", action="store_const", const=False, help="treat everything that is not silent as speech"
+    )
+    add("--device", help="for example cpu or cuda:0 (default: a GPU if there is one)")
+    add("--int8", action="store_true", help="use the 8-bit export of --model for CPUs, see scoring/API.md")
 
 
 def whole_number(text: str) -> int:
-    """An option's value, at least 1."""
+    """Parse the value of an option, an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}.")
     return int(text)
@@ -304,7 +319,7 @@ def _probability(text: str) -> float:
 
 
 def _search(folder: Path) -> list[Path]:
-    """Audio in a folder and the folders in it, but for hidden files, such as the `._name.wav` that macOS leaves."""
+    """Find audio in a folder and its subfolders, except hidden files such as `._name.wav` from macOS."""
     found = folder.rglob("*")
     return sorted(file for file in found if file.suffix.lower() in SUFFIXES and file.name[0] != "." and file.is_file())
 

@@ -1,7 +1,6 @@
-"""What the command line writes: a table, JSON lines, CSV and TextGrids.
+"""Output formats of the command line: table, JSON lines, CSV and TextGrids.
 
-A text format has a `head` and a `row` for each file. JSON lines and CSV can be read back, so that a run goes on where it
-stopped.
+A text format has a `head` and a `row` for each file. JSON lines and CSV can be read back, so that a run can resume.
 """
 
 import csv
@@ -23,11 +22,11 @@ CSV_COLUMNS = (
     "file", "label", "score", "abstained", "intensity", "intensity_level", "intensity_low", "intensity_high", "gender",
     "gender_score", "duration", "speech", "phonemes", "error",
 )  # fmt: skip
-FILE_WIDTHS = (12, 48)  # of the table's first column, in characters of a terminal
+FILE_WIDTHS = (12, 48)  # smallest and largest width of the file column of the table, in terminal columns
 
 
 class JsonLines:
-    """An answer as a line of JSON: `{"file": name, **answer}`."""
+    """Format with one line of JSON per file: `{"file": name, **answer}`."""
 
     head = ""
     _begin = b'{"file": '
@@ -36,31 +35,31 @@ class JsonLines:
         return json.dumps({"file": file, **answer}, ensure_ascii=False) + "\n"
 
     def complete(self, record: bytes) -> bool:
-        """Whether these lines of a file are a whole row."""
+        """Return whether the bytes are a complete row."""
         return record.endswith(b"\n")
 
     def parse(self, record: bytes) -> tuple[str, bool, frozenset[str]]:
-        """The file of a row, whether it failed, and the labels in it.
+        """Return the file of a row, whether it failed, and its labels.
 
         Raises:
-            ValueError: if it is no such row.
+            ValueError: if the bytes are not a row of this format.
         """
         row = json.loads(record)
         if not isinstance(row, dict) or not isinstance(row.get("file"), str):
-            raise ValueError("no row")
+            raise ValueError("not a row")
         try:
             labels = {row.get("label"), *(entry["label"] for entry in row.get("emotion", ()))} - {None}
         except (KeyError, TypeError):
-            raise ValueError("no row") from None
+            raise ValueError("not a row") from None
         return row["file"], "error" in row, frozenset(labels)
 
     def torn(self, rest: bytes, rows_before: bool) -> bool:
-        """Whether the end of a file is the beginning of a row."""
+        """Return whether the end of a file is an incomplete row."""
         return rest.startswith(self._begin) or self._begin.startswith(rest)
 
 
 class Csv:
-    """An answer as a row of CSV, see `CSV_COLUMNS`; probabilities and intensities with four decimals, phonemes as IPA."""
+    """Format with one CSV row per file, see `CSV_COLUMNS`; scores have four decimals, phonemes are IPA symbols."""
 
     head = ",".join(CSV_COLUMNS) + "\n"
 
@@ -80,31 +79,31 @@ class Csv:
         return line.getvalue()
 
     def complete(self, record: bytes) -> bool:
-        """Whether these lines of a file are a whole row: a line break in quotes ends none."""
+        """Return whether the bytes are a complete row; a line break in quotes does not end a row."""
         return record.endswith(b"\n") and record.count(b'"') % 2 == 0
 
     def parse(self, record: bytes) -> tuple[str, bool, frozenset[str]]:
-        """The file of a row, whether it failed, and its label.
+        """Return the file of a row, whether it failed, and its label.
 
         Raises:
-            ValueError: if it is no such row.
+            ValueError: if the bytes are not a row of this format.
         """
-        csv.field_size_limit(max(csv.field_size_limit(), len(record)))  # an hour of phonemes is longer than it allows
+        csv.field_size_limit(max(csv.field_size_limit(), len(record)))  # an hour of phonemes exceeds the default limit
         cells = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
         if len(cells) != len(CSV_COLUMNS):
-            raise ValueError("no row")
+            raise ValueError("not a row")
         return cells[0], bool(cells[-1]), frozenset({cells[CSV_COLUMNS.index("label")]} - {""})
 
     def torn(self, rest: bytes, rows_before: bool) -> bool:
-        """Whether the end of a file is the beginning of a row, or of the head."""
+        """Return whether the end of a file is an incomplete row or head."""
         return rows_before or self.head.encode().startswith(rest)
 
 
 class Table:
-    """Answers as a table for a terminal, in plain text.
+    """Format of a plain-text table for a terminal.
 
     Args:
-        files (`Sequence[str]`): all that will be in it; the first column is as wide as they need, within `FILE_WIDTHS`.
+        files (`Sequence[str]`): all files of the table; they set the width of the first column, within `FILE_WIDTHS`.
     """
 
     def __init__(self, files: Sequence[str]):
@@ -130,7 +129,7 @@ class Table:
         return cells.rstrip() + "\n"
 
     def _fitted(self, file: str) -> str:
-        """A name in as many columns as there are; of a long one its end."""
+        """Fit a name to the column width; keep the end of a long name."""
         file = _printable(file)
         if _width(file) > self._width:
             while _width(file) >= self._width:
@@ -140,15 +139,15 @@ class Table:
 
 
 class Rows:
-    """Answers as rows of text, flushed one by one.
+    """Writer of text rows, flushed after each row.
 
     Args:
         rows ([`JsonLines`], [`Csv`] or [`Table`]): the format.
-        out (`Path`, *optional*): the file, to go on with if it exists; the standard output by default. To a device or a pipe
-            is only written: what comes out of it, perhaps without end, are no rows of an earlier run.
+        out (`Path`, *optional*): output file, to resume if it exists; the standard output by default. A device or pipe is only
+            written to, because reading it could block.
 
     Raises:
-        ValueError: if the file exists and holds something else.
+        ValueError: if the file exists and contains something else.
     """
 
     def __init__(self, rows: JsonLines | Csv | Table, out: Path | None = None):
@@ -157,31 +156,31 @@ class Rows:
         self._standing, self._kept, self._labels = found
 
     def failed(self, file: str) -> bool | None:
-        """Whether a file failed in an earlier run; `None` if it has no row of one."""
+        """Return whether a file failed in an earlier run; `None` if it has no row."""
         return self._standing.get(_shown(file))
 
     def refuse_other_labels(self, labels: Iterable[str], top_k: int | None):
-        """See that an earlier run had the labels of this one.
+        """Check that the existing rows have the label space of this run.
 
         Args:
-            labels (`Iterable[str]`): all that this run may answer.
-            top_k (`int`, *optional*): scores of so many stand in a row; of all by default.
+            labels (`Iterable[str]`): label space of this run.
+            top_k (`int`, *optional*): number of scored labels in a row; all by default.
 
         Raises:
-            ValueError: if a row has others, or of another number of labels their scores.
+            ValueError: if a row has other labels, or another number of scored labels.
         """
         labels = set(labels)
         scored = min(top_k or len(labels), len(labels))
-        for of_row in self._labels:  # a single one may be a row without scores
+        for of_row in self._labels:  # a row with a single label may have no scores
             if not of_row <= labels or 1 < len(of_row) != scored:
                 raise ValueError(
-                    f"--out: a file that exists must hold rows of this --scale, --labels and --top-k; got one with "
-                    f"{', '.join(sorted(map(str, of_row))[:10])} in {os.fspath(self._out)!r}. Give another file."
+                    f"--out must be a new file, or have rows of the same --scale, --labels and --top-k; got a row with "
+                    f"{', '.join(sorted(map(str, of_row))[:10])} in {os.fspath(self._out)!r}. Pass another file."
                 )
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Write within this context."""
+        """Open the output for [`~Rows.write`] within this context."""
         if self._out is None:
             if hasattr(sys.stdout, "reconfigure"):
                 encoding = None if isinstance(self._rows, Table) else "utf-8"
@@ -208,29 +207,29 @@ class Rows:
 
 
 class TextGrids:
-    """Answers as one TextGrid per audio; errors go to the standard error output.
+    """Writer of one TextGrid per file; errors go to the standard error.
 
     Args:
-        paths (`dict[str, Path]`): file -> its TextGrid. Those that exist are kept: somebody may have corrected them.
+        paths (`dict[str, Path]`): file -> its TextGrid. Existing TextGrids are kept, because they may contain corrections.
     """
 
     def __init__(self, paths: dict[str, Path]):
         self._paths = paths
 
     def failed(self, file: str) -> bool | None:
-        """`False` for a file that has its TextGrid already, `None` for the others."""
+        """Return `False` for a file with a TextGrid, `None` for other files."""
         return False if self._paths[file].exists() else None
 
     def refuse_other_labels(self, labels: Iterable[str], top_k: int | None):
-        """A TextGrid that stands is kept whatever its labels."""
+        """Accept all existing TextGrids, with any labels."""
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Nothing is open between two files."""
+        """Do nothing: no file is open between two TextGrids."""
         yield
 
     def write(self, file: str, answer: dict):
-        """Write one TextGrid."""
+        """Write one TextGrid, or print the error."""
         if "error" in answer:
             tqdm.write(f"{file}: {answer['error']}", file=sys.stderr)
             return
@@ -239,14 +238,18 @@ class TextGrids:
 
 
 def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, bool], int, set[frozenset[str]]]:
-    """What a file holds of an earlier run.
+    """Read the rows of an earlier run.
+
+    Args:
+        path (`str` or `Path`): the output file.
+        rows ([`JsonLines`] or [`Csv`]): its format.
 
     Returns:
-        `tuple`: each file that stands in it and whether it failed; the bytes of the whole rows, behind which there is at
-        most a row that was torn; and the labels that stand together in a row, of all rows that have any.
+        `tuple`: file -> whether it failed; the number of bytes of the complete rows, after which there is at most an
+        incomplete row; and the set of labels of each row.
 
     Raises:
-        ValueError: if it holds anything else: it is somebody's.
+        ValueError: if the file contains anything else, because it is not an output of this command.
     """
     failed, kept, found, record = {}, 0, set(), b""
     with open(path, "rb") as lines:
@@ -259,7 +262,7 @@ def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, 
             if kept or not rows.head:
                 try:
                     file, wrong, labels = rows.parse(record)
-                except (ValueError, csv.Error):  # those of JSON and of UTF-8 are some of the first
+                except (ValueError, csv.Error):  # JSON and UTF-8 errors are ValueErrors
                     raise _foreign(path, record) from None
                 failed[file] = wrong
                 found |= {labels} - {frozenset()}
@@ -270,13 +273,13 @@ def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, 
 
 
 def write_text_grid(answer: dict, path: str | os.PathLike):
-    """Write an answer as a TextGrid, which Praat and ELAN read: the tiers `emotion`, `intensity` and `phonemes`.
+    """Write a TextGrid for Praat and ELAN with the tiers `emotion`, `intensity` and `phonemes`.
 
     Format: https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
 
     Args:
-        answer (`dict`): with `duration`, `timeline` and `phonemes`, as the pipeline gives it.
-        path (`str` or `Path`): where; what stands there is replaced by the whole file, or not at all.
+        answer (`dict`): output of the pipeline with `duration`, `timeline` and `phonemes`.
+        path (`str` or `Path`): the file, replaced atomically.
     """
     duration, timeline = answer["duration"], answer["timeline"]
     tiers = {
@@ -294,7 +297,7 @@ def write_text_grid(answer: dict, path: str | os.PathLike):
 
 
 def _apart(intervals: list[tuple[float, float, str]], duration: float) -> list[tuple[float, float, str]]:
-    """Intervals within the duration that do not overlap, as Praat wants them: two that did meet in the middle."""
+    """Clip intervals to the duration, and cut overlapping ones at their middle, because Praat allows no overlap."""
     bounds = [[max(start, 0.0), min(end, duration)] for start, end, _ in intervals]
     for one, two in pairwise(bounds):
         if two[0] < one[1]:
@@ -305,22 +308,22 @@ def _apart(intervals: list[tuple[float, float, str]], duration: float) -> list[t
 
 def _foreign(path, record: bytes) -> ValueError:
     return ValueError(
-        f"--out: a file that exists must hold rows of this command in the same format; got {record[:40]!r} in "
-        f"{os.fspath(path)!r}. Give another file."
+        f"--out must be a new file, or have rows of this command in the same format; got {record[:40]!r} in "
+        f"{os.fspath(path)!r}. Pass another file."
     )
 
 
 def _shown(file: str) -> str:
-    """A name as it can be written: Linux takes bytes in names that are no UTF-8."""
+    """Escape bytes of a name that are not UTF-8, which Linux allows."""
     return file.encode("utf-8", "backslashreplace").decode()
 
 
 def _printable(text: str) -> str:
-    """Without line breaks and what else a terminal would obey."""
+    """Replace line breaks and terminal control characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _width(text: str) -> int:
-    """Columns of a terminal; a Chinese character takes two."""
+    """Return the width in terminal columns; a Chinese character takes two."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)

@@ -1,7 +1,7 @@
-"""Write a saved model for ONNX Runtime: `python -m speecheq.scoring.onnx_export MODEL`.
+"""Export a saved model for ONNX Runtime: `python -m speecheq.scoring.onnx_export MODEL`.
 
-`MODEL/onnx/model.onnx` gives the answers of the model to 1e-4, for any number of utterances of any length. In
-`model_int8.onnx` the matrices of the encoder are 8-bit integers: the fastest on a CPU. Both need ONNX Runtime alone;
+`MODEL/onnx/model.onnx` matches the model within 1e-4, for any number of utterances of any length. In `model_int8.onnx` the
+encoder matrices are 8-bit integers, the fastest option on a CPU. Both files need only ONNX Runtime.
 [`speecheq.scoring.onnx_model.OnnxModel`] runs them in a pipeline.
 """
 
@@ -23,21 +23,21 @@ from speecheq.pooling_speecheq import SpeakerStatistics
 from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, SOURCE, answer, open_session, source_of, time_axis
 
 TOLERANCE = 1e-4
-SECONDS = ((0.2,), (3.0, 0.5))  # of the noise in the batches that an export is checked with
-SAMPLES = (48_000, 24_000)  # that the graph is traced with
+SECONDS = ((0.2,), (3.0, 0.5))  # s, lengths of the noise in the batches that check an export
+SAMPLES = (48_000, 24_000)  # lengths of the noise that traces the graph
 
 
 def export_onnx(folder: str | os.PathLike) -> list[Path]:
-    """Write the two files of a saved model, beside its weights.
+    """Export a saved model to two ONNX files in its folder.
 
     Args:
-        folder (`str` or `os.PathLike`): of the model.
+        folder (`str` or `os.PathLike`): folder of the model.
 
     Returns:
         `list[Path]`: `onnx/model.onnx` and `onnx/model_int8.onnx`.
 
     Raises:
-        ValueError: if the encoder cannot be exported, or the exported model gives other answers.
+        ValueError: if the encoder cannot be exported, or the outputs of the exported model differ.
     """
     model, processor = SpeechEQModel.from_pretrained(folder).eval(), SpeechEQProcessor.from_pretrained(folder)
     path, int8_path = Path(folder, FILE), Path(folder, INT8_FILE)
@@ -61,7 +61,7 @@ def export_onnx(folder: str | os.PathLike) -> list[Path]:
 
 
 def _trace(model: SpeechEQModel, processor: SpeechEQProcessor) -> torch.onnx.ONNXProgram:
-    """The graph of a model, for any number of utterances of any length."""
+    """Trace the graph of a model, for any number of utterances of any length."""
     inputs = _inputs(model, processor, SAMPLES)
     kind = model.config.backbone_config.model_type
     shapes = ({0: "batch", time_axis(model.config): "time"}, {0: "batch", 1: "time"}, {0: "batch"}, {0: "batch"})
@@ -73,13 +73,13 @@ def _trace(model: SpeechEQModel, processor: SpeechEQProcessor) -> torch.onnx.ONN
     except torch.onnx.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ValueError(
-            f"export_onnx: the encoder must be one that torch can export; got {kind}: {reason}. Encoders that run each "
-            "utterance by itself, as those with feat_extract_norm='group' do, are none."
+            f"export_onnx: the encoder must be one that torch can export; got {kind}: {reason}. Encoders that run one "
+            "utterance at a time, for example with feat_extract_norm='group', cannot be exported."
         ) from error
 
 
 class _Answers(nn.Module):
-    """The model with its inputs in a fixed order and its answers as a tuple."""
+    """Model wrapper with inputs in a fixed order and outputs as a tuple."""
 
     def __init__(self, model: SpeechEQModel):
         super().__init__()
@@ -93,32 +93,32 @@ class _Answers(nn.Module):
 
 @torch.no_grad()
 def check(model: SpeechEQModel, processor: SpeechEQProcessor, path: Path, seconds=SECONDS):
-    """Compare the answers to noise.
+    """Compare the outputs of a model and its export on noise.
 
     Args:
-        model ([`SpeechEQModel`]), processor ([`SpeechEQProcessor`]): what was exported.
+        model ([`SpeechEQModel`]), processor ([`SpeechEQProcessor`]): the exported model and its processor.
         path (`Path`): the exported file.
-        seconds (`Sequence[Sequence[float]]`, *optional*): lengths of the utterances in each batch.
+        seconds (`Sequence[Sequence[float]]`, *optional*, defaults to `SECONDS`): utterance lengths of each batch, in s.
 
     Raises:
-        ValueError: if they differ by more than 1e-4.
+        ValueError: if the outputs differ by more than 1e-4.
     """
     session = open_session(path)
     for lengths in seconds:
         inputs = _inputs(model, processor, [int(SAMPLING_RATE * length) for length in lengths])
         expected, found = model(**inputs), answer(session, inputs)
-        answers = set(OUTPUTS) - {"statistics"}  # which are of any size, and which the answers follow from
+        answers = set(OUTPUTS) - {"statistics"}  # unbounded values, and the other outputs depend on them
         apart = {name: float((found[name] - expected[name]).abs().max()) for name in answers}
         worst = max(apart, key=apart.get)
         if apart[worst] > TOLERANCE:
             raise ValueError(
-                f"onnx_export: answers must be within {TOLERANCE} of the model's; got {worst} off by {apart[worst]:.2g} for "
-                f"utterances of {', '.join(f'{length:g} s' for length in lengths)}."
+                f"onnx_export: outputs must match the model within {TOLERANCE}; got a difference of {apart[worst]:.2g} in "
+                f"{worst} for utterances of {', '.join(f'{length:g} s' for length in lengths)}."
             )
 
 
 def _encoder_matrices(path: Path) -> list[str]:
-    """Names of the nodes that multiply by a matrix of the encoder; the heads are small and stay as they are."""
+    """Return the names of the nodes that multiply by an encoder matrix; the heads are small and stay in float32."""
     graph = onnx.load(path).graph
     width = {tensor.name: min(tensor.dims) for tensor in graph.initializer if len(tensor.dims) == 2}
     return [
@@ -129,7 +129,7 @@ def _encoder_matrices(path: Path) -> list[str]:
 
 
 def _inputs(model: SpeechEQModel, processor: SpeechEQProcessor, samples: Sequence[int]) -> dict[str, torch.Tensor]:
-    """Noise of so many samples each, of speakers of whom nothing is known."""
+    """Create model inputs: noise with the given lengths, and empty speaker statistics."""
     inputs = dict(processor([_noise(size) for size in samples], sampling_rate=SAMPLING_RATE))
     nobody = SpeakerStatistics(model.standardizer, model.config.speaker_prior)
     speaker = {"speaker_mean": nobody.mean, "speaker_std": nobody.std}

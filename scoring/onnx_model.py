@@ -1,4 +1,4 @@
-"""A model exported by `speecheq.scoring.onnx_export`, run by ONNX Runtime in the place of [`SpeechEQModel`]."""
+"""ONNX Runtime model from `speecheq.scoring.onnx_export`, a replacement for [`SpeechEQModel`] at inference."""
 
 import json
 import os
@@ -15,23 +15,23 @@ from speecheq.dataset_scripts.build.manifest import file_sha256
 from speecheq.modeling_speecheq import SpeechEQOutput
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 
-FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_int8.onnx"  # as on the Hub
+FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_int8.onnx"  # Hub conventions
 OUTPUTS = ("esc_logits", "eis_logits", "eis", "phoneme_logits", "gender_logits", "frame_lengths", "statistics")
-SOURCE = "speecheq_source"  # in the metadata of an exported file: what it was made of
+SOURCE = "speecheq_source"  # metadata key of an exported file: its weights and settings
 
 
 class OnnxModel(nn.Module):
-    """The answers of the four heads by ONNX Runtime, on the CPU.
+    """Exported model with four heads, run by ONNX Runtime on the CPU.
 
-    Utterances run one by one: nothing is spent on padding, and with 8-bit integers, whose steps follow from all that runs
-    together, none changes the answer of another.
+    Utterances run one at a time. This avoids padding, and keeps 8-bit predictions independent of the batch, because the
+    quantisation steps of activations depend on all inputs of a run.
 
     Args:
-        folder (`str` or `os.PathLike`): of the saved model; its configuration, and what its training corpus is like.
-        file_name (`str`, *optional*, defaults to `"onnx/model_int8.onnx"`): the exported file in it.
+        folder (`str` or `os.PathLike`): folder of the saved model, with its configuration and standardisation.
+        file_name (`str`, *optional*, defaults to `"onnx/model_int8.onnx"`): exported file in the folder.
 
     Raises:
-        ValueError: if there is no such file, or it was exported before the model was trained or calibrated anew.
+        ValueError: if the file does not exist, or its weights or settings differ from those in the folder.
 
     Example:
 
@@ -41,7 +41,7 @@ class OnnxModel(nn.Module):
     ```
     """
 
-    # What a pipeline asks a model for.
+    # Attributes that pipelines read from a model.
     device = torch.device("cpu")
     dtype = torch.float32
     input_modalities = ("audio",)
@@ -53,7 +53,7 @@ class OnnxModel(nn.Module):
         if not os.path.isfile(path):
             raise ValueError(
                 f"OnnxModel: file_name must be an exported file in {os.fspath(folder)!r}; got {file_name!r}. "
-                f"`python -m speecheq.scoring.onnx_export {os.fspath(folder)}` writes it."
+                f"Run `python -m speecheq.scoring.onnx_export {os.fspath(folder)}` to create it."
             )
         self.config = SpeechEQConfig.from_pretrained(folder)
         self.standardizer = RunningStandardizer(self.config.head_states, 2 * self.config.head_channels)
@@ -66,11 +66,11 @@ class OnnxModel(nn.Module):
         if self.session.get_modelmeta().custom_metadata_map.get(SOURCE) != source_of(folder, self.config):
             raise ValueError(
                 f"OnnxModel: {file_name!r} must be exported from the weights and settings in {os.fspath(folder)!r}; got an "
-                f"export of others. `python -m speecheq.scoring.onnx_export {os.fspath(folder)}` writes it anew."
+                f"export of others. Run `python -m speecheq.scoring.onnx_export {os.fspath(folder)}` to replace it."
             )
 
     def __reduce__(self):
-        """Another process opens the file anew: a session cannot be sent to it."""
+        """Pickle the arguments only: a session cannot be pickled, so another process opens the file again."""
         return type(self), self._saved
 
     def forward(
@@ -80,16 +80,16 @@ class OnnxModel(nn.Module):
         speaker_std: torch.Tensor | None = None,
         **inputs: torch.Tensor,
     ) -> SpeechEQOutput:
-        """As [`SpeechEQModel`] without labels, from what the processor gives.
+        """Run the model on the output of the processor, like [`SpeechEQModel.forward`] without labels.
 
         Raises:
-            TypeError: if its input is missing, or another argument is given, such as labels or `return_dict`.
+            TypeError: if the input is missing, or another argument is given, such as labels or `return_dict`.
         """
         name = self.session.get_inputs()[0].name
         if set(inputs) != {name}:
             raise TypeError(
-                f"OnnxModel: arguments must be {name}, and attention_mask, speaker_mean and speaker_std if need be; got "
-                f"{', '.join(sorted(inputs)) or 'none'}. For labels and tuples take SpeechEQModel."
+                f"OnnxModel: arguments must be {name}, and optionally attention_mask, speaker_mean and speaker_std; got "
+                f"{', '.join(sorted(inputs)) or 'none'}. Use SpeechEQModel for labels and tuples."
             )
         features = inputs[name]
         if attention_mask is None:
@@ -114,19 +114,19 @@ class OnnxModel(nn.Module):
         )
 
     def can_generate(self) -> bool:
-        """A pipeline asks for it."""
+        """Return `False`; pipelines call this method."""
         return False
 
 
 def open_session(path: str | os.PathLike) -> onnxruntime.InferenceSession:
-    """Open an exported file for the CPU, with as many threads as torch has."""
+    """Open an exported file on the CPU, with the thread count of torch."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def source_of(folder: str | os.PathLike, config: SpeechEQConfig) -> str:
-    """What the answers of a saved model follow from: the SHA-256 of its weights, and the settings that act on them."""
+    """Identify a saved model by the SHA-256 of its weights and the settings that affect its outputs."""
     settings = {
         "pooling": config.pooling,
         "shallow_states": config.shallow_states,
@@ -136,11 +136,11 @@ def source_of(folder: str | os.PathLike, config: SpeechEQConfig) -> str:
 
 
 def answer(session: onnxruntime.InferenceSession, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Run an exported file; shapes as in [`SpeechEQModel`]."""
+    """Run an exported file, and return its outputs by name, with the shapes of [`SpeechEQOutput`]."""
     found = session.run(OUTPUTS, {name: value.numpy() for name, value in inputs.items()})
     return {name: torch.from_numpy(value) for name, value in zip(OUTPUTS, found, strict=True)}
 
 
 def time_axis(config: SpeechEQConfig) -> int:
-    """Of the encoder's input."""
+    """Return the time axis of the encoder input."""
     return 2 if config.backbone_config.model_type == "whisper" else 1

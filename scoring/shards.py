@@ -1,4 +1,4 @@
-"""Shards of answers: Parquet files of one schema, each written at once; and the plan that says which piece each answers."""
+"""Output shards, Parquet files of one schema, and the plan that assigns a piece to each shard."""
 
 import filecmp
 import json
@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
 
 
 class Counts(NamedTuple):
-    """Rows, those with an error, and seconds of audio; and the seconds of processor time that they took, if in this run."""
+    """Numbers of rows and failed rows, seconds of audio, and seconds of processor time in this run."""
 
     rows: int = 0
     failed: int = 0
@@ -53,21 +53,21 @@ class Counts(NamedTuple):
     processor: float = 0.0
 
     def plus(self, other: "Counts") -> "Counts":
-        """The sums."""
+        """Return the sums of two counts."""
         return Counts(*map(sum, zip(self, other, strict=True)))
 
 
 def shard_path(out: Path, number: int) -> Path:
-    """Where the answers of a piece lie."""
+    """Return the path of the shard of a piece."""
     return out / f"answers-{number:06}.parquet"
 
 
 def write_shard(path: Path, rows: Iterable[dict]):
-    """Write a shard at once: whoever is killed leaves none, and of two who write the same one the last wins.
+    """Write a shard atomically: a killed process leaves no shard, and of two writers the last one wins.
 
     Args:
-        path (`Path`): of the shard.
-        rows (`Iterable[dict]`): of `SCHEMA`; fields that are missing are null.
+        path (`Path`): path of the shard.
+        rows (`Iterable[dict]`): rows of `SCHEMA`; missing fields are null.
     """
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
@@ -83,34 +83,34 @@ def write_shard(path: Path, rows: Iterable[dict]):
 
 
 def count_shard(path: Path) -> Counts:
-    """What a shard holds."""
+    """Count the rows, failed rows and seconds of audio of a shard."""
     table = pq.read_table(path, columns=["duration", "error"], partitioning=None)
     failed = len(table) - table["error"].null_count
     return Counts(len(table), failed, pc.sum(table["duration"]).as_py() or 0.0)
 
 
 def fix_plan(out: Path, pieces: Iterable[Piece], settings: dict):
-    """Write down what a run scores and how; or find it written as it is now.
+    """Write the plan and the settings of a run, or check that they match those of an earlier run.
 
     Args:
-        out (`Path`): the folder of the run.
-        pieces (`Iterable[Piece]`): all pieces, in their order.
-        settings (`dict`): what decides the answers.
+        out (`Path`): output folder of the run.
+        pieces (`Iterable[Piece]`): all pieces, in order.
+        settings (`dict`): settings that affect the predictions.
 
     Raises:
-        CommandError: if the folder holds a run on another source or with other settings, or something else.
+        CommandError: if the folder contains a run with other sources or settings, or other files.
     """
     plan, manifest = out / PLAN, out / MANIFEST
     before = json.loads(manifest.read_text("utf-8")) if manifest.exists() else None
     if before is None and out.is_dir() and any(file.name[0] != "." and file != plan for file in out.iterdir()):
         raise CommandError(
-            f"--out: it must be a new folder, or of this command; got {str(out)!r}. Give another folder."
+            f"--out must be a new folder, or an output of this command; got {str(out)!r}. Pass another folder."
         )
     for name, value in settings.items():
         if before is not None and before.get(name) != value:
             raise CommandError(
-                f"--out: a run goes on with the settings it began with; got {name} {value!r}, and {str(out)!r} has "
-                f"{before.get(name)!r}. Give another folder."
+                f"--out must have the settings of this run; got {name} {before.get(name)!r} instead of {value!r} in "
+                f"{str(out)!r}. Pass another folder."
             )
     out.mkdir(parents=True, exist_ok=True)
     with _replacing(plan, keep=before is not None) as new:
@@ -119,15 +119,14 @@ def fix_plan(out: Path, pieces: Iterable[Piece], settings: dict):
                 file.write(json.dumps({"number": number, **asdict(piece)}) + "\n")
         if before is not None and not filecmp.cmp(new, plan, shallow=False):
             raise CommandError(
-                f"--out: a run goes on with the files it began with; got others than those in {str(plan)!r}. Give another "
-                "folder."
+                f"--out must have the source files of this run; got other files in {str(plan)!r}. Pass another folder."
             )
     if before is None:
         write_text(manifest, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
 
 
 def planned(out: Path) -> Iterator[tuple[int, Piece]]:
-    """The pieces of a plan with their numbers."""
+    """Yield the pieces of a plan with their numbers."""
     with open(out / PLAN, encoding="utf-8") as lines:
         for line in lines:
             values = json.loads(line)
@@ -136,7 +135,7 @@ def planned(out: Path) -> Iterator[tuple[int, Piece]]:
 
 @contextmanager
 def _replacing(path: Path, keep: bool) -> Iterator[Path]:
-    """A file to write instead of another one, which is kept if so asked."""
+    """Yield a temporary path, and replace `path` with it unless `keep` is set."""
     new = path.with_name(f".{path.name}.partial")
     try:
         yield new

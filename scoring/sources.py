@@ -1,7 +1,7 @@
-"""A corpus as pieces, each of which becomes one shard of answers, and the audio in a piece.
+"""Division of a corpus into pieces, one per output shard, and reading of the audio in a piece.
 
-Parquet files with an audio column (SEQD, or what `datasets` writes), WebDataset's tar files
-(https://github.com/webdataset/webdataset#the-webdataset-format) and recordings may lie in one folder.
+A folder can mix Parquet files with an audio column (SEQD, or other `datasets` output), WebDataset tar files
+(https://github.com/webdataset/webdataset#the-webdataset-format) and recordings.
 """
 
 import os
@@ -20,22 +20,22 @@ from speecheq.audio_speecheq import AudioError
 from speecheq.scoring.command import SUFFIXES, CommandError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-SAMPLE = re.compile(r"((?:.*/)?[^./]+)\.[^/]*")  # of a tar: what shares a name up to the first dot is one sample
-ROWS_AT_ONCE = 16  # of a Parquet file: so many recordings are in memory
+SAMPLE = re.compile(r"((?:.*/)?[^./]+)\.[^/]*")  # tar members with the same name up to the first dot are one sample
+ROWS_AT_ONCE = 16  # recordings of a Parquet file in memory
 BUFFER_BYTES = 1 << 20
-MAX_MEMBER = 2**31  # bytes of one recording in a tar, which is held in memory
+MAX_MEMBER = 2**31  # bytes of one recording in a tar file, read into memory
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What one shard answers: row groups of a Parquet file, a tar file, or some recordings.
+    """Input of one shard: row groups of a Parquet file, a tar file, or several recordings.
 
     Args:
-        files (`list[str]`): relative to the source's folder; one, but of recordings.
-        groups (`list[int]`, *optional*): of a Parquet file, the first row group and the one behind the last.
+        files (`list[str]`): paths relative to the source folder; more than one only for recordings.
+        groups (`list[int]`, *optional*): first row group of a Parquet file, and the row group after the last.
         first (`int`, *optional*, defaults to 0): number of the first row in its file.
-        rows (`int`, *optional*): how many there are; unknown of a tar file, and of a Parquet file that cannot be read.
-        size (`int`, *optional*): bytes of the tar or Parquet file: another file of the same name is another source.
+        rows (`int`, *optional*): number of rows; unknown for a tar file or an unreadable Parquet file.
+        size (`int`, *optional*): bytes of the tar or Parquet file, to detect a changed file.
     """
 
     files: list[str]
@@ -46,7 +46,7 @@ class Piece:
 
 
 class Row(NamedTuple):
-    """One recording of a piece: where it is, and its audio as the pipeline takes it, or why there is none."""
+    """One recording of a piece: its place, its audio as a pipeline input, and the error if it cannot be read."""
 
     file: str
     row: int
@@ -56,31 +56,34 @@ class Row(NamedTuple):
 
 
 def source_folder(sources: list[str]) -> Path:
-    """The innermost folder that holds all of the sources.
+    """Return the innermost common folder of the sources.
 
     Raises:
-        CommandError: if a source does not exist, or lies in another one: its rows would come twice.
+        CommandError: if a source does not exist, or is inside another source, which would duplicate its rows.
     """
     paths = [Path(source).resolve() for source in sources]
     for source, path in zip(sources, paths, strict=True):
         if not path.exists():
-            raise CommandError(f"SOURCE: a source must be a file or a folder on this machine; got {source!r}.")
+            raise CommandError(f"SOURCE must be a file or a folder on this machine; got {source!r}.")
         if len(set(paths)) < len(paths) or not set(paths).isdisjoint(path.parents):
-            raise CommandError(f"SOURCE: a source must not lie in another one; got {source!r}. Leave one of them out.")
+            raise CommandError(f"SOURCE must not be inside another source; got {source!r}. Leave one of them out.")
     return Path(os.path.commonpath([path if path.is_dir() else path.parent for path in paths]))
 
 
 def find_pieces(sources: list[str], folder: Path, rows: int, audio_column: str) -> Iterator[Piece]:
-    """Cut sources into pieces, always the same for the same files.
+    """Divide sources into pieces, deterministically.
 
     Args:
         sources (`list[str]`): files and folders.
-        folder (`Path`): see [`source_folder`].
-        rows (`int`): of a piece, about: a row group is not divided, nor is a tar file.
-        audio_column (`str`): of Parquet files.
+        folder (`Path`): common folder, see [`source_folder`].
+        rows (`int`): approximate rows of a piece; a row group or a tar file is never split.
+        audio_column (`str`): audio column of Parquet files.
+
+    Yields:
+        [`Piece`]: pieces.
 
     Raises:
-        CommandError: if a Parquet file has no such column.
+        CommandError: if a Parquet file has no audio column.
     """
     recordings = []
     for path in (file for source in sources for file in _search(Path(source).resolve())):
@@ -99,14 +102,17 @@ def find_pieces(sources: list[str], folder: Path, rows: int, audio_column: str) 
 
 
 def read_piece(piece: Piece, folder: Path, audio_column: str, id_column: str) -> Iterator[Row]:
-    """The rows of a piece in their order, one by one.
+    """Read the rows of a piece in order.
 
-    What cannot be read is a row with its `error`: each row of a Parquet file that is lost, and the rest of a tar file as one.
+    Each unreadable row of a Parquet file becomes a row with an `error`. The unreadable rest of a tar file becomes one row.
 
     Args:
-        piece ([`Piece`]): to read.
-        folder (`Path`): the source's.
-        audio_column, id_column (`str`): of Parquet files. Without an `id_column` the path in the audio is the id.
+        piece ([`Piece`]): the piece.
+        folder (`Path`): common folder of the sources.
+        audio_column, id_column (`str`): columns of Parquet files. Without an `id_column` the path in the audio is the id.
+
+    Yields:
+        [`Row`]: rows.
     """
     name = piece.files[0]
     if piece.size is None:
@@ -126,7 +132,7 @@ def read_piece(piece: Piece, folder: Path, audio_column: str, id_column: str) ->
 
 
 def _search(path: Path) -> Iterator[Path]:
-    """The file, or what a folder and the folders in it hold for us; nothing hidden."""
+    """Find the supported files of a path, in a folder and its subfolders, except hidden ones."""
     if path.is_file():
         yield path
         return
@@ -156,12 +162,12 @@ def _row_groups(path: Path, name: str, rows: int, audio_column: str) -> Iterator
         with pq.ParquetFile(path) as file:
             columns = file.schema_arrow.names
             sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    except (pa.ArrowException, OSError):  # reading says what is wrong, as a row of the answers
+    except (pa.ArrowException, OSError):  # reading reports the error as an output row
         yield Piece([name], groups=[0, 0], size=size)
         return
     if audio_column not in columns:
         raise CommandError(
-            f"--audio-column: it must be a column of every Parquet file; got {audio_column!r}, and {name!r} has "
+            f"--audio-column must be a column of every Parquet file; got {audio_column!r}, but {name!r} has the columns "
             f"{', '.join(columns[:10])}."
         )
     start = first = 0
@@ -173,7 +179,7 @@ def _row_groups(path: Path, name: str, rows: int, audio_column: str) -> Iterator
 
 
 def _read_parquet(path: Path, piece: Piece, audio_column: str, id_column: str) -> Iterator[tuple[str | None, object]]:
-    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:  # a row group is streamed, whatever its size
+    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:  # streams row groups of any size
         columns = [name for name in (audio_column, id_column) if name in file.schema_arrow.names]
         groups = range(*piece.groups)
         for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=columns, use_threads=False):
@@ -187,20 +193,20 @@ def _read_parquet(path: Path, piece: Piece, audio_column: str, id_column: str) -
 
 
 def _beside(path: Path, name: str) -> dict | AudioError:
-    """The recording that a Parquet file names; it must lie in the file's own folder or below."""
+    """Resolve the path of a recording in a Parquet file, which must be inside the folder of the Parquet file."""
     folder, file = os.path.realpath(path.parent), os.path.realpath(os.path.join(path.parent, name))
     if os.path.commonpath([folder, file]) != folder:
-        return AudioError(f"unreadable: {name!r} lies outside of the folder of {path.name}")
+        return AudioError(f"unreadable: {name!r} is outside the folder of {path.name}")
     return {"path": file}
 
 
 def _read_tar(path: Path) -> Iterator[tuple[str, bytes | AudioError]]:
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
-            archive.members = []  # it would keep all that it has seen
+            archive.members = []  # tarfile would keep every member in memory
             name = member.name
             if member.isfile() and os.path.splitext(name)[1].lower() in SUFFIXES and Path(name).name[0] != ".":
                 sample = SAMPLE.fullmatch(name)
-                too_large = AudioError(f"unreadable: more than {MAX_MEMBER >> 20} MiB in a tar")
+                too_large = AudioError(f"unreadable: more than {MAX_MEMBER >> 20} MiB in a tar file")
                 content = too_large if member.size > MAX_MEMBER else archive.extractfile(member).read()
                 yield sample[1] if sample else name, content

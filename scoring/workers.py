@@ -1,6 +1,6 @@
-"""Who scores the pieces: this process, several processes of this machine, or actors of Ray.
+"""Workers that score pieces: this process, several processes of this machine, or Ray actors.
 
-All of them run a [`Scorer`], which writes a shard and gives its counts.
+Each worker runs a [`Scorer`], which writes a shard and returns its counts.
 """
 
 import hashlib
@@ -20,18 +20,18 @@ from speecheq.scoring.command import CommandError, load_pipeline
 from speecheq.scoring.shards import Counts, count_shard, shard_path, write_shard
 from speecheq.scoring.sources import Piece, read_piece
 
-BLOCKS = 10_000  # of pieces, at most, that Ray keeps account of
-RETRIES = 5  # of what an actor was doing when it was killed: audio that kills every actor must not do so for ever
+BLOCKS = 10_000  # maximum number of Ray blocks
+RETRIES = 5  # retries of a task after its actor is killed; limited, because some audio could kill every actor
 
 
 class Scorer:
-    """A pipeline that turns pieces into shards.
+    """Scorer of pieces with a pipeline.
 
     Args:
         model, device, int8: see [`~speecheq.scoring.command.load_pipeline`].
-        folder, out (`str`): the source's, and the run's.
-        columns (`tuple[str, str]`): of audio and id, in Parquet files.
-        options (`dict`): of a call of the pipeline.
+        folder, out (`str`): source folder and output folder.
+        columns (`tuple[str, str]`): audio column and id column of Parquet files.
+        options (`dict`): parameters of the pipeline.
 
     Raises:
         CommandError: if the model, the device or the labels cannot be used.
@@ -47,35 +47,35 @@ class Scorer:
             raise CommandError(f"--labels: {error}") from error
 
     def weights_sha256(self) -> str:
-        """Of the weights and the configuration: another value, other answers."""
+        """Hash the weights and the configuration, which determine the predictions."""
         import torch
 
-        about = self.pipe.model.config.to_dict()
-        about.pop("transformers_version", None)
-        about["kind"] = type(self.pipe.model).__name__
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+        settings = self.pipe.model.config.to_dict()
+        settings.pop("transformers_version", None)
+        settings["kind"] = type(self.pipe.model).__name__
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
         for name, value in sorted(self.pipe.model.state_dict().items()):
             content = value.cpu().contiguous().flatten().view(torch.uint8)  # numpy has no bfloat16
             digest.update(name.encode() + content.numpy().tobytes())
         return digest.hexdigest()
 
     def score(self, number: int, piece: Piece) -> Counts:
-        """Write the shard of a piece, unless it stands there."""
+        """Write the shard of a piece if it does not exist, and return its counts."""
         path = shard_path(self._out, number)
-        if path.exists():  # whoever did it was killed before he could say so
+        if path.exists():  # written by a worker that was killed before it returned
             return count_shard(path)
         began = time.process_time()
         write_shard(path, self._answers(piece))
         return count_shard(path)._replace(processor=time.process_time() - began)
 
     def __call__(self, batch: dict) -> dict:
-        """The same as Ray asks for it: columns of one row."""
+        """Score a Ray batch of one piece, and return its number and counts as columns."""
         (number,), (piece,) = batch["number"], batch["piece"]
         counts = self.score(int(number), Piece(**json.loads(piece)))
         return {"number": [int(number)]} | {name: [value] for name, value in counts._asdict().items()}
 
     def _answers(self, piece: Piece) -> Iterator[dict]:
-        rows = []  # read and not yet answered
+        rows = []  # rows without a prediction yet
 
         def audio():
             for row in read_piece(piece, self._folder, *self._columns):
@@ -88,12 +88,15 @@ class Scorer:
 
 
 def in_processes(todo: Iterator[tuple[int, Piece]], workers: int, scorer: dict) -> Iterator[Counts]:
-    """Score pieces in processes of this machine, which share its processors.
+    """Score pieces in processes of this machine, which share its cores.
 
     Args:
         todo (`Iterator[tuple[int, Piece]]`): numbers and pieces.
-        workers (`int`): how many processes.
+        workers (`int`): number of processes.
         scorer (`dict`): arguments of [`Scorer`].
+
+    Yields:
+        [`Counts`]: counts of each shard.
 
     Raises:
         CommandError: if a process was killed.
@@ -103,7 +106,7 @@ def in_processes(todo: Iterator[tuple[int, Piece]], workers: int, scorer: dict) 
     try:
         for task in todo:
             waiting.add(pool.submit(_score, *task))
-            if len(waiting) == 2 * workers:  # no more, however long the plan is
+            if len(waiting) == 2 * workers:  # limits the queue for long plans
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         while waiting:
@@ -111,36 +114,39 @@ def in_processes(todo: Iterator[tuple[int, Piece]], workers: int, scorer: dict) 
             yield from (future.result() for future in done)
     except BrokenProcessPool as error:
         raise CommandError(
-            "--workers: every process must live to the end; one was killed, for want of memory perhaps. The same command "
-            "goes on from here; with fewer --workers it needs less memory."
+            "--workers: a process was killed, possibly because memory ran out. Repeat the command to resume, with fewer "
+            "--workers to use less memory."
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def on_ray(todo: Iterator[tuple[int, Piece]], workers: int | None, address: str, scorer: dict) -> Iterator[Counts]:
-    """Score pieces on actors of Ray Data, which survive the death of workers and nodes.
+    """Score pieces on Ray Data actors. Lost workers and nodes do not end the run.
 
     Args:
         todo (`Iterator[tuple[int, Piece]]`): numbers and pieces.
-        workers (`int`, *optional*): at most so many actors; by default one for each GPU, or for each core without any.
-        address (`str`): of a cluster; the empty string for that of this machine, or else a new one.
+        workers (`int`, *optional*): maximum number of actors; by default one per GPU, or one per core without GPUs.
+        address (`str`): address of a cluster; an empty string selects the cluster of this machine or starts one.
         scorer (`dict`): arguments of [`Scorer`].
 
+    Yields:
+        [`Counts`]: counts of each shard.
+
     Raises:
-        CommandError: if there is no Ray, no cluster, or an actor fails for good.
+        CommandError: if Ray is not installed, the cluster does not respond, or actors fail repeatedly.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of a run
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disables the telemetry of Ray
     try:
         import ray.data
     except ImportError as error:
-        raise CommandError('--ray: Ray must be installed; got none. `pip install "speecheq[scale]"`.') from error
+        raise CommandError(
+            '--ray: Ray must be installed; got no ray module. Run `pip install "speecheq[scale]"`.'
+        ) from error
     try:
         ray.init(address=address or None, ignore_reinit_error=True, log_to_driver=False, logging_level="WARNING")
     except (ConnectionError, ValueError) as error:
-        raise CommandError(
-            f"--ray: it must be the address of a cluster that answers; got {address!r}. {error}"
-        ) from error
+        raise CommandError(f"--ray must be the address of a running cluster; got {address!r}. {error}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     resources, device = ray.cluster_resources(), scorer["device"]
@@ -155,8 +161,8 @@ def on_ray(todo: Iterator[tuple[int, Piece]], workers: int | None, address: str,
                 yield Counts(**row)
         except ray.exceptions.RayError as error:
             before, standing = standing, len(list(Path(scorer["out"]).glob("*.parquet")))
-            if standing <= before:  # it failed without a shard between: that is not the cluster's coming and going
-                raise CommandError(f"--ray: every piece must be scored in the end; got {error}") from error
+            if standing <= before:  # no new shard since the last failure: retrying does not help
+                raise CommandError(f"--ray: scoring failed repeatedly without a new shard; got {error}") from error
 
 
 def _ray_dataset(pieces: dict[int, Piece], workers: int, gpus: int, scorer: dict):
@@ -170,20 +176,20 @@ def _ray_dataset(pieces: dict[int, Piece], workers: int, gpus: int, scorer: dict
         batch_size=1,
         num_cpus=1,
         num_gpus=gpus,
-        concurrency=(1, workers, workers),  # as many at once; of a lost node's, not all may find another place
+        concurrency=(1, workers, workers),  # up to `workers` actors; after the loss of a node, fewer may fit
         max_restarts=-1,
         max_task_retries=RETRIES,
     )
 
 
-_scorer: Scorer | None = None  # of a process of `in_processes`
+_scorer: Scorer | None = None  # scorer of a process of `in_processes`
 
 
 def _begin(workers: int, scorer: dict):
     global _scorer
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends a process without a word
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends a process without a traceback
     Thread(target=_end_with_parent, daemon=True).start()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, os.cpu_count() // workers))
@@ -191,7 +197,7 @@ def _begin(workers: int, scorer: dict):
 
 
 def _end_with_parent():
-    """A parent that was killed told nobody, and a pool's process would wait for it for ever."""
+    """End this process with its parent: a pool process would wait forever after the parent is killed."""
     multiprocessing.parent_process().join()
     os._exit(1)
 

@@ -11,7 +11,10 @@ LANGUAGES = {
     "am": "Amharic", "bn": "Bangla", "da": "Danish", "de": "German", "en": "English", "fa": "Persian", "it": "Italian",
     "pl": "Polish", "ur": "Urdu", "zh": "Mandarin",
 }  # fmt: skip
-SECTIONS = (("The checkpoint",), ("Training", "Results", "Limits"))  # the first of these that a card has
+SECTIONS = (
+    ("Training data", "Evaluation results"),
+    ("Training", "Results", "Limits"),
+)  # the first of these that a card has
 CAN_AND_CANNOT = """
 ## What it can do
 

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: each encoder in turn, and the folder of real speech where there is one."""
+"""Fixtures of all tests: each encoder in turn, a trained run, the folder of real speech, and a local Hub."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hub_endpoint import HubEndpoint
-from samples import SHARED, TINY_BACKBONES
+from samples import MINI_SEQD, SHARED, TINY_BACKBONES, write_seqd
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests that run side by side share out the cores, and so do the processes that they start.
@@ -25,6 +26,31 @@ def backbone_config(request) -> dict:
 @pytest.fixture
 def whisper_config() -> dict:
     return dict(TINY_BACKBONES["whisper"])
+
+
+@pytest.fixture(scope="session")
+def one_speaker(tmp_path_factory) -> str:
+    """A SEQD of one speaker: every utterance is in train."""
+    from datasets import load_dataset
+
+    rows = load_dataset(MINI_SEQD, "all", split="train")
+    speakers = rows["speaker_id"]
+    first = rows.select([index for index, speaker in enumerate(speakers) if speaker == speakers[0]])
+    return write_seqd(tmp_path_factory.mktemp("one_speaker") / "seqd", {"train": first})
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory) -> tuple[Path, dict[str, float]]:
+    """Folder and test scores of a run of one epoch on the mini SEQD."""
+    from speecheq.train import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    recipe = {
+        "dataset": MINI_SEQD, "backbone_config": TINY_BACKBONES["whisper"], "num_train_epochs": 1,
+        "output_dir": str(folder / "run"), "head_hidden_size": 8, "pooling": "attentive",
+    }  # fmt: skip
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return folder / "run", main([str(folder / "recipe.yaml")])
 
 
 @pytest.fixture(scope="session")

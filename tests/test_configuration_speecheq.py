@@ -52,9 +52,9 @@ def test_sizes_come_from_the_backbone(backbone_config):
         ({"temperatures": {"esc": 0.0}}, "temperatures must be positive"),
         ({"temperatures": {"phoneme": 1.0}}, "temperatures must have keys among esc, eis, gender"),
         ({"phoneme_labels": ["a"]}, "phoneme_labels must begin with '<blank>'"),
-        ({"gender_labels": ["male", "male"]}, "gender_labels must have no label twice"),
+        ({"gender_labels": ["male", "male"]}, "gender_labels must contain each label once"),
         ({"eis_labels": ["some"]}, "eis_labels must have at least 2 levels"),
-        ({"esc_scales": {"two": {"a": ["angry"]}}}, "esc_scales must hold each fine class once in 'two'"),
+        ({"esc_scales": {"two": {"a": ["angry"]}}}, "esc_scales must contain each fine class once in 'two'"),
     ],
 )
 def test_a_wrong_field_is_named(fields, message, whisper_config):

@@ -1,4 +1,4 @@
-"""The claim that the checkpoint's pipeline, loaded where `speecheq` is not, answers every kind of audio or says why not."""
+"""Claim: the pipeline of the checkpoint, without the `speecheq` package, predicts for any audio or reports the reason."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def write_m4a(name: str, samples: np.ndarray):
 
 
 def write_all():
-    """Three seconds of speech in every way, and what is no speech."""
+    """Write three seconds of speech in every format, and audio without speech."""
     speech = soundfile.read(SPEECH, dtype="float32")[0][: 3 * 16_000]
     for rate in RATES:
         resampled = soxr.resample(speech, 16_000, rate)
@@ -82,7 +82,7 @@ def write_all():
 
 
 def assert_close(one, other, path: str):
-    """Equal, but for numbers, which may differ by 1e-4."""
+    """Assert that two values are equal, with a tolerance of 1e-4 for numbers."""
     if isinstance(one, float):
         assert one == pytest.approx(other, abs=1e-4), path
     elif isinstance(one, (dict, list)):
@@ -118,4 +118,4 @@ def test_every_audio_is_answered_alone_as_in_a_batch_or_refused_with_its_reason(
         assert answer["gender"]["label"] == heard["16000_1.flac"]["gender"]["label"], name
     for name in ("16000_2.flac", "16000_6.flac", "speech.wav", "float64.wav"):
         assert_close(heard[name]["emotion"], heard["16000_1.flac"]["emotion"], name)
-    assert lacking["error"].endswith("AAC and video need FFmpeg: `pip install av` carries it")
+    assert lacking["error"].endswith("AAC and video need FFmpeg: run `pip install av`")

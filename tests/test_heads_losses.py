@@ -35,6 +35,17 @@ def test_padding_sets_give_no_nan_gradient():
     torch.testing.assert_close(logits.grad[0], torch.tensor([-0.5, 0.3, 0.2]))
 
 
+def test_offsets_correct_the_scores_in_the_loss():
+    targets, offsets = torch.tensor([[1.0, 0.0, 0.0]]), torch.log(torch.tensor([[1.0, 1.0, 0.5]]))
+    assert set_loss(LOGITS[:1], targets, offsets).item() == pytest.approx(-math.log(0.5 / 0.9), abs=1e-6)
+
+
+def test_a_class_without_prior_probability_is_no_negative_example():
+    logits, offsets = LOGITS[:1].clone().requires_grad_(), torch.tensor([[0.0, 0.0, -20.0]])
+    set_loss(logits, torch.tensor([[1.0, 0.0, 0.0]]), offsets).backward()
+    torch.testing.assert_close(logits.grad, torch.tensor([[-0.375, 0.375, 0.0]]))
+
+
 def levels(low: float, high: float) -> torch.Tensor:
     return interval_targets(torch.tensor([[low, high]]), 5)[0]
 

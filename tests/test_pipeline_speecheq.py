@@ -1,4 +1,4 @@
-"""Claims about the pipeline: every kind of audio gets an answer, a reason for none, or a clear error."""
+"""Claims about the pipeline: every input gets a prediction, a reason for abstention, or a clear error."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def loud(seconds: float, seed: int = 0, rate: int = 16_000) -> dict:
 
 
 def turns(*seconds: float) -> dict:
-    """Stretches of noise with pauses of half a second."""
+    """Noise with pauses of half a second."""
     pause = np.zeros(8_000, np.float32)
     parts = [part for seed, length in enumerate(seconds) for part in (waveform(length, seed), pause)]
     return {"array": np.concatenate(parts), "sampling_rate": 16_000}
@@ -219,16 +219,16 @@ def test_of_nothing_there_are_no_answers(pipe):
         (b"text" * 100, "unreadable: "),
         ({"array": np.zeros(0), "sampling_rate": 16_000}, "audio must not be empty"),
         ({"array": [float("nan")] * 16_000, "sampling_rate": 16_000}, "audio must be finite"),
-        ({"array": np.zeros(16_000)}, "a dict with an array must have its sampling_rate; got none"),
+        ({"array": np.zeros(16_000)}, "a dict with an array must have sampling_rate; got None"),
         ({"array": 4 * np.ones(16_000), "sampling_rate": 16_000}, "a peak of 4"),
         (too_loud(), "out of range: a peak of 4 before 1.00 s"),
         (np.zeros(16_000), "sampling_rate must be given"),
         ({"text": "hello"}, "a dict must have array, path or bytes; got 'text'"),
-        (None, "audio must be a path, .*, a dict or an array; got NoneType. For many give a list"),
+        (None, "audio must be a path, .*, a dict or an array; got NoneType. For multiple inputs, pass a list"),
         (3.0, "audio must be .*; got float"),
         ({"array": [SPEECH], "sampling_rate": 16_000}, "audio must be .*; got list"),
-        (io.StringIO("text"), "audio must be .* a file opened in binary, .*; got StringIO"),
-        (datasets.Dataset.from_dict({"audio": [SPEECH]}), "audio must be .*; got Dataset. For many give .* a column"),
+        (io.StringIO("text"), "audio must be .* a binary file object, .*; got StringIO"),
+        (datasets.Dataset.from_dict({"audio": [SPEECH]}), "audio must be .*; got Dataset. For multiple .* a column"),
         ({"path": None, "bytes": b""}, "unreadable: 0 bytes"),
         ({"path": None, "bytes": None}, "a dict must have array, path or bytes; got nothing"),
     ],
@@ -247,8 +247,8 @@ def test_what_cannot_be_used_is_an_error_and_costs_no_other(pipe, audio, message
     ("wrong", "error", "message"),
     [
         ({"scale": "coarse"}, ValueError, "scale must be one of fine, basic, valence; got 'coarse'"),
-        ({"candidate_labels": ["angry", "hungry"]}, ValueError, "candidate_labels must be names of .*; got 'hungry'"),
-        ({"candidate_labels": {"x": []}}, ValueError, "candidate_labels must .*; got a label without any"),
+        ({"candidate_labels": ["angry", "hungry"]}, ValueError, "candidate_labels must be among .*; got 'hungry'"),
+        ({"candidate_labels": {"x": []}}, ValueError, "candidate_labels must .*; got a label without classes"),
         ({"on_error": "ignore"}, ValueError, "on_error must be raise or return; got 'ignore'"),
         ({"topk": 3}, TypeError, "parameters must be among .*top_k.*; got topk"),
     ],
@@ -259,7 +259,7 @@ def test_wrong_parameters_are_named_before_anything_is_read(pipe, wrong, error, 
 
 
 def around(*parts: np.ndarray | int) -> dict:
-    """Speech, and silence of so many frames of the detector."""
+    """Speech arrays, and silence given as a number of detector frames."""
     found = [np.zeros(512 * part, np.float32) if isinstance(part, int) else part for part in parts]
     return {"array": np.concatenate(found), "sampling_rate": 16_000}
 
@@ -369,6 +369,6 @@ print(json.dumps(pipeline(model=folder, trust_remote_code=True)({SPEECH!r}, vad=
     assert result.returncode == 0, result.stderr[-2000:]
     assert_same(json.loads(result.stdout.splitlines()[-1]), pipe(SPEECH, **QUIET))
     with pytest.raises(
-        ValueError, match=r"push_to_hub must be False; got True\. `pipe.push_to_hub\(repo_id\)` does it"
+        ValueError, match=r"push_to_hub must be False; got True\. Call `pipe.push_to_hub\(repo_id\)` instead"
     ):
         own.save_pretrained(tmp_path / "third", push_to_hub=True)

@@ -1,4 +1,4 @@
-"""Claims about pooling, standardising and what is known of a speaker."""
+"""Claims about pooling, standardisation and speaker statistics."""
 
 import copy
 
@@ -114,7 +114,9 @@ def test_what_is_known_of_a_speaker_is_kept_and_of_another_model_refused(tmp_pat
     again = SpeakerStatistics(corpus(1.0, 2.0), prior=3.0).load(tmp_path / "speaker.safetensors")
     assert again.num_utterances == 5 and again.mean.equal(speaker.mean) and again.std.equal(speaker.std)
     with pytest.raises(
-        ValueError, match=r"SpeakerStatistics: '.*speaker.safetensors' must be of this model; got another's"
+        ValueError,
+        match=r"SpeakerStatistics: path must be a file saved with this model; got another model in "
+        r"'.*speaker\.safetensors'\.",
     ):
         SpeakerStatistics(corpus(1.5, 2.0), prior=3.0).load(tmp_path / "speaker.safetensors")
 
@@ -136,5 +138,5 @@ def test_a_speaker_is_known_to_the_same_model_in_another_precision(then, now, tm
     assert again.total.dtype == torch.float32
     trained_on = copy.deepcopy(standardizer)
     trained_on.mean += 0.02 * trained_on.mean.abs().mean()
-    with pytest.raises(ValueError, match=r"must be of this model; got another's"):
+    with pytest.raises(ValueError, match="path must be a file saved with this model; got another model in"):
         SpeakerStatistics(trained_on.to(now), prior=0.0).load(path)

@@ -1,4 +1,4 @@
-"""Claims about the processor, for every backbone and for bad input."""
+"""Claims about the processor, for every backbone and for invalid input."""
 
 import numpy as np
 import pytest
@@ -99,7 +99,7 @@ NAN = np.where(np.arange(8000) == 7, np.nan, NOISE)
             TypeError,
             "PCM of 8 to 32 bits; got dtype int64.* `numpy.int16`",
         ),
-        (np.stack([NOISE, NOISE]), 16_000, ValueError, r"shape \(2, 8000\) can be a batch or several channels"),
+        (np.stack([NOISE, NOISE]), 16_000, ValueError, r"got shape \(2, 8000\), a batch or several channels"),
         ([np.zeros((20, 20, 20), np.float32)], 16_000, ValueError, r"got shape \(20, 20, 20\) in item 0"),
     ],
 )

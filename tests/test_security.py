@@ -121,7 +121,7 @@ def test_loading_and_answering_a_file_needs_no_network_no_program_no_pickle_and_
     result = run_without_speecheq(BLOCKED, folder, tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
     assert (
-        "12 probabilities\nunreadable: 'http://127.0.0.1:9/speech.wav' answers refused: urllib.Request"
+        "12 probabilities\nunreadable: 'http://127.0.0.1:9/speech.wav' fails with refused: urllib.Request"
         in result.stdout
     )
 

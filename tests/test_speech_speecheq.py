@@ -1,4 +1,4 @@
-"""Claims about finding speech in a stream, and cutting it into windows."""
+"""Claims about detecting speech in a stream, and splitting it into windows."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def test_data_decoded_as_sound_is_no_speech_however_like_it_and_clipped_speech_i
 
 
 def test_silero_runs_in_one_thread_and_leaves_torch_its_own():
-    """Its import alone would leave torch one thread for everything."""
+    """The import of silero-vad alone would leave torch with one thread."""
     pytest.importorskip("silero_vad")
     code = (
         "import torch; torch.set_num_threads(3)\n"
@@ -108,13 +108,13 @@ def test_without_silero_it_is_said_once_and_named_if_asked_for(monkeypatch):
     monkeypatch.setattr(speech_speecheq.logger, "warning_once", said.append)
     assert regions(SpeechDetector(), waveform(1.0)) == [pytest.approx((0.0, 1.0), abs=0.033)]
     assert len(said) == 1 and "silero-vad is not installed: noise and music count as speech" in said[0]
-    with pytest.raises(ImportError, match="SpeechDetector: silero-vad must be installed to be used"):
+    with pytest.raises(ImportError, match="SpeechDetector: silero-vad must be installed; got no silero_vad module"):
         SpeechDetector(use_silero=True)
     speech_speecheq._silero.cache_clear()
 
 
-class Heard:
-    """A detector to which regions are known, and when."""
+class GivenRegions:
+    """Detector that returns given regions as the stream reaches them."""
 
     def __init__(self, *known: tuple[int, int]):
         self.known, self.position, self.open = [Region(*region) for region in known], 0, None
@@ -136,10 +136,10 @@ class Heard:
 
 def cut(samples: np.ndarray, block: int, *known: tuple[int, int]) -> list[tuple[int, int, bool]]:
     blocks = (samples[at : at + block] for at in range(0, len(samples), block))
-    found = list(windows(blocks, Heard(*known), length=4 * SECOND, hop=SECOND))
+    found = list(windows(blocks, GivenRegions(*known), length=4 * SECOND, hop=SECOND))
     for window in found:  # each holds the samples of its place
         np.testing.assert_array_equal(window.samples, samples[window.start : window.start + len(window.samples)])
-    return [(window.start, window.start + len(window.samples), window.first) for window in found]
+    return [(window.start, window.start + len(window.samples), window.starts_region) for window in found]
 
 
 @pytest.mark.parametrize("block", [1_000, SECOND, 7 * SECOND, 60 * SECOND])
@@ -160,7 +160,7 @@ def test_speech_without_end_is_cut_as_it_arrives_and_not_kept():
         for number in range(600):
             yield np.full(SECOND, number, np.float32)
 
-    found = windows(blocks(), Heard((0, 600 * SECOND)), length=4 * SECOND, hop=SECOND)
+    found = windows(blocks(), GivenRegions((0, 600 * SECOND)), length=4 * SECOND, hop=SECOND)
     assert next(found).samples[0] == 0
     kept = found.gi_frame.f_locals
     for _ in range(400):

@@ -35,16 +35,16 @@ def read_mappings(where: str, group):
 
 
 def check_balance(where: str, group):
-    """Check that the corpus balance and the class balance lie in [0, 1].
+    """Check that the corpus balance, the class balance and the smoothing of the priors lie in [0, 1].
 
     Args:
         where (`str`): caller, named in the error message.
-        group: a dataclass of arguments with `corpus_balance` and `class_balance`, see `sampling_weights`.
+        group: a dataclass of arguments with `corpus_balance`, `class_balance` and `prior_smoothing`.
 
     Raises:
         ValueError: if one of them is outside [0, 1].
     """
-    for name in ("corpus_balance", "class_balance"):
+    for name in ("corpus_balance", "class_balance", "prior_smoothing"):
         if not 0 <= (value := getattr(group, name)) <= 1:
             raise ValueError(f"{where}: {name} must lie in [0, 1]; got {value}.")
 
@@ -121,6 +121,13 @@ class DataArguments:
     corpora: list[str] | None = field(default=None, metadata={"help": "Keep only these corpora."})
     max_seconds: float = field(default=30.0, metadata={"help": "Skip longer utterances."})
     use_votes: bool = field(default=True, metadata={"help": "Train on the raters' votes where a corpus has them."})
+    prior_smoothing: float = field(
+        default=0.1,
+        metadata={
+            "help": "Correct the losses for the classes that a corpus lacks or has often, see corpus_priors. 0: compare only "
+            "the classes of the corpus; 1: no correction."
+        },
+    )
     corpus_balance: float = field(
         default=0.5, metadata={"help": "0: original corpus frequencies; 1: equally frequent corpora."}
     )

@@ -1,4 +1,4 @@
-"""Waveform augmentation: speed, reverberation, telephone band, noise and gain.
+"""Waveform augmentation: speed, silence around the speech, reverberation, telephone band, noise and gain.
 
 Speed perturbation (it also changes pitch, https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html) varies the
 speakers; the other changes vary rooms, channels and microphones.
@@ -15,11 +15,13 @@ MAX_SECONDS = 30  # the longest input of whisper; no utterance is slowed down be
 
 
 class WaveformAugmentation:
-    """Randomly change the speed, room, bandwidth, noise and level of an utterance.
+    """Randomly change the speed, silence, room, bandwidth, noise and level of an utterance.
 
     Args:
-        probability (`float`, *optional*, defaults to 0.5): of each of the five changes; half of it for the bandwidth.
+        probability (`float`, *optional*, defaults to 0.5): of each of the six changes; half of it for the bandwidth.
         speed (`float`, *optional*, defaults to 0.1): largest change of speed; 0.1 means factors from 0.9 to 1.1.
+        silence (`float`, *optional*, defaults to 2): longest silence before the speech, and after it, in seconds. Recordings
+            of a user rarely begin and end with the speech, as those of most corpora do.
         reverberation (`tuple[float, float]`, *optional*, defaults to `(0.1, 0.6)`): range of the reverberation time
             RT60, in seconds.
         gain_db (`tuple[float, float]`, *optional*, defaults to `(-24, 6)`): range of level changes, in dB. The model
@@ -32,12 +34,14 @@ class WaveformAugmentation:
         self,
         probability: float = 0.5,
         speed: float = 0.1,
+        silence: float = 2.0,
         reverberation: tuple[float, float] = (0.1, 0.6),
         gain_db: tuple[float, float] = (-24.0, 6.0),
         snr_db: tuple[float, float] = (5.0, 35.0),
     ):
         self.probability = probability
         self.speed = speed
+        self.silence = silence
         self.reverberation = reverberation
         self.gain_db = gain_db
         self.snr_db = snr_db
@@ -50,13 +54,19 @@ class WaveformAugmentation:
             seed (`int`): of all random choices.
 
         Returns:
-            `np.ndarray` of shape `(new_samples,)`: in `[-1, 1]`; a change of speed changes the length.
+            `np.ndarray` of shape `(new_samples,)`: in `[-1, 1]`; speed and silence change the length.
         """
         random = np.random.default_rng(seed)
-        changes = (self._change_speed, self._add_room, self._cut_band, self._add_noise, self._change_gain)
-        probabilities = self.probability * np.array([1, 1, 0.5, 1, 1])
-        for change, chosen in zip(changes, random.uniform(size=5) < probabilities, strict=True):
-            if chosen:
+        changes = (
+            (self._change_speed, 1),
+            (self._add_silence, 1),
+            (self._add_room, 1),
+            (self._cut_band, 0.5),
+            (self._add_noise, 1),
+            (self._change_gain, 1),
+        )
+        for (change, share), draw in zip(changes, random.uniform(size=len(changes)), strict=True):
+            if draw < share * self.probability:
                 waveform = change(waveform, random)
         return waveform.clip(-1, 1).astype(np.float32)
 
@@ -66,6 +76,14 @@ class WaveformAugmentation:
         if not 2 * MIN_SECONDS * SAMPLING_RATE <= len(waveform) / factor <= longest:
             return waveform
         return soxr.resample(waveform, SAMPLING_RATE * factor, SAMPLING_RATE, quality="MQ")
+
+    def _add_silence(self, waveform, random):
+        """Add silence at both ends: a noise floor from -90 to -50 dBFS."""
+        longest = max(0, MAX_SECONDS * SAMPLING_RATE - len(waveform)) // 2
+        before, after = (min(int(random.uniform(0, self.silence) * SAMPLING_RATE), longest) for _ in range(2))
+        floor = random.normal(size=len(waveform) + before + after) * 10 ** (random.uniform(-90, -50) / 20)
+        floor[before : before + len(waveform)] = waveform
+        return floor
 
     def _add_room(self, waveform, random):
         """Add reverberation: an exponentially decaying noise tail, 0 to 12 dB below the direct sound."""

@@ -12,9 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from speecheq.backbones_speecheq import frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.heads_speecheq import interval_targets
 from speecheq.labels_speecheq import MISSING, VALENCE_CLASSES
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
 
+LABEL_COLUMNS = ("id", "esc", "esc_votes", "eis_low", "eis_high", "gender")
 NEUTRAL_INTENSITY, EMOTIONAL_INTENSITY = [0.0, 0.375], [0.125, 1.0]  # levels none and low; all levels except none
 
 
@@ -45,6 +47,44 @@ def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balanc
         ]
     )
     return weights / weights.mean()
+
+
+def corpus_priors(
+    labels: dict[str, torch.Tensor], num_levels: int, corpora: Sequence[str], weights: np.ndarray, smoothing: float
+) -> dict[str, dict[str, torch.Tensor]]:
+    """Compute the log prior of each ESC class and each EIS level in each corpus, for the losses of [`SpeechEQModel`].
+
+    Adding them to the logits in training (logit adjustment, https://arxiv.org/abs/2007.07314) makes the model independent of
+    what a corpus asks for: its class frequencies, and the classes that it lacks. Without them, "no Amharic utterance is
+    surprised" is the easiest thing to learn from a corpus without surprise.
+
+    Args:
+        labels (`dict[str, torch.Tensor]`): `esc_labels` and `eis_labels` of the training rows, from [`Collator`].
+        num_levels (`int`): EIS levels of the model.
+        corpora (`Sequence[str]`): of the same rows.
+        weights (`np.ndarray` of shape `(rows,)`): from [`sampling_weights`].
+        smoothing (`float`): in `[0, 1]`, share of the uniform distribution in each prior. 0: a class that a corpus lacks is
+            never compared in its utterances; 1: as if every corpus could express all classes equally.
+
+    Returns:
+        `dict[str, dict[str, torch.Tensor]]`: corpus -> `esc_offsets` of shape `(classes,)` and `eis_offsets` of shape
+        `(levels,)`. A class that no corpus expresses has offset 0: it is a negative example everywhere.
+    """
+    found = {corpus: {} for corpus in sorted(set(corpora))}
+    for name, targets in (
+        ("esc_offsets", labels["esc_labels"]),
+        ("eis_offsets", interval_targets(labels["eis_labels"], num_levels)),
+    ):
+        labelled = ~((targets > 0).all(dim=-1).any(dim=-1))
+        shares = (targets / (targets > 0).sum(dim=-1, keepdim=True).clamp(min=1)).sum(dim=1)  # (rows, classes)
+        shares = shares * labelled[:, None] * torch.from_numpy(weights).float()[:, None]
+        expressed = shares.sum(dim=0) > 0
+        uniform = expressed / expressed.sum().clamp(min=1)
+        for corpus, offsets in found.items():
+            total = shares[[row for row, of_row in enumerate(corpora) if of_row == corpus]].sum(dim=0)
+            prior = (1 - smoothing) * total / total.sum().clamp(min=1e-12) + smoothing * uniform
+            offsets[name] = torch.where(expressed & (total.sum() > 0), prior.clamp(min=1e-9).log(), 0.0)
+    return found
 
 
 class SpeechDataset(torch.utils.data.Dataset):
@@ -100,6 +140,21 @@ class Collator:
         self.gender_labels = list(config.gender_labels)
         self.known_phonemes = set(config.phoneme_labels[1:])
         self.use_votes = use_votes
+        self.num_levels = len(config.eis_labels)
+        self.offsets: dict[str, dict[str, torch.Tensor]] = {}
+
+    def learn_priors(self, rows: datasets.Dataset, weights: np.ndarray, smoothing: float):
+        """Add `esc_offsets` and `eis_offsets` to all batches from now on; see [`corpus_priors`].
+
+        Args:
+            rows (`datasets.Dataset`): the training split. Utterances of other corpora get offsets of 0.
+            weights (`np.ndarray` of shape `(rows,)`): from [`sampling_weights`].
+            smoothing (`float`): in `[0, 1]`.
+        """
+        labels = self.utterance_labels(
+            rows.select_columns([name for name in LABEL_COLUMNS if name in rows.column_names]).to_list()
+        )
+        self.offsets = corpus_priors(labels, self.num_levels, rows["corpus"], weights, smoothing)
 
     def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
         if "encoder_states" in items[0]:
@@ -111,7 +166,7 @@ class Collator:
         return {**batch, **self.utterance_labels(items), "phoneme_labels": phonemes, "speakers": speakers}
 
     def utterance_labels(self, items: list[dict]) -> dict[str, torch.Tensor]:
-        """Make `esc_labels`, `eis_labels` and `gender_labels` of [`SpeechEQModel`]; needs no audio."""
+        """Make the labels of the utterance heads of [`SpeechEQModel`], and the offsets; needs no audio."""
         targets = [self.esc_target(item) for item in items]
         esc = torch.zeros(len(items), max(len(target) for target in targets), len(self.esc_labels))
         for row, target in zip(esc, targets, strict=True):
@@ -120,7 +175,13 @@ class Collator:
             "esc_labels": esc,
             "eis_labels": torch.tensor([self.eis_target(item) for item in items]),
             "gender_labels": torch.tensor([self.gender_target(item) for item in items]),
+            **self._offsets_of(items),
         }
+
+    def _offsets_of(self, items: list[dict]) -> dict[str, torch.Tensor]:
+        none = {name: torch.zeros_like(offsets) for name, offsets in next(iter(self.offsets.values()), {}).items()}
+        found = [self.offsets.get(item.get("corpus"), none) for item in items]
+        return {name: torch.stack([offsets[name] for offsets in found]) for name in none}
 
     def esc_target(self, item: dict) -> torch.Tensor:
         """Make the ESC target `(sets, classes)`: each set's weight on its members; all 1 if the label is missing.

@@ -67,6 +67,7 @@ def fit(
         if data_arguments.augment_probability
         else None,
         use_votes=data_arguments.use_votes,
+        prior_smoothing=data_arguments.prior_smoothing,
         corpus_balance=data_arguments.corpus_balance,
         class_balance=data_arguments.class_balance,
         backbone_learning_rate=model_arguments.backbone_learning_rate,

@@ -42,7 +42,7 @@ class KnownUtterances:
 
     Args:
         statistics (`torch.FloatTensor` of shape `(n, states, 2 * hidden)`): from `utterance_statistics`.
-        labels (`dict[str, torch.Tensor]`): `esc_labels`, `eis_labels` and `gender_labels`, from `Collator`.
+        labels (`dict[str, torch.Tensor]`): utterance labels, and offsets if any, from `Collator`.
         speakers (`np.ndarray` of shape `(n,)`): speaker of each utterance.
         weights (`np.ndarray` of shape `(n,)`): sampling weights, see `sampling_weights`.
         to_know (`list[str]`): speakers that may be enrolled, see `speakers_to_know`.
@@ -82,7 +82,7 @@ def train_heads(
         rows = random.choice(len(chances), arguments.batch_size, p=chances)
         output = model.score_statistics(known.statistics[rows], *enrolment.draw(rows))
         labels = {name: values[rows] for name, values in known.labels.items()}
-        model.add_losses(output, labels["esc_labels"], labels["eis_labels"], None, labels["gender_labels"])
+        model.add_losses(output, **labels)
         optimizer.zero_grad()
         output.loss.backward()
         optimizer.step()

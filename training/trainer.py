@@ -143,6 +143,7 @@ class SpeechEQTrainer(Trainer):
         label_spaces (`dict`, *optional*): see [`score`].
         augment (`Callable`, *optional*): waveform augmentation of the training rows.
         use_votes (`bool`, *optional*, defaults to `True`): train on the raters' votes where a corpus has them.
+        prior_smoothing (`float`, *optional*, defaults to 1): see `corpus_priors`; 1 leaves the losses without offsets.
         corpus_balance, class_balance (`float`, *optional*, default to 0): see `sampling_weights`.
         backbone_learning_rate (`float`, *optional*, defaults to `args.learning_rate`): of the encoder's parameters.
         enrolment_probability (`float`, *optional*, defaults to 0): probability of using the statistics of a training
@@ -161,6 +162,7 @@ class SpeechEQTrainer(Trainer):
         label_spaces=None,
         augment=None,
         use_votes: bool = True,
+        prior_smoothing: float = 1.0,
         corpus_balance: float = 0.0,
         class_balance: float = 0.0,
         backbone_learning_rate: float | None = None,
@@ -176,6 +178,9 @@ class SpeechEQTrainer(Trainer):
         self.processor = processor
         self._label_spaces = label_spaces
         self._balance = (corpus_balance, class_balance)
+        collator = Collator(processor, config, use_votes)
+        if train_rows is not None and prior_smoothing < 1:
+            collator.learn_priors(train_rows, sampling_weights(train_rows, *self._balance), prior_smoothing)
         self._backbone_learning_rate = backbone_learning_rate
         self._task_losses = defaultdict(list)
         self._speakers = (
@@ -188,7 +193,7 @@ class SpeechEQTrainer(Trainer):
         super().__init__(
             model,
             args,
-            data_collator=Collator(processor, config, use_votes),
+            data_collator=collator,
             train_dataset=SpeechDataset(train_rows, augment, states) if train_rows is not None else None,
             eval_dataset=SpeechDataset(self.eval_rows) if eval_rows is not None else None,
             compute_metrics=lambda evaluation: self._score(evaluation.predictions),

@@ -85,6 +85,29 @@ def phonemes(text: str | None, language: str) -> list[str] | None:
     return list(_cached(unicodedata.normalize("NFC", text), language)) or None
 
 
+def pinyin_phonemes(pinyin: str | None) -> list[str] | None:
+    """Convert Mandarin syllables to the IPA symbols of [`phonemes`].
+
+    Args:
+        pinyin (`str` or `None`): syllables with tone digits, 5 for the neutral tone, such as `"jiu4 shi4"`.
+
+    Returns:
+        `list[str]` or `None`: one symbol per phoneme or tone; `None` without syllables, or if a syllable is not pinyin.
+
+    Raises:
+        ImportError: if pypinyin is needed and not installed.
+    """
+    symbols: list[str] = []
+    for syllable in (pinyin or "").split():
+        if not PINYIN.fullmatch(syllable):
+            return None
+        try:
+            symbols += _syllable(syllable[:-1], TONES[syllable[-1]])
+        except KeyError:
+            return None
+    return symbols or None
+
+
 @lru_cache(maxsize=65536)
 def _cached(text: str, language: str) -> tuple[str, ...]:
     return tuple(_mandarin(text) if language == "zh" else _espeak(text, language))

@@ -3,7 +3,7 @@
 from datasets import Audio, Features, List, Value
 
 from speecheq.dataset_scripts.build.audio import SAMPLING_RATE, Clip
-from speecheq.dataset_scripts.build.phonemes import phonemes
+from speecheq.dataset_scripts.build.phonemes import phonemes, pinyin_phonemes
 from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord
 from speecheq.dataset_scripts.metric import table as metric
 from speecheq.labels_speecheq import GENDER_LABELS
@@ -46,14 +46,14 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         default_license (`str`): license of the adapter, for records without their own.
 
     Returns:
-        `dict`: the row without `audio`, `duration`, `phonemes` and `split`.
+        `dict`: the row without `audio`, `duration` and `split`. `phonemes` is `None` unless the corpus provides pinyin.
 
     Raises:
-        CorpusError: if the record has no label, or a value is not in the metric table or not allowed in SEQD.
+        CorpusError: if label, level and votes are all missing, or a value is not in the metric table or not allowed in SEQD.
     """
     item = record.path.name
-    if record.label is None and not record.votes:
-        raise CorpusError(f"row: label must be given; got none in {item!r}.")
+    if record.label is None and record.level is None and not record.votes:
+        raise CorpusError(f"row: label, level or votes must be given; got none in {item!r}.")
     if record.gender not in (None, *GENDER_LABELS):
         raise CorpusError(
             f"row: gender must be one of {', '.join(GENDER_LABELS)} or None; got {record.gender!r} in {item!r}."
@@ -67,6 +67,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
         "gender": record.gender,
         "age": record.age,
         "text": record.text,
+        "phonemes": pinyin_phonemes(record.pinyin),
         "native_label": record.label,
         "native_level": record.level,
         "esc": metric.esc_set(corpus, record.label, item),
@@ -81,11 +82,11 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
 
 
 def complete(row: dict, clip: Clip, split: str) -> dict:
-    """Add audio, duration, phonemes and split to a described row."""
+    """Add audio, duration, split and, unless present, phonemes to a row from [`describe`]."""
     return {
         **row,
         "audio": {"bytes": clip.flac, "path": row["id"].rpartition("/")[2] + ".flac"},
         "duration": clip.samples / SAMPLING_RATE,
-        "phonemes": phonemes(row["text"], row["language"]),
+        "phonemes": row["phonemes"] or phonemes(row["text"], row["language"]),
         "split": split,
     }

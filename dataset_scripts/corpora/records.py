@@ -39,6 +39,8 @@ class NativeRecord:
         gender (`str`, *optional*): `"female"` or `"male"`, as the corpus documents it.
         age (`float`, *optional*): years.
         text (`str`, *optional*): transcript.
+        pinyin (`str`, *optional*): Mandarin syllables as they were said, such as `"jiu4 shi4 xia4 yu3"`. The phonemes
+            follow from them and not from the transcript.
         votes (`tuple[str, ...]`, *optional*): native label given by each rater.
         ratings (`tuple[dict, ...]`, *optional*): `valence`, `arousal` and `dominance` of each rater on the native
             scale; a missing value is `None`.
@@ -62,6 +64,7 @@ class NativeRecord:
     gender: str | None = None
     age: float | None = None
     text: str | None = None
+    pinyin: str | None = None
     votes: tuple[str, ...] | list[str] = ()
     ratings: tuple[dict, ...] | list[dict] | None = None
     rating_scale: tuple[float, float] = (1.0, 5.0)

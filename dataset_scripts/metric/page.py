@@ -1,8 +1,8 @@
-"""The page that shows the metric table to a reader: METRIC.md, classes.svg and intensity.svg.
+"""Write the page that shows the metric table: METRIC.md, classes.svg and intensity.svg.
 
-`python -m speecheq.dataset_scripts.metric.page` writes them beside the table; they follow from `table.csv` and
-the class lists alone, so the same table gives the same bytes. With `--seqd FOLDER` the intensities that come from
-ratings are drawn as they were measured in a built SEQD.
+`python -m speecheq.dataset_scripts.metric.page` writes them into the folder of the table. They depend only on `table.csv`
+and the class lists, so the same table gives the same bytes. With `--seqd FOLDER` the figure shows the distribution of the
+intensities that come from ratings, measured in a built SEQD.
 """
 
 import argparse
@@ -35,30 +35,34 @@ RULES = {
     "rated": "rated by listeners",
     "valence_arousal": "valence-arousal distance",
 }
-PAGE = """# The metric table, drawn
+PAGE = """# The metric table
 
-Written by `python -m speecheq.dataset_scripts.metric.page` from `table.csv`; do not edit. {corpora} corpora,
-{labels} native labels, {levels} native levels. Each maps to a set of fine classes (usually of one) and to an intensity
-from 0 (no emotion) to 1 (the strongest), or to *missing*: nothing is guessed.
+The metric table maps every native label of every corpus to emotion classes and to an intensity. It covers {corpora} corpora,
+{labels} native labels, {levels} native levels. `python -m speecheq.dataset_scripts.metric.page` writes this page from
+[`table.csv`](table.csv): change the table, not the page.
 
 ## Classes
 
-The model predicts the fine classes; the coarser ones are sums of them.
+Each native label maps to a set of fine classes, usually of one, or to *missing*. The model predicts the fine classes; the
+basic and valence classes are sums of them.
 
 {hierarchy}
 
 ![Corpora by fine classes. A dot: a native label means this class. Joined rings: a label means one of these.
-A cross: labels without a class. The tables below say the same in words.](classes.svg)
+A cross: labels without a class. The tables below hold the same information.](classes.svg)
 
 ## Intensity
 
-Five levels stand on the axis: {eis}.
-A native label or level gives a point or an interval on it. Two rules give each utterance its own point: *rated by
-listeners*, and *valence-arousal distance*: how far the ratings lie from the middle of their scale, over the largest
-possible distance. *Of the level* means the interval of the utterance's native level.
+Intensity runs from 0 (no emotion) to 1 (the strongest). Its five levels are {eis}.
+A native label or level gives a point or an interval, or *missing*. Three entries are rules:
+
+- *of the level*: the interval of the utterance's native level.
+- *rated by listeners*: the mean rating, rescaled to [0, 1].
+- *valence-arousal distance*: the distance of the ratings from the middle of their scale, divided by the largest possible
+  distance.
 
 ![Each corpus on the intensity axis: points and intervals of its labels and levels, and the range of the rules.
-The tables below say the same in words.](intensity.svg)
+The tables below hold the same information.](intensity.svg)
 
 {measured}## Overview
 
@@ -164,13 +168,15 @@ def _overview(corpus: str, labels: list[TableRow], levels: list[TableRow]) -> st
     rules = [eis for eis in dict.fromkeys(row.eis for row in labels) if eis in RULES]
     tables = ["the label"] * any(isinstance(row.eis, tuple) for row in labels)
     without = sum(not row.esc for row in labels)
+    tables += ["the level"] * bool(levels and not labels)
     origin = "; ".join([RULES[rule] for rule in rules] + tables) or "nothing"
     return f"| [{corpus}](#{corpus}) | {len(labels)} | {without or ''} | {len(levels) or ''} | {origin} |"
 
 
 def _section(corpus: str, labels: list[TableRow], levels: list[TableRow]) -> str:
     where, meanings = sources(labels + levels)
-    lines = [f"### {corpus}", "", f"Source: {where}", "", LABELS_HEADER]
+    lines = [f"### {corpus}", "", f"Source: {where}"]
+    lines += ["", LABELS_HEADER] if labels else []
     groups = defaultdict(list)
     for row in labels:
         groups[row.esc, row.eis].append(_native(row, meanings))

@@ -160,16 +160,18 @@ def table_row(corpus: str, field: str, native: str, item: str = "") -> TableRow:
 def label_space(corpus: str) -> dict[str, list[str]]:
     """Return the label space of a corpus: native label -> fine classes, in table order, without unmapped labels.
 
+    It is empty for a corpus with levels only, such as BAVED.
+
     Raises:
-        CorpusError: if the table has no labels of the corpus.
+        CorpusError: if the table has no rows of the corpus.
     """
-    rows = [row for row in metric_table().values() if row.corpus == corpus and row.field == "label"]
+    rows = [row for row in metric_table().values() if row.corpus == corpus]
     if not rows:
         corpora = dict.fromkeys(key[0] for key in metric_table())
         raise CorpusError(
             f"label_space: corpus must be one of {options(corpora)}; got {corpus!r}. Add its rows to {TABLE_NAME}."
         )
-    return {row.native: list(row.esc) for row in rows if row.esc}
+    return {row.native: list(row.esc) for row in rows if row.field == "label" and row.esc}
 
 
 def esc_set(corpus: str, label: str | None, item: str = "") -> list[str] | None:

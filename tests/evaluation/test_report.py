@@ -16,8 +16,9 @@ from speecheq.evaluation.report import (
     calibration_errors,
     known_scores,
     main,
-    page,
     report,
+    summary,
+    tables,
     write_between,
 )
 from speecheq.training.frozen import ALL
@@ -80,31 +81,100 @@ def test_a_report_without_intensities_has_no_such_figure_and_no_such_line(report
     monkeypatch.setattr("speecheq.evaluation.report.load_seqd", lambda dataset, max_seconds: splits)
     results = report(str(folder), MINI_SEQD, tmp_path)
     assert "intensity.svg" not in {path.name for path in tmp_path.iterdir()}
-    assert "EIS CCC" not in page(results)
+    assert "EIS CCC" not in tables(results)["speakers"]
+    assert [line.split("|")[3] for line in summary(results).splitlines()[2:]] == ["  ", "  "]
 
 
-def test_a_page_names_the_intensities_of_every_corpus_and_an_abstention_from_all(reported):
-    results = reported[1] | {"abstention": {"risk": 0.1, "threshold": 0.9, "test_coverage": 0.0, "test_risk": None}}
-    results["scores"] = results["scores"] | {"silent/phoneme_per": 0.5}  # a corpus with nothing to decide
-    text = page(results)
-    assert text.count("| synthetic, EIS CCC | ") == 1 and "no answer is given" not in text
+SCORES = {
+    "esc_uar": 0.7, "b/esc_uar": 0.6, "a/esc_uar": 0.8, "b/esc_wa": 0.5, "eis_ccc": 0.25, "b/eis_ccc": 0.25,
+    "c/phoneme_per": 0.1,
+}  # fmt: skip
 
 
-def test_the_command_writes_the_tables_between_the_marks(reported, tmp_path, capsys):
-    folder, _, _ = reported
+def test_the_summary_has_one_score_for_each_task_and_corpus():
+    assert summary({"scores": SCORES}).splitlines() == [
+        "| corpus | ESC UAR (%) | EIS CCC | PER (%) | gender UAR (%) |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| a | 80.0 |  |  |  |",
+        "| b | 60.0 | 0.250 |  |  |",
+        "| c |  |  | 10.0 |  |",
+        "| all | 70.0 | 0.250 |  |  |",
+    ]
+
+
+def test_the_tables_state_speakers_calibration_and_abstention():
+    found = tables(
+        {
+            "scores": SCORES,
+            "known": {"1": SCORES | {"b/esc_uar": 0.65}, str(ALL): SCORES | {"b/eis_ccc": 0.5}},
+            "temperatures": {"esc": 1.5, "eis": 1.0},
+            "ece": {"before": {"all": 0.2, "a": 0.1}, "after": {"all": 0.05, "a": 0.15}},
+            "abstention": {"risk": 0.1, "threshold": 0.9, "test_coverage": 0.8, "test_risk": 0.123},
+            "fairness": {},
+        }
+    )
+    assert list(found) == ["scores", "speakers", "calibration", "abstention", "groups"]
+    assert found["speakers"].splitlines() == [
+        "| known utterances | 0 | 1 | all |",
+        "| --- | ---: | ---: | ---: |",
+        "| a, ESC UAR (%) | 80.0 | 80.0 | 80.0 |",
+        "| b, ESC UAR (%) | 60.0 | 65.0 | 60.0 |",
+        "| b, EIS CCC | 0.250 | 0.250 | 0.500 |",
+    ]
+    assert found["calibration"].splitlines()[2:] == [
+        "| a | 10.0 | 15.0 |",
+        "| all | 20.0 | 5.0 |",
+        "",
+        "Temperatures: esc 1.50, eis 1.00.",
+    ]
+    assert found["abstention"] == (
+        "Below a confidence of 0.90 the model gives no label. This threshold allows at most 10 % errors on the validation "
+        "split. On the test split 80 % of the utterances get a label, and 12.3 % of these labels are wrong."
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (
+            {"threshold": None},
+            "No threshold reaches the allowed error rate on the validation split: the model always gives",
+        ),
+        ({"threshold": 0.9, "test_coverage": 0.0, "test_risk": None}, "On the test split no utterance gets a label."),
+    ],
+)
+def test_the_tables_state_an_abstention_from_none_or_all(reported, found, text):
+    assert text in tables(reported[1] | {"abstention": {"risk": 0.1} | found})["abstention"]
+
+
+def test_the_command_writes_the_page_and_the_card(reported, tmp_path, capsys):
+    folder, results, _ = reported
+    page, card = tmp_path / "page.md", tmp_path / "README.md"
+    page.write_text(
+        "before\n" + "".join(f"<!-- {mark} -->\nprevious\n<!-- /{mark} -->\n" for mark in tables(results)) + "after\n"
+    )
+    card.write_text("---\nlicense: mit\n---\nbefore\n<!-- results -->\nprevious\n<!-- /results -->\nafter\n")
+
+    out = tmp_path / "out"
+    main([str(folder), "--dataset", MINI_SEQD, "--out", str(out), "--write", str(page), "--card", str(card)])
+
+    printed, written = capsys.readouterr().out, page.read_text()
+    for mark, text in tables(results).items():
+        assert f"<!-- {mark} -->\n{text}\n<!-- /{mark} -->\n" in written and text in printed
+    assert written.startswith("before\n") and written.endswith("after\n") and "previous" not in written
+    found = ModelCard.load(card)
+    assert found.data.license == "mit" and found.data.model_name == "SpeechEQ"
+    values = {(scored.dataset_config, scored.metric_name): scored.metric_value for scored in found.data.eval_results}
+    assert values["synthetic", "ESC UAR"] == round(results["scores"]["synthetic/esc_uar"], 4)
+    assert found.text.lstrip() == f"before\n<!-- results -->\n{summary(results)}\n<!-- /results -->\nafter\n"
+
+
+def test_a_page_without_the_marks_is_refused(tmp_path):
     page = tmp_path / "README.md"
-    page.write_text("---\nlicense: mit\n---\nbefore\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
-    main([str(folder), "--dataset", MINI_SEQD, "--out", str(tmp_path / "out"), "--write", str(page)])
-    printed = capsys.readouterr().out
-    card = ModelCard.load(page)
-    assert card.data.license == "mit" and card.data.model_name == "SpeechEQ"
-    values = {(found.dataset_config, found.metric_name): found.metric_value for found in card.data.eval_results}
-    assert values["synthetic", "ESC UAR"] == round(reported[1]["scores"]["synthetic/esc_uar"], 4)
-    text = card.text.lstrip()
-    assert text.startswith("before\n<!-- results -->\n| corpus |") and text.endswith("<!-- /results -->\nafter\n")
-    assert "old" not in text and text.split("-->\n", 1)[1].split("\n<!--")[0] in printed
-    with pytest.raises(ValueError, match=r"README.md must have the marks <!-- other --> and <!-- /other -->"):
-        write_between(page, "other", "")
+    page.write_text("<!-- results -->\n")
+    for mark in ("other", "results"):
+        with pytest.raises(ValueError, match=rf"README.md must have the marks <!-- {mark} --> and <!-- /{mark} -->"):
+            write_between(page, mark, "")
 
 
 def test_the_intensity_is_calibrated_on_what_was_learned():

@@ -187,11 +187,14 @@ def test_the_table_states_what_is_lost():
     assert robustness_table(scores).splitlines()[2] == "| telephone | 65.5 |  | 71.0 | 60.0 | -0.000 |  |  |"
 
 
-def test_the_command_prints_the_table(model, tmp_path, capsys):
-    out = tmp_path / "scores.json"
+def test_the_command_prints_and_writes_the_table(model, tmp_path, capsys):
+    out, page = tmp_path / "scores.json", tmp_path / "page.md"
+    page.write_text("<!-- robustness -->\nold\n<!-- /robustness -->\n")
     arguments = ["--dataset", MINI_SEQD, "--conditions", "clean", "noise_0db", "--limit", "6", "--out", str(out)]
-    main([model, *arguments])
+    main([model, *arguments, "--write", str(page)])
     printed = capsys.readouterr().out
     assert "test split:" in printed and "\n| noise_0db | " in printed
+    table = printed.partition("test split:\n\n")[2]
+    assert page.read_text() == f"<!-- robustness -->\n{table}<!-- /robustness -->\n"
     saved = json.loads(out.read_text())
     assert (saved["utterances"], list(saved["scores"])) == (6, ["clean", "noise_0db"])

@@ -37,7 +37,7 @@ pipe = pipeline(model=".", trust_remote_code=True)
 model = AutoModel.from_pretrained(".", trust_remote_code=True)
 ```
 
-![Confusion](results/confusion.svg) [the page](docs/page.md#classes) [paper](https://arxiv.org/abs/2206.13101)
+![Confusion](results/confusion.svg) [results](results/README.md) [the page](docs/page.md#classes) [paper](https://arxiv.org/abs/2206.13101)
 [above](#speecheq)
 """
 SPACE_CARD = """---
@@ -90,7 +90,9 @@ def released_root(tmp_path_factory) -> Path:
             "docs/page.md": '# Page\n\n<img src="a%20picture.svg"> [back](../README.md)\n',
             "docs/a picture.svg": "<svg/>",
             "docs/other.md": "# Not linked\n",
+            "docs/protocols.md": "# Linked by a page of results/\n",
             "train.py": "raise SystemExit\n",
+            "results/README.md": "# Results\n\n[protocols](../docs/protocols.md) [card](../README.md)\n",
             "results/confusion.svg": "<svg/>",
             "results/results.json": "{}",
             "results/.cache/secret.txt": "mine",

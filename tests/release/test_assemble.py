@@ -40,8 +40,10 @@ def test_a_model_repository_is_checkpoint_code_results_and_what_its_card_links_t
         "config.json",
         "docs/a picture.svg",
         "docs/page.md",
+        "docs/protocols.md",
         "model.safetensors",
         "processor_config.json",
+        "results/README.md",
         "results/confusion.svg",
         "results/results.json",
     ]

@@ -77,7 +77,9 @@ def test_nothing_found_is_an_error(argument, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/notes.txt").touch()
-    with pytest.raises(CommandError, match=r"AUDIO: a folder or a pattern must have audio \(\.wav, .*; got none in '"):
+    with pytest.raises(
+        CommandError, match=r"AUDIO must be a folder or a pattern with audio \(\.wav, .*; got none in '"
+    ):
         find_audio([argument])
 
 
@@ -180,7 +182,7 @@ def test_rows_with_other_labels_are_not_mixed(kind, before, now, pipe, recording
     assert Path("k").read_bytes() == kept
     found = capsys.readouterr().err
     assert re.search(
-        r"--out: a file that exists must hold rows of this --scale, .*; got one with \w+.* in 'k'\. Give another file",
+        r"--out must be a new file, or have rows of the same --scale, .*; got a row with \w+.* in 'k'\. Pass another file",
         found,
     )
     main(["in", *arguments, *before])
@@ -200,7 +202,7 @@ def test_files_are_read_one_by_one_and_each_row_is_written_before_the_next(pipe,
     monkeypatch.setattr(pipeline_speecheq, "blocks_of", interrupted)
     assert main(["in", "--no-vad", "--format", "jsonl", "--out", "out.jsonl"]) == 130
     assert read == [("in/a/broken.wav", 0), ("in/a/x.wav", 1), ("in/a/ü, y.FLAC", 2), ("in/b/x.wav", 3)]
-    assert capsys.readouterr().err == "speecheq: interrupted. The same command goes on from here.\n"
+    assert capsys.readouterr().err == "speecheq: interrupted. Repeat the command to resume.\n"
 
 
 def test_csv_has_the_phonemes_and_the_error(pipe, recordings):
@@ -258,10 +260,10 @@ def test_the_speaker_is_kept_after_each_audio(pipe, recordings, capsys):
     ("arguments", "message"),
     [
         (["*.ogg"], r"AUDIO: a folder or a pattern must have audio \(.*\); got none in '\*\.ogg'\."),
-        (["in", "--labels", "angry,hungry"], "--labels: .*candidate_labels must be names of .*angry, .*; got 'hungry'"),
-        (["in", "--out", "x.txt"], "--out must come with --format jsonl, csv or textgrid; got it with table."),
-        (["in", "--format", "textgrid"], "--format textgrid must come with --out; got none. Give the folder"),
-        (["in", "--format", "csv", "--out", "in/a/notes.txt"], "--out: a file that exists must hold rows .* got b'no audio'"),
+        (["in", "--labels", "angry,hungry"], "--labels: .*candidate_labels must be among .*angry, .*; got 'hungry'"),
+        (["in", "--out", "x.txt"], "--out must come with --format jsonl, csv or textgrid; got table."),
+        (["in", "--format", "textgrid"], "--format textgrid must come with --out; got none. Pass a folder"),
+        (["in", "--format", "csv", "--out", "in/a/notes.txt"], "--out must be a new file, or have rows .* got b'no audio'"),
         (["in", "--format", "csv", "--out", "in"], "Is a directory: 'in'"),
         (["in", "--format", "csv", "--out", "gone/x.csv"], "No such file or directory: 'gone/x.csv'"),
         (["in", "--format", "csv", "--out", "/dev/full"], "No space left on device"),  # reading it would never end
@@ -295,7 +297,7 @@ def test_wrong_values_are_named_by_the_parser(arguments, message, capsys):
 def test_a_model_that_is_none_is_named(recordings, monkeypatch, capsys):
     monkeypatch.setattr(command, "ROOT", recordings)
     assert main(["in"]) == 2
-    assert "--model must be given: this installation holds no weights." in capsys.readouterr().err
+    assert "--model must be given: this installation contains no weights." in capsys.readouterr().err
     wrong = "--model must be a folder or a Hub repository of a SpeechEQ model; got"
     assert main(["in", "--model", "nowhere/"]) == 2
     assert f"{wrong} 'nowhere/'. " in capsys.readouterr().err
@@ -315,7 +317,7 @@ def test_a_device_that_is_not_there_is_named(error, recordings, monkeypatch, cap
 
     monkeypatch.setattr(transformers.pipelines, "pipeline", pipeline)
     assert main(["in", "--model", "tiny", "--device", "cuda:7"]) == 2
-    assert f"--device must be one that torch finds here; got 'cuda:7'. {error}\n" in capsys.readouterr().err
+    assert f"--device must be available in torch; got 'cuda:7'. {error}\n" in capsys.readouterr().err
 
 
 def test_the_weights_that_lie_beside_the_code_are_the_default(tiny, recordings, monkeypatch, capsys):

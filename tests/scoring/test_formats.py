@@ -105,11 +105,11 @@ def test_a_file_of_somebody_else_is_left_alone(rows, content, tmp_path):
     path = tmp_path / "notes"
     path.write_bytes(content)
     with pytest.raises(
-        ValueError, match=r"--out: a file that exists must hold rows of this command in the same format; "
+        ValueError, match=r"--out must be a new file, or have rows of this command in the same format; "
     ):
         Rows(rows, path)
     path.write_bytes(rows.head.encode() + rows.row("a.wav", ANSWER).encode() + content + b"\nmore\n")
-    with pytest.raises(ValueError, match=r"Give another file\.$"):
+    with pytest.raises(ValueError, match=r"Pass another file\.$"):
         Rows(rows, path)
     assert path.read_bytes().endswith(content + b"\nmore\n")
 
@@ -119,7 +119,7 @@ def test_the_rows_of_one_format_are_not_those_of_the_other(rows, other, tmp_path
     path = tmp_path / "rows"
     path.write_text(rows.head + rows.row("a.wav", ANSWER))
     assert Rows(rows, path).failed("a.wav") is False
-    with pytest.raises(ValueError, match="must hold rows of this command in the same format; got b'"):
+    with pytest.raises(ValueError, match="have rows of this command in the same format; got b'"):
         Rows(other, path)
 
 

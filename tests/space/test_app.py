@@ -208,7 +208,7 @@ def test_what_it_was_trained_on_is_read_from_the_card(tmp_path):
     assert "Heard [nEMO](https://example.org) and a page." in text and "### Limits\n\nActed speech." in text
     for gone in ("picture", "mark", "secret", "PAGE.md"):
         assert gone not in text
-    assert card.training("## The checkpoint\nheard\n## Training\ncommand\n") == "### The checkpoint\n\nheard"
+    assert card.training("## Training data\nheard\n## Training\ncommand\n") == "### Training data\n\nheard"
     assert card.training("# nothing") == ""
 
 

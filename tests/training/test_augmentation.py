@@ -47,6 +47,26 @@ def test_nothing_is_slowed_down_to_more_than_whisper_takes():
     assert lengths[31.0][0] < 29 and lengths[31.0][1] == 31  # another encoder takes them, so they are left in
 
 
+def test_silence_is_added_at_both_ends_and_leaves_the_speech_as_it_is():
+    audio, augment = waveform(1.0), WaveformAugmentation(1.0, silence=2.0)
+    for seed in range(8):
+        longer = augment._add_silence(audio, np.random.default_rng(seed))
+        start = int(np.flatnonzero(np.isclose(longer, audio[0], rtol=0, atol=1e-9))[0])
+        np.testing.assert_array_equal(longer[start : start + 16_000], audio)
+        assert 0 < start <= 32_000 and 0 < len(longer) - start - 16_000 <= 32_000
+        ends = np.concatenate([longer[:start], longer[start + 16_000 :]])
+        assert -91 < 20 * np.log10(np.sqrt(np.mean(ends**2))) < -49
+
+
+def test_silence_makes_nothing_longer_than_whisper_takes():
+    for seconds in (29.0, 31.0):
+        audio = np.zeros(round(16_000 * seconds), np.float32)
+        lengths = {
+            len(WaveformAugmentation(1.0)._add_silence(audio, np.random.default_rng(seed))) for seed in range(20)
+        }
+        assert max(lengths) <= max(30.0, seconds) * 16_000
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_noise_keeps_the_signal_to_noise_ratio(seed):
     audio = waveform(1.0)

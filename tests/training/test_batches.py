@@ -102,6 +102,65 @@ def test_balance_one_half_takes_square_roots():
     assert share(weights, "big", "a") == pytest.approx(share(weights, "big") * 6 / 8)
 
 
+PRIOR_ROWS = Dataset.from_dict(
+    {
+        "id": list("abcdef"),
+        "corpus": ["two"] * 4 + ["other", "unlabelled"],
+        "esc": [["angry"], ["angry"], ["angry"], ["sad"], ["happy", "excited"], None],
+        "esc_votes": [None] * 6,
+        "eis_low": [0.25, 0.25, 0.75, 0.75, None, None],
+        "eis_high": [0.25, 0.25, 0.75, 0.75, None, None],
+        "gender": [None] * 6,
+    }
+)
+
+
+@pytest.fixture
+def collator_with_priors(collator) -> Collator:
+    collator.learn_priors(PRIOR_ROWS, np.ones(6), smoothing=0.2)
+    return collator
+
+
+def test_the_prior_of_a_class_is_its_share_in_the_corpus_smoothed_over_the_classes_of_all_corpora(
+    collator_with_priors,
+):
+    prior = dict(
+        zip(SpeechEQConfig().esc_labels, collator_with_priors.offsets["two"]["esc_offsets"].exp(), strict=True)
+    )
+    assert prior["angry"] == pytest.approx(0.8 * 0.75 + 0.2 / 4)
+    assert prior["sad"] == pytest.approx(0.8 * 0.25 + 0.2 / 4)
+    assert prior["happy"] == prior["excited"] == pytest.approx(0.2 / 4)
+
+
+def test_a_class_that_no_corpus_expresses_is_a_negative_example_everywhere(collator_with_priors):
+    offsets = collator_with_priors.offsets["two"]["esc_offsets"]
+    assert offsets[SpeechEQConfig().esc_labels.index("contempt")] == 0.0
+    assert offsets.max() == 0.0
+
+
+def test_the_prior_of_a_level_is_its_share_in_the_corpus(collator_with_priors):
+    prior = collator_with_priors.offsets["two"]["eis_offsets"].exp()
+    assert prior[[1, 3]].tolist() == pytest.approx(
+        [0.8 * 0.5 + 0.2 / 4] * 2
+    )  # an unrated emotion expresses four levels
+    assert prior[[2, 4]].tolist() == pytest.approx([0.2 / 4] * 2)
+
+
+def test_a_set_shares_its_weight_among_its_classes(collator_with_priors):
+    prior = collator_with_priors.offsets["other"]["esc_offsets"].exp()
+    assert prior[SpeechEQConfig().esc_labels.index("happy")] == pytest.approx(0.8 * 0.5 + 0.2 / 4)
+
+
+def test_utterances_without_labels_and_of_other_corpora_get_no_offsets(collator_with_priors):
+    labels = collator_with_priors.utterance_labels([item(corpus="unlabelled"), item(corpus="new"), item(corpus="two")])
+    assert labels["esc_offsets"].shape == (3, 12) and labels["eis_offsets"].shape == (3, 5)
+    assert labels["esc_offsets"][:2].abs().sum() == 0 and labels["esc_offsets"][2].abs().sum() > 0
+
+
+def test_without_priors_a_batch_has_no_offsets(collator):
+    assert not {"esc_offsets", "eis_offsets"} & set(collator.utterance_labels([item(corpus="two")]))
+
+
 def test_the_sampler_draws_by_weight_and_batches_by_length():
     lengths = np.arange(400) % 37
     weights = np.where(np.arange(400) < 100, 2.0, 2 / 3)

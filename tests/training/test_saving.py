@@ -41,7 +41,7 @@ def test_the_card_of_a_fine_tuned_model_carries_the_terms_of_what_it_started_fro
     )
     assert "Started from the trained model `me/speecheq`" in card.text
     assert "and those of the model that training started from: cc-by-nc-sa-4.0. The code" in card.text
-    assert "test speakers seen in training: none, not counted those that the model" in card.text
+    assert "test speakers seen in training: none (speakers of the starting model are not counted)." in card.text
     assert card.data.base_model == "me/speecheq"
 
 

@@ -9,9 +9,12 @@ case, `ZhaoZuoxiang` and `zhaozuoxiang`; `liuchanhg` is spelt so in the download
 liuchanhg and zhaoquanyin. Some mirrors name files `201-angry-liuchanhg.wav`. The whole corpus of 9,600 files holds 300
 texts said in each emotion under these names, and 100 further texts per emotion in folders `Chang.Liu`, `Quanyin.Zhao`,
 `Zhe.Wang` and `Zuoxiang.Zhao` with `normal` for neutral: the same speakers, utterances `wangzhe_angry_own_001`.
-The 1,200 files come without transcripts, and no reliable public list of the 50 texts was found. They are read where
-somebody gives them: `texts.txt` in the corpus folder, a line `201 text` each, or `201.txt` beside `201.wav`; UTF-8,
-UTF-16 or GB 18030. Otherwise there is no text.
+Texts: `相同的文本201--250.txt` (or `texts.txt`) in the corpus folder, a line `201. text` each, or `201.txt` beside
+`201.wav`; UTF-8, UTF-16 or GB 18030. A download without them gives no text.
+Pinyin: `201.lab` beside `201.wav` holds a line `start end syllable` each, times in units of 100 ns, `SIL` for silence.
+Syllables have the tones that the speaker said (`yu2 ye3`, where the dictionary has `yu3 ye3`). Of the 1,195 label
+files some 160 lack syllables at the end or altogether, and one lacks all names. So a label file is used only if it has
+one syllable for every character of the text.
 """
 
 import re
@@ -50,7 +53,9 @@ SPEAKER = {
 }
 GENDER = {"liuchanhg": "female", "wangzhe": "male", "zhaoquanyin": "female", "zhaozuoxiang": "male"}
 EMOTION = {name: name for name in ("angry", "fear", "happy", "neutral", "sad", "surprise")} | {"normal": "neutral"}
-TEXT_LINE = re.compile(r"(\d{3})\s+(\S.*)")
+TEXTS = ("texts.txt", "相同的文本201--250.txt")
+TEXT_LINE = re.compile(r"(\d{3})(?:\s|\.)\s*(\S.*)")
+LABEL_LINE = re.compile(r"\d+\s+\d+\s+([a-z]+[1-5])")
 ENCODINGS = ("utf-8", "gb18030")
 
 
@@ -70,7 +75,7 @@ def record(path: Path, texts: Mapping[str, str]) -> NativeRecord:
     who = look_up(speaker.lower(), SPEAKER, field="speaker", item=item)
     label = look_up(emotion.lower(), EMOTION, field="emotion", item=item)
     own = speaker.lower() != who
-    beside = _text_beside(path)
+    text = _text_beside(path) or (None if own else texts.get(number))
     return NativeRecord(
         path=path,
         speaker=who,
@@ -78,7 +83,8 @@ def record(path: Path, texts: Mapping[str, str]) -> NativeRecord:
         label=label,
         name=f"{who}_{label}_{'own_' if own else ''}{number}",
         gender=GENDER[who],
-        text=beside or (None if own else texts.get(number)),
+        text=text,
+        pinyin=_pinyin_beside(path, text),
     )
 
 
@@ -95,14 +101,14 @@ def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
 
 
 def read_texts(folder: Path) -> tuple[dict[str, str], list[Skipped]]:
-    """Read `texts.txt` where there is one: number -> text, and the lines that cannot be read."""
-    path = find_entry(folder, "texts.txt", depth=1)
+    """Read the list of texts if there is one: number -> text, and the lines that cannot be read."""
+    path = find_entry(folder, *TEXTS, depth=1)
     texts: dict[str, str] = {}
     unread: list[Skipped] = []
     for place, line in enumerate(decode_text(path, ENCODINGS).split("\n") if path else (), start=1):
         found = TEXT_LINE.fullmatch(line.strip())
         if found and UNREADABLE not in line:
-            texts[found[1]] = found[2]
+            texts[found[1]] = "".join(found[2].split())
         elif line.strip():
             unread.append(Skipped(path, f"casia: line must be like '201 text'; got {line!r} in line {place}."))
     return texts, unread
@@ -112,3 +118,13 @@ def _text_beside(path: Path) -> str | None:
     beside = path.with_suffix(".txt")
     text = decode_text(beside, ENCODINGS).strip() if beside.is_file() else ""
     return text if text and UNREADABLE not in text else None
+
+
+def _pinyin_beside(path: Path, text: str | None) -> str | None:
+    """The syllables of the label file, if it has one for every character of the text."""
+    labels = path.with_suffix(".lab")
+    if not text or not labels.is_file():
+        return None
+    lines = (LABEL_LINE.fullmatch(line.strip()) for line in decode_text(labels, ENCODINGS).splitlines())
+    syllables = [line[1] for line in lines if line]
+    return " ".join(syllables) if len(syllables) == sum(map(str.isalnum, text)) else None

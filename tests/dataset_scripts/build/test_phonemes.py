@@ -199,3 +199,13 @@ def test_full_width_punctuation_is_no_phoneme_and_full_width_letters_and_digits_
     assert phonemes.phonemes("“你，好……”——！？：；（）《》、～　·", "zh") == phonemes.phonemes("你好", "zh")
     assert phonemes.phonemes("你好ＯＫ", "zh") is None
     assert phonemes.phonemes("３天", "zh") is None
+
+
+def test_pinyin_gives_the_symbols_of_its_characters():
+    assert phonemes.pinyin_phonemes("ni3 hao3 ma5") == phonemes.phonemes("你好吗", "zh")
+    assert phonemes.pinyin_phonemes("nv3 si4") == ["n", "y", "˨˩˦", "s", "z̩", "˥˩"]
+
+
+@pytest.mark.parametrize("pinyin", [None, "", "SIL", "ni", "ni6", "xyz1", "bq1", "ni3 ?"])
+def test_what_is_not_pinyin_has_no_phonemes(pinyin):
+    assert phonemes.pinyin_phonemes(pinyin) is None

@@ -11,8 +11,8 @@ def record(**fields) -> NativeRecord:
     return NativeRecord(path=Path("a/x.wav"), speaker="s1", language="da", **fields)
 
 
-def test_a_record_without_label_and_votes_is_refused():
-    with pytest.raises(CorpusError, match=r"label must be given; got none in 'x.wav'"):
+def test_a_record_without_label_level_and_votes_is_refused():
+    with pytest.raises(CorpusError, match=r"label, level or votes must be given; got none in 'x.wav'"):
         rows.describe("emotale", record(), "free")
 
 

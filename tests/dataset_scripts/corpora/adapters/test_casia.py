@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from samples import split, touch
 
+from speecheq.dataset_scripts.build import rows
+from speecheq.dataset_scripts.build.audio import Clip
 from speecheq.dataset_scripts.corpora.adapters import casia
 from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord
 from speecheq.dataset_scripts.metric import table as metric
@@ -97,6 +99,53 @@ def test_a_text_file_beside_the_audio_is_the_text_of_that_file(tmp_path):
     assert [record.text for record in records.values()] == ["今天。", None, "昨天。", "明天。"]
 
 
+def test_the_list_of_texts_of_the_download_is_read_under_its_own_name(tmp_path):
+    touch(tmp_path, "wangzhe/angry/204.wav", "wangzhe/angry/247.wav")
+    lines = "204. 国华来完成。 \r\n247. 职员完成 任务\r\n"
+    (tmp_path / "相同的文本201--250.txt").write_bytes(lines.encode("gb18030"))
+
+    records, skipped = read(tmp_path)
+
+    assert [record.text for record in records.values()] == ["国华来完成。", "职员完成任务"]
+    assert skipped == {}
+
+
+LABELS = "0 1650000 SIL\n1650000 2750000 xia4\n2750000 3950000 yu2\n3950000 4100000 SIL\n4100000 5000000 qu5\n"
+
+
+def test_the_label_file_gives_the_tones_as_they_were_said(tmp_path):
+    touch(tmp_path, "wangzhe/angry/201.wav")
+    (tmp_path / "texts.txt").write_text("201. 下雨去。\n", encoding="utf-8")
+    (tmp_path / "wangzhe/angry/201.lab").write_text(LABELS)
+
+    record = read(tmp_path)[0]["wangzhe_angry_201"]
+
+    assert record.pinyin == "xia4 yu2 qu5"
+    row = rows.complete(rows.describe("casia", record, casia.LICENSE), Clip(b"fLaC", 16000, "00", b""), "train")
+    assert row["phonemes"] == ["ɕ", "j", "a", "˥˩", "y", "˧˥", "tɕʰ", "y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("201. 也下雨去。", LABELS),  # one syllable short
+        ("201. 下雨去。", "0 29190000 SIL\n"),
+        ("201. 下雨去。", "0 10\n10 20\n20 30\n"),
+        ("201. 下雨去。", LABELS.replace("yu2", "?")),
+        ("202. 下雨去。", LABELS),  # no text to check them against
+    ],
+)
+def test_an_incomplete_label_file_is_not_used(tmp_path, text, labels):
+    touch(tmp_path, "wangzhe/angry/201.wav")
+    (tmp_path / "texts.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "wangzhe/angry/201.lab").write_text(labels)
+
+    records, skipped = read(tmp_path)
+
+    assert records["wangzhe_angry_201"].pinyin is None
+    assert skipped == {}
+
+
 def test_an_unreadable_line_of_the_texts_is_reported_and_costs_only_itself(tmp_path):
     touch(tmp_path, "wangzhe/angry/201.wav")
     (tmp_path / "texts.txt").write_bytes(b"text\n" + "201 今天\n".encode("gb18030") + b"202 \xff\n")
@@ -185,3 +234,15 @@ def test_a_tree_of_the_published_names_is_read_whole(corpora, tmp_path):
         ("zhaoquanyin", "female"): 300,
         ("zhaozuoxiang", "male"): 300,
     }
+
+
+@pytest.mark.corpora
+def test_the_real_corpus_has_texts_and_most_of_it_has_pinyin(corpora):
+    records, skipped = read(corpora / "casia")
+
+    assert skipped == {}
+    assert len(records) == 1200
+    assert all(record.text for record in records.values())
+    assert sum(record.pinyin is not None for record in records.values()) == 1032
+    assert records["liuchanhg_happy_201"].text == "就是下雨也去。"
+    assert records["liuchanhg_happy_201"].pinyin == "jiu4 shi4 xia4 yu2 ye3 qu4"

@@ -13,7 +13,9 @@ from speecheq.dataset_scripts.corpora import adapters
 from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, Skipped
 
 NAMES = {
-    "ased": "03anger/a-01-02-01-12-f-07.wav", "casia": "liuchanhg/angry/201.wav", "crema_d": "AudioWAV/1001_DFA_ANG_XX.wav",
+    "ased": "03anger/a-01-02-01-12-f-07.wav", "banglaser": "03-01-04-02-03-01-15.wav", "baved": "3/47-m-20-3-2-1023.wav",
+    "banglaser_ext": "complete/Actor - 36/03-01-06-01-04-02-36.wav", "emotiontts": "nea/wav/nea00101.wav",
+    "casia": "liuchanhg/angry/201.wav", "crema_d": "AudioWAV/1001_DFA_ANG_XX.wav",
     "csemotions": "data/train-00000-of-00002.parquet", "emodb": "wav/03a01Fa.wav", "emotale": "wav/DK_004_A_5.wav",
     "emovo": "f1/dis-f1-b1.wav", "esd": "0001/Angry/0001_000351.wav", "jl_corpus": "female1_angry_1a_1.wav",
     "iemocap": "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav", "m3ed": "modality_speech/a/b_1_0.wav",

@@ -260,7 +260,7 @@ def test_a_row_without_a_label_has_nothing_to_learn_from(corpus):
 
     records, _ = split(msp_podcast.records(corpus), "path.stem")
 
-    with pytest.raises(CorpusError, match="label must be given; got none"):
+    with pytest.raises(CorpusError, match="label, level or votes must be given; got none"):
         rows.describe("msp_podcast", records[SECOND], msp_podcast.LICENSE)
 
 

@@ -1,0 +1,35 @@
+"""Small experiments on the mini SEQD, with a tiny encoder."""
+
+import pytest
+import torch
+import yaml
+from samples import MINI_SEQD, TINY_BACKBONES
+from transformers import WhisperConfig, WhisperModel
+
+from speecheq.evaluation import experiment
+
+EXPERIMENT = {
+    "dataset": MINI_SEQD, "protocol": "speaker-kfold", "folds": 3, "corpora": ["synthetic"], "seeds": [0, 1],
+    "known_utterances": [0, 2, -1], "enrolments": [0, 3], "head_hidden_size": 8, "steps": 9,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory) -> dict[str, str]:
+    """A tiny encoder with random weights, and where its statistics are kept."""
+    folder = tmp_path_factory.mktemp("frozen")
+    torch.manual_seed(0)
+    WhisperModel(WhisperConfig(**TINY_BACKBONES["whisper"])).save_pretrained(folder / "encoder")
+    return {"backbone": str(folder / "encoder"), "cache": str(folder / "cache")}
+
+
+@pytest.fixture
+def run(places, tmp_path):
+    """Runs an experiment in a folder of this name."""
+
+    def run(name: str, *options: str, **changes) -> list[dict]:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(EXPERIMENT | places | {"output_dir": str(tmp_path / name)} | changes))
+        return experiment.main([str(path), *options])
+
+    return run
