@@ -2,5 +2,5 @@
 
 from speecheq.dataset_scripts.build.builder import main
 
-if __name__ == "__main__":  # a worker process imports this file too
+if __name__ == "__main__":  # worker processes import this file too
     main()

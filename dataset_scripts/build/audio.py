@@ -1,7 +1,7 @@
-"""An audio file of any kind to 16 kHz mono FLAC, or the reason why not.
+"""Convert audio files to 16 kHz mono FLAC, or report why a file cannot be used.
 
-soundfile decodes first; what it cannot read (AAC, video) goes through FFmpeg: the program `ffmpeg` on the path, or the
-one that `pip install imageio-ffmpeg` carries.
+soundfile decodes most formats. FFmpeg decodes AAC and video: the program `ffmpeg` on the path, or the one in
+`imageio-ffmpeg`.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from speecheq.audio_speecheq import (
 )
 from speecheq.dataset_scripts.build.fingerprint import fingerprint
 
-MAX_SECONDS = 600.0  # longer than any utterance; the longest of MELD, wrongly cut, is 305 s
+MAX_SECONDS = 600.0  # longer than any utterance; the longest of MELD, a segmentation error, is 305 s
 FFMPEG_SUFFIXES = (".m4a", ".aac", ".mp4")
 TRIM_BELOW_PEAK = 40.0  # dB
 TRIM_FRAME = SAMPLING_RATE // 50
@@ -38,7 +38,7 @@ LOUDNESS_BLOCK = 0.4  # s, ITU-R BS.1770-4
 
 
 class Source(NamedTuple):
-    """Where the audio of one utterance lies: a file, or a row of a Parquet file, or a part of it in seconds."""
+    """Location of an utterance's audio: a file or a row of a Parquet file, and optionally start and end in seconds."""
 
     path: str
     parquet_row: int | None = None
@@ -47,15 +47,15 @@ class Source(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """What is done to every utterance beyond conversion: silence cut at both ends, loudness in LUFS. Nothing by default."""
+    """Optional processing of every utterance: trimming of silence at both ends, loudness normalisation in LUFS."""
 
     trim: bool = False
     loudness: float | None = None
 
 
 class Clip(NamedTuple):
-    """One accepted utterance: FLAC (`None` where the source file is that FLAC already), its length in samples at 16 kHz,
-    the SHA-256 of the FLAC, and what it sounds like."""
+    """Converted utterance: FLAC (`None` if the source file already is that FLAC), length in samples at 16 kHz, SHA-256 of
+    the FLAC, and audio fingerprint."""
 
     flac: bytes | None
     samples: int
@@ -67,7 +67,7 @@ def convert(task: tuple[Source, Preparation]) -> Clip | str:
     """Convert one utterance for the builder.
 
     Returns:
-        [`Clip`], or the reason why the utterance is skipped (`str`).
+        [`Clip`] or `str`: the clip, or the reason why the utterance is skipped.
     """
     source, preparation = task
     try:
@@ -83,7 +83,7 @@ def convert(task: tuple[Source, Preparation]) -> Clip | str:
 def load(source: Source | Path) -> np.ndarray:
     """Decode an utterance as 16 kHz mono.
 
-    Channels are averaged; another rate is resampled by soxr at its quality HQ.
+    Channels are averaged; soxr resamples other rates with quality HQ.
 
     Returns:
         `np.ndarray` of shape `(samples,)`, float32.
@@ -112,13 +112,19 @@ def load(source: Source | Path) -> np.ndarray:
 
 
 def prepare(samples: np.ndarray, preparation: Preparation) -> np.ndarray:
-    """Trim and normalise, as far as asked.
+    """Trim silence and normalise loudness, as `preparation` says.
 
     Args:
         samples (`np.ndarray` of shape `(samples,)`): 16 kHz mono.
-        preparation ([`Preparation`]): with `trim`, frames of 20 ms at both ends that lie more than 40 dB below the
-            loudest one are cut; with `loudness`, the utterance is scaled to that many LUFS (ITU-R BS.1770-4, by
-            pyloudnorm), and less where it would clip.
+        preparation ([`Preparation`]): `trim` cuts frames of 20 ms at both ends that are more than 40 dB below the
+            loudest one; `loudness` scales the utterance to that many LUFS (ITU-R BS.1770-4, by pyloudnorm), or as far as
+            it does not clip.
+
+    Returns:
+        `np.ndarray` of shape `(new_samples,)`: 16 kHz mono.
+
+    Raises:
+        AudioError: if `loudness` is given and the utterance is too quiet to measure.
     """
     if preparation.trim:
         samples = _trim(samples)
@@ -126,7 +132,7 @@ def prepare(samples: np.ndarray, preparation: Preparation) -> np.ndarray:
 
 
 def encode(samples: np.ndarray) -> bytes:
-    """16 kHz mono samples as 16-bit FLAC; what was 16-bit before is kept to the bit."""
+    """Encode 16 kHz mono samples as 16-bit FLAC; lossless for 16-bit sources."""
     integers = np.clip(np.rint(samples.astype(np.float64) * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
     buffer = io.BytesIO()
     soundfile.write(buffer, integers, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
@@ -135,7 +141,7 @@ def encode(samples: np.ndarray) -> bytes:
 
 @cache
 def ffmpeg() -> str | None:
-    """The FFmpeg program, or `None` where there is none."""
+    """Find the FFmpeg program; `None` if it is not installed."""
     if found := shutil.which("ffmpeg"):
         return found
     try:
@@ -147,7 +153,7 @@ def ffmpeg() -> str | None:
 
 
 def _is_ready(source: Source) -> bool:
-    """Whether a file is 16 kHz mono 16-bit FLAC and is used whole: then to encode it again would change nothing."""
+    """Return whether a whole file is used and is already 16 kHz mono 16-bit FLAC, so that it need not be encoded."""
     if source[1:] != (None, None, None) or Path(source.path).suffix.lower() != ".flac":
         return False
     about = soundfile.info(source.path)
@@ -155,7 +161,7 @@ def _is_ready(source: Source) -> bool:
 
 
 def _decode(source: Source) -> tuple[np.ndarray, int]:
-    """Samples of shape `(samples, channels)` as they are stored, and their rate."""
+    """Decode the stored samples, `(samples, channels)`, and their sampling rate in Hz."""
     if source.parquet_row is not None:
         return _read(io.BytesIO(_parquet_bytes(source)), source)
     if Path(source.path).suffix.lower() in FFMPEG_SUFFIXES:
@@ -172,7 +178,7 @@ def _read(file: str | io.BytesIO, source: Source) -> tuple[np.ndarray, int]:
         wanted = (frames if source.end is None else min(frames, round(source.end * rate))) - start
         if wanted < 0 or start < 0:
             raise AudioError(f"outside the file: from {source.start} to {source.end} s of {frames / rate:.3f} s")
-        known = frames < 2**62  # libsndfile's mark of an unknown length is near 2**63
+        known = frames < 2**62  # libsndfile reports an unknown length as about 2**63
         if known and wanted > MAX_SECONDS * rate:
             raise AudioError(f"too long: {wanted / rate:.0f} s, at most {MAX_SECONDS:.0f} s for one utterance")
         if start:
@@ -196,7 +202,7 @@ def _parquet_bytes(source: Source) -> bytes:
 
 @lru_cache(maxsize=1)
 def _row_group(path: str, changed: int, group: int) -> pa.ChunkedArray:
-    """The audio of one row group, kept for the next row: a group is read as a whole, and rows come in order."""
+    """Read and cache the audio of one row group; rows come in order, so the next row usually needs it too."""
     return pq.ParquetFile(path).read_row_group(group, columns=["audio.bytes"]).column("audio")
 
 

@@ -1,16 +1,16 @@
-"""Build SEQD: corpora in their official layouts to Parquet that `load_dataset` reads without any code of ours.
+"""Build SEQD: convert corpora in their official layouts to Parquet that `load_dataset` reads without custom code.
 
 `python -m speecheq.dataset_scripts.build --out seqd --corpus nemo=/data/nEMO --corpus mine=mine.yaml`
 
-Why pyarrow and not `datasets.GeneratorBasedBuilder`: tried on datasets 5.2, its examples pass through
-`Audio.encode_example`, which raises ImportError without torchcodec, even for bytes that are ready; and a default split
-needs to know every usable file before the first row is written. The files carry the metadata of
-`Features.arrow_schema`, as those of `datasets` do.
+The builder uses pyarrow instead of `datasets.GeneratorBasedBuilder` for two reasons. In datasets 5.2 examples pass through
+`Audio.encode_example`, which raises ImportError without torchcodec, even for encoded bytes. And the default split depends
+on all usable files, before the first row is written. The files have the metadata of `Features.arrow_schema`, as those of
+`datasets` do.
 
-Steps for a corpus: the adapter's records; rows by the metric table; audio to FLAC, in `.<corpus>.partial` (a run that
-is killed goes on from there); the split and its audit; Parquet shards; then the folder gets its name and an entry in
-`manifest.json`. A corpus whose entry still holds is not built again. No file holds a time or an absolute path: the
-same corpora give the same bytes, with the same versions of the libraries that the manifest names.
+Steps for a corpus: the adapter reads records; the metric table maps them to rows; audio is converted to FLAC in
+`.<corpus>.partial`, from which a killed run resumes; speakers are split and the split is audited; shards are written; the
+folder is renamed and entered in `manifest.json`. An unchanged corpus is not built again. Files contain no times and no
+absolute paths: the same corpora give the same bytes with the library versions that the manifest lists.
 """
 
 import argparse
@@ -39,19 +39,19 @@ from speecheq.dataset_scripts.corpora.adapters import ADAPTERS, get_adapter
 from speecheq.dataset_scripts.corpora.records import CorpusError, Skipped, UnknownLabelError
 from speecheq.dataset_scripts.metric import table as metric
 
-RECIPE = 2  # raise it when the same corpora must give other rows
+RECIPE = 2  # increase it when the same corpora must give different rows
 CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """How a SEQD is built.
+    """Options of a build.
 
     Args:
         num_proc (`int`, *optional*, defaults to 1): processes that convert audio.
-        force (`bool`, *optional*, defaults to `False`): build again what is finished.
-        skip_unknown (`bool`, *optional*, defaults to `False`): skip utterances whose label is not in the metric table,
-            with that reason; otherwise the first one stops the build.
+        force (`bool`, *optional*, defaults to `False`): rebuild finished corpora.
+        skip_unknown (`bool`, *optional*, defaults to `False`): skip and report utterances whose label is not in the metric
+            table, instead of stopping the build.
         emobox (`Path`, *optional*): folder of EmoBox's fold lists, for the column `fold`.
         preparation ([`Preparation`], *optional*): trimming and loudness; by default neither.
     """
@@ -64,12 +64,12 @@ class BuildOptions:
 
 
 def build(corpora: dict[str, Path], out: Path, options: BuildOptions | None = None) -> dict:
-    """Build corpora into a SEQD folder, beside those that it holds already.
+    """Build corpora and add them to a SEQD folder.
 
     Args:
         corpora (`dict[str, Path]`): corpus name -> folder of its download, or YAML file that describes it.
         out (`Path`): the SEQD folder.
-        options ([`BuildOptions`], *optional*): how.
+        options ([`BuildOptions`], *optional*): of the build.
 
     Returns:
         `dict`: the manifest: `{"recipe": ..., "corpora": {name: {"files", "splits", "skipped", "audit", ...}}}`.
@@ -93,10 +93,10 @@ def build(corpora: dict[str, Path], out: Path, options: BuildOptions | None = No
 
 
 def open_corpus(corpus: str, location: Path) -> tuple:
-    """The adapter of a corpus and the folder that it reads.
+    """Return the adapter of a corpus and the folder that it reads.
 
     Raises:
-        CorpusError: if there is no such adapter or folder, or the YAML file of a custom corpus is wrong.
+        CorpusError: if the adapter or the folder does not exist, or the YAML file of a custom corpus is wrong.
     """
     if location.suffix.lower() in (".yaml", ".yml"):
         adapter = custom.load(corpus, location)
@@ -127,7 +127,7 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
         spool.assign(assigned)
         audit = splits.audit(spool.facts("id", "split", "speaker_id", "text", "sha256", "fingerprint"))
         if audit["speakers"]:
-            raise CorpusError(f"build: splits must share no speaker; got {audit['speakers'][:10]} in {corpus!r}.")
+            raise CorpusError(f"build: splits must not share speakers; got {audit['speakers'][:10]} in {corpus!r}.")
         written = write_corpus(corpus, spool, work, out)
         skipped = spool.skipped()
     shutil.rmtree(work)
@@ -150,7 +150,7 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
 
 
 def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
-    """Run an adapter and the metric table: described rows, and what was skipped, into the spool.
+    """Read the records of a corpus, map their labels, and add rows and skipped files to the spool.
 
     Raises:
         UnknownLabelError: if a label is not in the metric table, unless `skip_unknown`.
@@ -178,14 +178,14 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
         source = Source(str(record.path), record.parquet_row, record.start, record.end)
         if first := spool.add(row, source):
             first = Path(first).relative_to(folder).as_posix()
-            spool.skip(path, f"duplicate: {first!r} has the id {row['id']!r} already")
+            spool.skip(path, f"duplicate: {first!r} already has the id {row['id']!r}")
 
 
 def check_unicode(path: str, row: dict):
-    """Refuse a name or a text that no file of SEQD can hold: Linux takes any bytes as a name, and JSON half a letter.
+    """Check that path and row are valid Unicode; Linux file names and JSON texts may not be.
 
     Raises:
-        CorpusError: if there is one.
+        CorpusError: if one is not.
     """
     try:
         path.encode()
@@ -198,15 +198,15 @@ def check_unicode(path: str, row: dict):
 
 
 def _written(text: str) -> str:
-    """A text as a report can hold it."""
+    """Escape the characters of a text that UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
-    """Convert the audio of every row into the spool; what cannot be used is skipped with its reason.
+    """Convert the audio of every row into the spool; skip unusable audio with the reason.
 
     Raises:
-        CorpusError: if FFmpeg is needed and not installed, or a process died.
+        CorpusError: if FFmpeg is needed and not installed, or a worker process ended.
     """
     _keep_freed_memory()
     pool = ProcessPoolExecutor(num_proc, initializer=_prepare_worker) if num_proc > 1 else None
@@ -230,8 +230,8 @@ def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
                 spool.keep(clips)
     except BrokenProcessPool as error:
         raise CorpusError(
-            f"build: processes that convert audio must live; got one that died in {corpus!r}, for want of memory perhaps. "
-            "What is converted is kept: run the same command again, with a smaller --num-proc."
+            f"build: worker processes must not end early; got one that did in {corpus!r}, perhaps for lack of memory. "
+            "Converted audio is kept: run the same command again with a smaller --num-proc."
         ) from error
     finally:
         progress.close()
@@ -240,10 +240,10 @@ def read_audio(corpus: str, folder: Path, spool: Spool, num_proc: int):
 
 
 def write_corpus(corpus: str, spool: Spool, work: Path, out: Path) -> dict:
-    """Write the Parquet files of a corpus whose splits are assigned, and give them their place.
+    """Write the Parquet files of a corpus with assigned splits, then move them into the SEQD folder.
 
     Returns:
-        `dict`: `files`, `splits` and `phonemes` of its entry in the manifest.
+        `dict`: `files`, `splits` and `phonemes` of the manifest entry.
     """
     shutil.rmtree(work / corpus, ignore_errors=True)
     (work / corpus).mkdir()
@@ -260,7 +260,7 @@ def write_corpus(corpus: str, spool: Spool, work: Path, out: Path) -> dict:
 
 
 def check_decoder(source: Source):
-    """Refuse to go on without FFmpeg where a file needs it: it would cost every such file.
+    """Stop the build if a file needs FFmpeg and it is missing; otherwise all such files would be skipped.
 
     Raises:
         CorpusError: if FFmpeg is needed and not installed.
@@ -274,7 +274,7 @@ def check_decoder(source: Source):
 
 
 def count_facts(facts: list[dict], split: str) -> dict:
-    """What the card and the command line say of one split."""
+    """Count utterances, hours, speakers and labels of one split, for the card and the command line."""
     part = [row for row in facts if row["split"] == split]
     speakers = {row["speaker_id"]: row["gender"] or "unknown" for row in part}
     return {
@@ -287,8 +287,8 @@ def count_facts(facts: list[dict], split: str) -> dict:
 
 
 def source_sha256(adapter, folder: Path, options: BuildOptions) -> str:
-    """SHA-256 of all that the rows of a corpus follow from: the recipe, its rows of the metric table, the options, the
-    description of a custom corpus, the name and size of every file."""
+    """Compute a SHA-256 of everything that determines the rows of a corpus: recipe, options, rows of the metric table,
+    description of a custom corpus, name and size of every file."""
     corpus = adapter.CORPUS
     digest = hashlib.sha256(f"{RECIPE}\n{options.preparation}\n{options.skip_unknown}\n".encode())
     for row in metric.metric_table().values():
@@ -306,7 +306,7 @@ def source_sha256(adapter, folder: Path, options: BuildOptions) -> str:
 
 
 def describe_build(manifest: dict) -> str:
-    """The counts of a manifest as text for the command line."""
+    """Format the counts of a manifest for the command line."""
     lines = []
     for corpus, entry in manifest["corpora"].items():
         for split, counts in entry["splits"].items():
@@ -324,12 +324,12 @@ def describe_build(manifest: dict) -> str:
         if entry["note"]:
             lines.append(f"{corpus:10} note: {entry['note']}")
     symbols = {symbol for entry in manifest["corpora"].values() for symbol in entry["phonemes"]}
-    lines.append(f"{len(symbols)} IPA symbols in all")
+    lines.append(f"{len(symbols)} IPA symbols in total")
     return "\n".join(lines)
 
 
 def _prepare_worker():
-    """End with the parent: a worker whose build was killed would wait for work for ever."""
+    """Make the worker exit with its parent; otherwise it would wait forever after the build is killed."""
 
     def wait():
         multiprocessing.parent_process().join()
@@ -340,18 +340,18 @@ def _prepare_worker():
 
 
 def _keep_freed_memory():
-    """Let glibc's malloc reuse arrays of up to 16 MiB: it raises its threshold to the largest block that was freed.
+    """Make glibc's malloc reuse freed arrays of up to 16 MiB: its threshold rises to the largest freed block.
 
-    By default it gives each back to the kernel, and the page faults of the next took half of a worker's time.
+    By default it returns them to the kernel, and page faults take half of a worker's time.
     """
     bytearray(2**24)
 
 
 def parse_corpora(pairs: list[str]) -> dict[str, Path]:
-    """Read `NAME=FOLDER` arguments.
+    """Parse `NAME=FOLDER` arguments.
 
     Raises:
-        CorpusError: if one is something else.
+        CorpusError: if an argument has another form.
     """
     corpora = {}
     for pair in pairs:
@@ -363,7 +363,7 @@ def parse_corpora(pairs: list[str]) -> dict[str, Path]:
 
 
 def main(arguments: list[str] | None = None):
-    """Command line: `python -m speecheq.dataset_scripts.build`, or `speecheq-seqd`."""
+    """Run the command line, `python -m speecheq.dataset_scripts.build` or `speecheq-seqd`."""
     parser = argparse.ArgumentParser(prog="speecheq-seqd", description="Build SEQD from corpora on this machine.")
     add = parser.add_argument
     add("--out", type=Path, required=True, help="the SEQD folder")
@@ -372,11 +372,13 @@ def main(arguments: list[str] | None = None):
         action="append",
         required=True,
         metavar="NAME=FOLDER",
-        help=f"one of {', '.join(ADAPTERS)}; or NAME=FILE.yaml for a corpus of your own; repeatable",
+        help=f"one of {', '.join(ADAPTERS)}; or NAME=FILE.yaml for your own corpus; repeatable",
     )
     add("--num-proc", type=int, default=os.cpu_count() or 1, help="processes that convert audio (default: all cores)")
-    add("--force", action="store_true", help="build again what is finished")
-    add("--skip-unknown", action="store_true", help="skip labels that the metric table lacks, instead of stopping")
+    add("--force", action="store_true", help="rebuild finished corpora")
+    add(
+        "--skip-unknown", action="store_true", help="skip labels that are not in the metric table, instead of stopping"
+    )
     add("--emobox", type=Path, help="folder `data` of EmoBox, for the column `fold`")
     add("--trim", action="store_true", help="cut silence at both ends (default: keep it)")
     add("--loudness", type=float, metavar="LUFS", help="normalise to this loudness, such as -23 (default: keep it)")
@@ -392,8 +394,8 @@ def main(arguments: list[str] | None = None):
         manifest = build(parse_corpora(given.corpus), given.out, options)
     except CorpusError as error:
         parser.exit(2, f"{error}\n")
-    except (OSError, sqlite3.OperationalError) as error:  # a full disk, above all
-        parser.exit(2, f"build: {error}. What is finished is kept: run the same command again to go on.\n")
+    except (OSError, sqlite3.OperationalError) as error:  # mostly a full disk
+        parser.exit(2, f"build: {error}. Finished work is kept: run the same command again to resume.\n")
     except KeyboardInterrupt:
-        parser.exit(130, "Interrupted. Run the same command again to go on.\n")
+        parser.exit(130, "Interrupted. Run the same command again to resume.\n")
     print(describe_build(manifest))

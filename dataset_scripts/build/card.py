@@ -1,4 +1,4 @@
-"""The dataset card of a built SEQD: its YAML is all that `load_dataset` needs, its text is for the reader."""
+"""Dataset card of a built SEQD: YAML for `load_dataset`, and text for readers."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ ALL = "all"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LARGEST_SIZE = "1M<n<10M"
 SYNTHETIC_WARNING = """> **WARNING: SYNTHETIC SPEECH.** The corpus `synthetic` was made by a speech synthesiser.
-> Nobody spoke it and nobody felt anything. It shows that the software runs; a score on it says nothing about emotion.
+> It contains no human voice and no human emotion. It shows that the software runs; scores on it say nothing about emotion.
 
 """
 TEMPLATE = """---
@@ -23,9 +23,9 @@ TEMPLATE = """---
 # SEQD: emotional speech under one metric
 
 {warning}Each row is one utterance with its emotion category (`esc`: a set of fine classes), its emotion intensity
-(`eis_low`, `eis_high`: an interval in [0, 1]), its phonemes (IPA) and the speaker's gender, as far as its corpus
-documents them; what it does not document is `None`. The idea is that of SpeechEQ (https://arxiv.org/abs/2206.13101),
-whose own SEQD is not public; this is an open recipe in its place.
+(`eis_low`, `eis_high`: an interval in [0, 1]), its phonemes (IPA) and the speaker's gender. Values that the corpus does not
+document are `None`. The dataset follows SpeechEQ (https://arxiv.org/abs/2206.13101), whose SEQD is not public, with an open
+recipe.
 
 ```python
 from datasets import Audio, load_dataset
@@ -35,15 +35,14 @@ for row in stream.cast_column("audio", Audio(decode=False)):  # FLAC bytes; deco
     print(row["id"], row["esc"], row["audio"]["bytes"][:4])
 ```
 
-The corpora stay their owners'. Their terms hold for their rows and for what is trained on them; the field `license`
-repeats them. Some forbid redistribution: `python -m speecheq.dataset_scripts.build.hub push` refuses those, or leaves out their
-audio.
+The terms of each corpus apply to its rows and to models trained on them; the column `license` repeats them. If the terms
+forbid redistribution, `python -m speecheq.dataset_scripts.build.hub push` refuses the corpus, or omits its audio.
 
-| corpus | language | source | terms | audio may be passed on | cite |
+| corpus | language | source | terms | redistribution of audio | cite |
 |---|---|---|---|---|---|
 {sources}
 
-Splits are speaker-disjoint: no speaker stands in two of them.
+Splits are speaker-disjoint: no speaker is in two of them.
 
 | corpus | split | utterances | hours | speakers | with phonemes | with intensity | labels |
 |---|---|---|---|---|---|---|---|
@@ -55,15 +54,15 @@ Splits are speaker-disjoint: no speaker stands in two of them.
 
 {skipped}
 
-In all {symbols} IPA symbols. `manifest.json` holds the counts of each, the audit, and the versions that built the files.
+{symbols} IPA symbols in total. `manifest.json` lists their counts, the audit, and the library versions of the build.
 """
 
 
 def card_text(manifest: dict) -> str:
-    """Write the README.md of a SEQD folder.
+    """Make the text of the dataset card.
 
     Args:
-        manifest (`dict`): as [`build`] returns it.
+        manifest (`dict`): from [`build`].
     """
     corpora = manifest["corpora"]
     return TEMPLATE.format(
@@ -79,7 +78,7 @@ def card_text(manifest: dict) -> str:
 
 
 def card_data(corpora: dict[str, dict]) -> DatasetCardData:
-    """The YAML of the card: a config per corpus and `all`, which names the same files and copies none."""
+    """Make the YAML of the card: a config per corpus, and `all` with the same files."""
     configs = []
     for corpus, entry in corpora.items():
         files = [
@@ -128,10 +127,10 @@ def _lines(describe: Callable[[str, dict], str], corpora: dict[str, dict]) -> st
 
 def _source(corpus: str, entry: dict) -> str:
     name = "synthetic (SYNTHETIC SPEECH)" if corpus == "synthetic" else corpus
-    passed_on = "yes" if entry.get("redistributable") else "no"  # terms that nobody wrote down forbid it
+    redistribution = "yes" if entry.get("redistributable") else "no"  # unknown terms count as forbidding it
     terms = entry.get("license", "unknown terms")
     return (
-        f"| {name} | {', '.join(entry['languages'])} | {entry['homepage']} | {terms} | {passed_on} "
+        f"| {name} | {', '.join(entry['languages'])} | {entry['homepage']} | {terms} | {redistribution} "
         f"| {entry['citation']} |"
     )
 
@@ -155,7 +154,7 @@ def _labels(corpus: str, entry: dict) -> str:
 def _skipped(corpus: str, entry: dict) -> str:
     audit = entry["audit"]
     line = (
-        f"- {corpus}: {len(entry['skipped'])} files skipped (report.csv says why); in more than one split: "
+        f"- {corpus}: {len(entry['skipped'])} files skipped (reasons in report.csv); in more than one split: "
         f"{len(audit['speakers'])} speakers, {audit['texts']} texts, {len(audit['audio'])} recordings, "
         f"{len(audit['near_duplicates'])} near duplicates. Phonemes: {len(entry['phonemes'])} IPA symbols."
     )

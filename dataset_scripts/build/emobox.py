@@ -1,10 +1,9 @@
-"""The folds of EmoBox (Ma et al. 2024), so that a result on its corpora is comparable with its benchmark.
+"""Read the folds of EmoBox (Ma et al. 2024), for results that are comparable with its benchmark.
 
-Read from EmoBox's own `data/` (https://github.com/emo-box/EmoBox: `<name>/fold_<n>/<name>_<part>_fold_<n>.jsonl`, one
-object a line, whose `wav` begins with `downloads/<name>/`), or from a folder of `<name>.csv` with the columns `path`,
-`fold` and `part`. Their files are named by path: how much of it is needed to tell them apart differs from corpus to
-corpus (IEMOCAP the name, CASIA speaker, emotion and number), and nothing more is compared, so that other parent
-folders, suffixes and cases of letters do not matter.
+The source is EmoBox's `data/` (https://github.com/emo-box/EmoBox: `<name>/fold_<n>/<name>_<part>_fold_<n>.jsonl`, one
+object per line, whose `wav` begins with `downloads/<name>/`), or a folder of `<name>.csv` with the columns `path`, `fold`
+and `part`. The lists identify files by path. Only as many last components are compared as the files of a corpus need
+(IEMOCAP: the name; CASIA: speaker, emotion and number), so parent folders, suffixes and letter case do not matter.
 """
 
 import json
@@ -21,12 +20,12 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Folds:
-    """The folds of one corpus.
+    """EmoBox folds of one corpus.
 
     Args:
-        tested (`dict[str, int]`): the end of each listed path, lower case and without suffix -> the fold that tests it,
-            0 where none does.
-        depth (`int`): how many components of a path its end has.
+        tested (`dict[str, int]`): last components of each listed path, in lower case and without suffix -> the fold that
+            tests it, or 0.
+        depth (`int`): number of these components.
     """
 
     tested: dict[str, int] = field(default_factory=dict)
@@ -36,33 +35,36 @@ class Folds:
         return len(self.tested)
 
     def of(self, path: Path | str, name: str | None = None) -> int | None:
-        """The fold that tests an utterance.
+        """Return the fold that tests an utterance.
 
         Args:
-            path (`Path` or `str`): the audio file, below whatever folders.
-            name (`str`, *optional*): its name inside the corpus, looked up where the path is not listed: SAVEE's
-                `DC/a01.wav` is listed as `DC_a01.wav`.
+            path (`Path` or `str`): the audio file, in any folder.
+            name (`str`, *optional*): its name in the corpus, used if the path is not listed: SAVEE's `DC/a01.wav` is
+                listed as `DC_a01.wav`.
 
         Returns:
-            `int`: 0 if it is listed and never tested; `None` if it is not listed.
+            `int` or `None`: the fold; 0 if the utterance is listed and never tested; `None` if it is not listed.
         """
         found = self.tested.get(_end(_components(str(path)), self.depth))
         return self.tested.get(name.lower()) if found is None and name else found
 
 
 def read_folds(folder: Path, corpus: str) -> Folds:
-    """Read the folds of one corpus; there are none if it has no list.
+    """Read the folds of one corpus.
 
     Args:
         folder (`Path`): EmoBox's `data/`, or a folder of CSV files.
-        corpus (`str`): corpus name, as of its adapter.
+        corpus (`str`): corpus name of the adapter.
+
+    Returns:
+        [`Folds`]: empty if EmoBox has no list of the corpus.
 
     Raises:
-        CorpusError: if the folder is missing, a list is not as described, or an utterance is tested in two folds.
+        CorpusError: if the folder is missing, a list has another format, or an utterance is tested in two folds.
     """
     if not Path(folder).is_dir():
         raise CorpusError(
-            f"read_folds: folder must exist; got {str(folder)!r}. Give data/ of a clone of github.com/emo-box/EmoBox."
+            f"read_folds: folder must exist; got {str(folder)!r}. Use data/ of a clone of github.com/emo-box/EmoBox."
         )
     name = NAMES.get(corpus, corpus)
     tested: dict[tuple[str, ...], int] = {}
@@ -74,7 +76,7 @@ def read_folds(folder: Path, corpus: str) -> Folds:
         if earlier not in (0, fold):
             raise CorpusError(
                 f"read_folds: an utterance must be tested in one fold; got {earlier} and {fold} for {path!r} "
-                f"of {name!r}. Copy the lists again from EmoBox."
+                f"of {name!r}. Copy the lists from EmoBox again."
             )
         tested[key] = fold
     depth = 1
@@ -92,20 +94,20 @@ def _components(path: str) -> tuple[str, ...]:
 
 
 def _listed(folder: Path, name: str) -> Iterator[tuple[str, int, str]]:
-    """Path, fold and part of every row of the lists."""
+    """Yield path, fold and part of every row of the lists."""
     table = folder / f"{name}.csv"
     if table.is_file():
         for row in read_table(table, ("path", "fold", "part")):
             if row["part"] not in PARTS or not row["fold"].isdecimal() or int(row["fold"]) < 1 or not row["path"]:
                 raise CorpusError(
-                    f"read_folds: a row must hold a path, a fold from 1 and a part ({options(PARTS)}); "
+                    f"read_folds: a row must have a path, a positive fold and a part ({options(PARTS)}); "
                     f"got {', '.join(row.values())!r} in {table.name!r}."
                 )
             yield row["path"], int(row["fold"]), row["part"]
         return
     pattern = re.compile(rf"{re.escape(name)}_({'|'.join(PARTS)})_fold_(\d+)\.jsonl")
     for path in sorted((folder / name).glob("fold_*/*.jsonl")):
-        # EmoDB's folders hold older lists beside these, named without the last underscore.
+        # EmoDB's folders also contain older lists, named without the last underscore.
         if (listed := pattern.fullmatch(path.name)) and path.parent.name == f"fold_{listed[2]}":
             for wav in _wavs(path):
                 yield wav, int(listed[2]), listed[1]
@@ -121,6 +123,6 @@ def _wavs(path: Path) -> Iterator[str]:
             if not wav or not isinstance(wav, str):
                 raise CorpusError(
                     f"read_folds: a line must be an object with the path 'wav'; got {line.strip()[:80]!r} in line "
-                    f"{number} of {path.name!r}. Copy the lists again from EmoBox."
+                    f"{number} of {path.name!r}. Copy the lists from EmoBox again."
                 )
             yield wav

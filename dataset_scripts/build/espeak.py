@@ -1,4 +1,4 @@
-"""espeak-ng through ctypes: text to IPA, and text to speech, with the library of `pip install espeakng-loader`.
+"""Bindings of espeak-ng: text to IPA and text to speech, with the library of `pip install espeakng-loader`.
 
 Source of every constant: https://github.com/espeak-ng/espeak-ng/blob/1.52.0/src/include/espeak-ng/speak_lib.h
 """
@@ -22,9 +22,9 @@ CHARS_UTF8 = 1
 POS_CHARACTER = 1
 PHONEMES_IPA = 0x02
 SEPARATOR_SHIFT = 8  # bits 8-23 of the phoneme mode hold the separator
-# setting -> (number in espeak_PARAMETER, least, greatest)
+# setting -> (number in espeak_PARAMETER, minimum, maximum)
 PARAMETERS = {"rate": (1, 80, 450), "volume": (2, 0, 200), "pitch": (3, 0, 100), "pitch_range": (4, 0, 100)}
-# "(en)" marks a word that espeak-ng reads in another language.
+# "(en)" marks a word that espeak-ng pronounces in another language.
 LANGUAGE_FLAG = re.compile(r"\([a-z-]+\)")
 SEED = 1
 
@@ -32,7 +32,7 @@ _lock = threading.Lock()
 
 
 class EspeakError(RuntimeError):
-    """espeak-ng is missing, or refused a call."""
+    """espeak-ng is missing, or a call failed."""
 
 
 class _Voice(ctypes.Structure):
@@ -53,18 +53,18 @@ _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), 
 
 
 def ipa(text: str, voice: str) -> str:
-    """Read a text as IPA.
+    """Convert a text to IPA.
 
     Args:
-        text (`str`): the text, of any number of sentences.
+        text (`str`): one or more sentences.
         voice (`str`): a language of espeak-ng, with or without a variant, such as `"en-gb"` or `"en-gb+f2"`.
 
     Returns:
-        `str`: the phonemes, `_` between those of a word, one space between words, such as `"h_ə_l_ˈəʊ w_ˈɜː_l_d"`.
-        A stress mark stands before its phoneme and a length mark behind it, in the same symbol.
+        `str`: phonemes, separated by `_` within a word and by a space between words, such as `"h_ə_l_ˈəʊ w_ˈɜː_l_d"`.
+        A symbol includes the stress mark before it and the length mark after it.
 
     Raises:
-        EspeakError: if the library is missing, or knows no such voice.
+        EspeakError: if the library is missing, or the voice is unknown.
     """
     with _lock:
         library = _shared_library()
@@ -73,7 +73,7 @@ def ipa(text: str, voice: str) -> str:
         rest = ctypes.c_void_p(ctypes.addressof(buffer))
         mode = PHONEMES_IPA | ord("_") << SEPARATOR_SHIFT
         clauses = []
-        while rest.value:  # each call reads one clause and moves `rest` behind it
+        while rest.value:  # each call reads one clause and advances `rest`
             clause = library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, mode)
             clauses.append((clause or b"").decode("utf-8"))
     words = (word.strip("_") for word in LANGUAGE_FLAG.sub("", " ".join(clauses)).split())
@@ -83,22 +83,22 @@ def ipa(text: str, voice: str) -> str:
 def speak(
     text: str, voice: str, rate: int = 175, pitch: int = 50, pitch_range: int = 50, volume: int = 100
 ) -> tuple[np.ndarray, int]:
-    """Speak a text. The same arguments give the same samples, whatever was spoken before.
+    """Synthesise a text. The same arguments always give the same samples.
 
     Args:
         text (`str`): the text.
         voice (`str`): a language of espeak-ng, with or without a variant, such as `"cmn+m3"`.
         rate (`int`, *optional*, defaults to 175): words per minute, 80 to 450.
         pitch (`int`, *optional*, defaults to 50): base pitch, 0 to 100.
-        pitch_range (`int`, *optional*, defaults to 50): how far the pitch moves, 0 (monotone) to 100.
-        volume (`int`, *optional*, defaults to 100): 0 to 200; above 100 the peaks may be cut.
+        pitch_range (`int`, *optional*, defaults to 50): variation of the pitch, 0 (monotone) to 100.
+        volume (`int`, *optional*, defaults to 100): 0 to 200; above 100 peaks may clip.
 
     Returns:
         `tuple[np.ndarray, int]`: float32 samples of shape `(samples,)` in [-1, 1], and the sampling rate in Hz.
 
     Raises:
-        EspeakError: if the library is missing, knows no such voice, or fails to speak.
-        ValueError: if a setting is out of its range.
+        EspeakError: if the library is missing, the voice is unknown, or synthesis fails.
+        ValueError: if a setting is out of range.
     """
     settings = {"rate": rate, "pitch": pitch, "pitch_range": pitch_range, "volume": volume}
     for name, value in settings.items():
@@ -144,7 +144,7 @@ def _loader():
 
 
 def _open(path: str) -> tuple[ctypes.CDLL, int]:
-    """Load and initialise the library at `path`: the library and its sampling rate."""
+    """Load and initialise the library at `path`; return it and its sampling rate in Hz."""
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
@@ -168,18 +168,18 @@ def _open(path: str) -> tuple[ctypes.CDLL, int]:
 
 @cache
 def _shared_library() -> ctypes.CDLL:
-    """The library that reads text, initialised once in a process."""
+    """Return the library for text to IPA, initialised once per process."""
     return _open(str(_loader().get_library_path()))[0]
 
 
 def _fresh_library() -> tuple[ctypes.CDLL, int]:
-    """A private copy of the library, for one utterance.
+    """Load a private copy of the library for one utterance, which takes about 20 ms.
 
-    Its pitch flutter runs on through a static variable that neither espeak_Initialize nor a seed resets (`Flutter_ix`
-    in wavegen.c), so only a copy that never spoke gives the same samples each time. It costs about 20 ms.
+    Neither espeak_Initialize nor a seed resets the static variable of the pitch flutter (`Flutter_ix` in wavegen.c), so
+    only a fresh copy gives the same samples each time.
     """
     source = Path(_loader().get_library_path())
-    # On Windows the loaded copy cannot be deleted, and stays.
+    # Windows cannot delete the loaded copy.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return _open(str(shutil.copyfile(source, Path(folder) / source.name)))
 
@@ -190,14 +190,14 @@ def _unload(library: ctypes.CDLL):
 
 
 def _seed(library: ctypes.CDLL):
-    """Breath and roughness draw from espeak-ng's own generator and from that of the C library."""
+    """Seed the random generators of espeak-ng and of the C library, which produce breath and roughness."""
     library.espeak_ng_SetRandSeed(ctypes.c_long(SEED))
     (ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)).srand(SEED)
 
 
 @cache
 def voices() -> dict[str, str]:
-    """The voices of espeak-ng by every name they answer to.
+    """Return the voices of espeak-ng by all their names.
 
     Returns:
         `dict[str, str]`: language, file name or identifier in lower case -> identifier, such as `en-gb` -> `gmw/en`.
@@ -219,7 +219,7 @@ def voices() -> dict[str, str]:
 
 
 def _languages(address: int) -> list[tuple[int, str]]:
-    """Decode `languages` of an espeak_VOICE: a priority byte and a string, again and again, ended by a zero byte."""
+    """Decode `languages` of an espeak_VOICE: repeated pairs of a priority byte and a string, ended by a zero byte."""
     found = []
     while priority := ctypes.string_at(address, 1)[0]:
         name = ctypes.string_at(address + 1)
@@ -229,9 +229,9 @@ def _languages(address: int) -> list[tuple[int, str]]:
 
 
 def _identifier(voice: str) -> str:
-    """The name by which espeak_SetVoiceByName finds a voice: `en-gb+f2` -> `gmw/en+f2`.
+    """Return the name of a voice for espeak_SetVoiceByName: `en-gb+f2` -> `gmw/en+f2`.
 
-    espeak_SetVoiceByName itself knows file names only, not languages, and drops an unknown variant without a word.
+    espeak_SetVoiceByName accepts only file names, not languages, and silently ignores an unknown variant.
     """
     language, plus, variant = voice.partition("+")
     known = voices()
@@ -239,7 +239,7 @@ def _identifier(voice: str) -> str:
         near = ", ".join(difflib.get_close_matches(language.lower(), known, n=10)) or "none"
         raise EspeakError(
             f"espeak: voice must be a language of espeak-ng; got {voice!r}. Nearest: {near}. "
-            "`espeak.voices()` lists them all."
+            "`espeak.voices()` lists all voices."
         )
     variants = Path(_loader().get_data_path()) / "voices" / "!v"
     if plus and not (variant and (variants / variant).is_file()):

@@ -1,8 +1,8 @@
-"""What a recording sounds like, in 256 bits: two encodings of one recording agree in nearly all, two recordings do not.
+"""Audio fingerprints of 256 bits, which are nearly equal for two encodings of one recording.
 
 After Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002: each bit is the sign of a
-difference of band energies along both time and frequency. Here a whole utterance, from its first to its last loud
-frame, is cut into as many spans as there are bands, so that one utterance gives one fingerprint.
+difference of band energies along both time and frequency. Here the utterance, from its first to its last loud frame, is
+divided into 17 spans, so that each utterance has one fingerprint.
 """
 
 from collections import defaultdict
@@ -14,26 +14,28 @@ import numpy as np
 from speecheq.audio_speecheq import SAMPLING_RATE
 
 WINDOW, HOP = 1024, 512  # 64 ms, 32 ms
-BANDS = 17  # from 200 Hz to 3.4 kHz, which every codec keeps
+BANDS = 17  # from 200 Hz to 3.4 kHz, which every codec preserves
 LOWEST, HIGHEST = 200.0, 3400.0
 SPANS = 17
 BITS = (BANDS - 1) * (SPANS - 1)
-LOUD = 10 ** (-35 / 10)  # of the loudest frame; what lies before the first such frame and behind the last is left out
-FLOOR = 10 ** (-50 / 10)  # of the loudest band: what a codec does to silence must not count
-WORD = 16  # two fingerprints are compared where one word of 16 bits is the same
-MAX_DISTANCE = 0.15  # of the bits; see tests/dataset_scripts/build/test_fingerprint.py for what real speech gives
+LOUD = 10 ** (
+    -35 / 10
+)  # relative to the loudest frame; audio before the first and after the last such frame is ignored
+FLOOR = 10 ** (-50 / 10)  # relative to the loudest band; hides what codecs do to silence
+WORD = 16  # bits; only fingerprints with an equal word are compared
+MAX_DISTANCE = 0.15  # share of bits; tests/dataset_scripts/build/test_fingerprint.py has values of real speech
 
 
 def fingerprint(samples: np.ndarray) -> bytes:
-    """Take the fingerprint of an utterance.
+    """Compute the fingerprint of an utterance.
 
     Args:
         samples (`np.ndarray` of shape `(samples,)`): 16 kHz mono.
 
     Returns:
-        `bytes`: 32 of them, 256 bits.
+        `bytes`: 32 bytes (256 bits).
     """
-    padded = np.pad(samples.astype(np.float32), WINDOW)  # so that silence already there changes nothing
+    padded = np.pad(samples.astype(np.float32), WINDOW)  # so that silence at the ends changes nothing
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * _window()
     spectra = np.abs(np.fft.rfft(frames, axis=1)) ** 2  # (frames, bins)
     bands = np.add.reduceat(spectra[:, : _edges()[-1]], _edges()[:-1], axis=1)  # (frames, bands)
@@ -44,20 +46,20 @@ def fingerprint(samples: np.ndarray) -> bytes:
 
 
 def distance(first: bytes, second: bytes) -> float:
-    """The share of bits in which two fingerprints differ: about 0.5 for unlike recordings."""
+    """Compute the share of different bits of two fingerprints; about 0.5 for different recordings."""
     differing = np.frombuffer(first, np.uint8) ^ np.frombuffer(second, np.uint8)
     return float(np.unpackbits(differing).sum()) / BITS
 
 
 def near_duplicates(clips: Iterable[tuple[str, str, bytes]]) -> list[tuple[str, str]]:
-    """Find recordings that stand in two splits.
+    """Find recordings that are in two splits.
 
     Args:
         clips (`Iterable[tuple[str, str, bytes]]`): id, split and fingerprint of each utterance.
 
     Returns:
         `list[tuple[str, str]]`: pairs of ids from different splits whose fingerprints differ in at most 15 % of the
-        bits, in the order of the ids.
+        bits, sorted.
     """
     prints = {name: (split, bits) for name, split, bits in clips}
     pairs = set()
@@ -83,12 +85,12 @@ def _window() -> np.ndarray:
 
 @cache
 def _edges() -> np.ndarray:
-    """The first bin of each band, and the end of the last: bands of equal ratio."""
+    """Compute the first bin of each band and the end of the last; bands have equal frequency ratios."""
     return np.round(np.geomspace(LOWEST, HIGHEST, BANDS + 1) * WINDOW / SAMPLING_RATE).astype(int)
 
 
 def _spans(energy: np.ndarray) -> np.ndarray:
-    """The mean of each of the spans of equal length, `(frames, bands)` to `(spans, bands)`; edges may cut a frame."""
+    """Average over spans of equal length, `(frames, bands)` -> `(spans, bands)`; span edges may divide a frame."""
     total = np.concatenate([np.zeros((1, energy.shape[1])), np.cumsum(energy, axis=0)])  # (frames + 1, bands)
     edges = np.linspace(0, len(energy), SPANS + 1)
     whole = np.minimum(edges.astype(int), len(energy) - 1)

@@ -1,10 +1,10 @@
-"""SEQD on the Hub: push a built folder, and join the audio of one that was pushed without.
+"""SEQD on the Hub: push a built folder, or add local audio to a SEQD that was pushed without it.
 
 `python -m speecheq.dataset_scripts.build.hub push seqd me/seqd`
 `python -m speecheq.dataset_scripts.build.hub join me/seqd --out seqd --corpus urdu=/data/URDU-Dataset`
 
-Terms decide. A corpus whose terms forbid redistribution is never uploaded whole. With `--metadata-only` its rows are,
-without what [`~speecheq.dataset_scripts.build.withheld`] withholds.
+A corpus whose terms forbid redistribution is never uploaded completely. `--metadata-only` uploads its rows without
+audio, text and phonemes, see [`~speecheq.dataset_scripts.build.withheld`].
 """
 
 import argparse
@@ -23,14 +23,14 @@ from speecheq.dataset_scripts.build.withheld import closed_terms, copy_corpus, j
 from speecheq.dataset_scripts.corpora.records import CorpusError, options
 
 CARD = "README.md"
-# What huggingface_hub raises when the Hub says no, or nothing: `OSError`, and the error of the HTTP library that it uses.
+# Errors of huggingface_hub if a request fails or the Hub does not answer: `OSError` and the error of its HTTP library.
 UNREACHABLE = HfHubHTTPError.__bases__
-PATIENCE = 60.0  # s without a byte from the Hub; huggingface_hub would wait for ever
+PATIENCE = 60.0  # s without a byte from the Hub; huggingface_hub would wait forever
 PARQUET = re.compile(r"([A-Za-z0-9][\w-]*)/[\w-]+\.parquet")
 
 
 def never_wait_for_ever():
-    """Give every request to the Hub a timeout; most of huggingface_hub's have none, and say so explicitly."""
+    """Give every request to the Hub a timeout; most requests of huggingface_hub explicitly have none."""
 
     def limit(request):
         given = request.extensions.get("timeout") or {}
@@ -50,24 +50,24 @@ def push(
     metadata_only: bool = False,
     token: str | None = None,
 ) -> str:
-    """Upload a built SEQD folder to the Hub, or to the endpoint that `HF_ENDPOINT` names.
+    """Upload a built SEQD folder to the Hub, or to the endpoint in `HF_ENDPOINT`.
 
-    Parquet files that an earlier push left in the repository and the folder has no more are deleted there.
+    Parquet files of an earlier push that are not in the folder are deleted from the repository.
 
     Args:
         folder (`Path`): the SEQD folder.
-        repo_id (`str`): `"user/name"`; made where there is none.
+        repo_id (`str`): `"user/name"`; created if it does not exist.
         private (`bool`, *optional*, defaults to `True`): whether the repository must be private.
-        metadata_only (`bool`, *optional*, defaults to `False`): leave out audio, text and phonemes of the corpora whose
-            terms forbid redistribution.
-        token (`str`, *optional*): defaults to the one that huggingface_hub finds.
+        metadata_only (`bool`, *optional*, defaults to `False`): omit audio, text and phonemes of the corpora whose terms
+            forbid redistribution.
+        token (`str`, *optional*): by default the token that huggingface_hub finds.
 
     Returns:
         `str`: the address of the repository.
 
     Raises:
-        CorpusError: if the folder is not a finished SEQD, holds a corpus that may not be passed on (unless
-            `metadata_only`), or the repository is public and should be private.
+        CorpusError: if the folder is not a finished SEQD, the terms of a corpus forbid redistribution (unless
+            `metadata_only`), or the repository is public although `private` is set.
     """
     folder = Path(folder)
     corpora = check(folder)["corpora"]
@@ -76,7 +76,7 @@ def push(
         terms = options(f"{corpus} ({found})" for corpus, found in closed.items())
         raise CorpusError(
             f"push: terms of every corpus must allow redistribution; got {terms} in {str(folder)!r}. Push with "
-            "--metadata-only, which leaves out their audio, text and phonemes, or build a SEQD without them."
+            "--metadata-only, which omits their audio, text and phonemes, or build a SEQD without them."
         )
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as temporary:
@@ -100,14 +100,14 @@ def push(
 
 
 def check(folder: Path) -> dict:
-    """The manifest of a finished SEQD folder.
+    """Check a finished SEQD folder and return its manifest.
 
     Raises:
-        CorpusError: if the folder has no manifest, card or report, a file is missing or not as the manifest says, the
-            manifest lacks something, names a file outside its corpus or does not know a Parquet file, or the card has other
-            configs than the manifest has corpora.
+        CorpusError: if manifest, card or report is missing, a file is missing or changed, the manifest is incomplete,
+            lists a file outside its corpus or does not list a Parquet file, or the configs of the card are not the corpora
+            of the manifest.
     """
-    again = "Run the same build again; it repairs what is not whole."
+    again = "Run the same build again; it replaces damaged files."
     manifest = read_manifest(folder)
     missing = [name for name in (MANIFEST, CARD, REPORT) if not (folder / name).is_file()]
     if missing or not manifest["corpora"]:
@@ -121,7 +121,7 @@ def check(folder: Path) -> dict:
         for name in entry["files"]
         if not (match := PARQUET.fullmatch(name)) or match[1] != corpus
     ]
-    if unsafe:  # a manifest from elsewhere must not point out of its folder
+    if unsafe:  # an untrusted manifest must not reach files outside its folder
         raise CorpusError(
             f"hub: file must be <corpus>/<name>.parquet; got {options(unsafe)} in {MANIFEST} of {str(folder)!r}. "
             "Do not use this folder."
@@ -130,20 +130,20 @@ def check(folder: Path) -> dict:
         card_text(manifest)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise CorpusError(
-            f"hub: {MANIFEST} must be one that a build wrote; got {type(error).__name__} {error} in {str(folder)!r}. "
+            f"hub: {MANIFEST} must come from a build; got {type(error).__name__} {error} in {str(folder)!r}. "
             "Do not use this folder."
         ) from error
     broken = [name for entry in manifest["corpora"].values() for name in damaged(entry, folder)]
     if broken:
         raise CorpusError(
-            f"hub: file must be as {MANIFEST} says; got a missing or changed {options(broken)} in {str(folder)!r}. {again}"
+            f"hub: files must match {MANIFEST}; got missing or changed {options(broken)} in {str(folder)!r}. {again}"
         )
     known = {name for entry in manifest["corpora"].values() for name in entry["files"]}
     found = {path.relative_to(folder) for path in folder.rglob("*.parquet")}
     stray = sorted({path.as_posix() for path in found if not path.parts[0].startswith(".")} - known)
     if stray:
         raise CorpusError(
-            f"hub: Parquet file must be named in {MANIFEST}; got {options(stray)} in {str(folder)!r}. Delete it."
+            f"hub: Parquet files must be listed in {MANIFEST}; got {options(stray)} in {str(folder)!r}. Delete them."
         )
     configs = {config["config_name"] for config in DatasetCard.load(folder / CARD).data.to_dict().get("configs", [])}
     if configs != {*manifest["corpora"], ALL}:
@@ -155,11 +155,11 @@ def check(folder: Path) -> dict:
 
 
 def join(source: str | Path, corpora: dict[str, Path], out: Path, num_proc: int = 1) -> dict:
-    """Make a whole SEQD of one that was pushed without the audio of some corpora, and of your own downloads of them.
+    """Make a complete SEQD from a metadata-only SEQD and local downloads of its corpora.
 
-    Ids, labels and splits are the publisher's; audio, text and phonemes come from the download, by id. An id without a
-    usable file is left out and stands in report.csv. A corpus without a download is left out and stands under `left_out`
-    in the manifest; a later call can add it.
+    Ids, labels and splits are those of the published SEQD; audio, text and phonemes come from the download, by id. A row
+    without a usable file is skipped and listed in report.csv. A corpus without a download is skipped and listed in
+    `left_out` of the manifest; a later call can add it.
 
     Args:
         source (`str` or `Path`): folder, or id on the Hub.
@@ -171,16 +171,16 @@ def join(source: str | Path, corpora: dict[str, Path], out: Path, num_proc: int 
         `dict`: the manifest.
 
     Raises:
-        CorpusError: if the source is not a finished SEQD, a corpus has nothing to join there, none was given though
-            there is something to join, no id has a file, or `out` lacks audio itself.
+        CorpusError: if the source is not a finished SEQD, a given corpus is not metadata-only there, no corpus is given
+            although one is metadata-only, no id has a file, or `out` is metadata-only itself.
     """
     out = Path(out)
     source = Path(source) if Path(source).is_dir() else Path(snapshot_download(str(source), repo_type="dataset"))
     present = read_manifest(out)["corpora"]
     if any(entry.get("metadata_only") for entry in present.values()):
         raise CorpusError(
-            f"join: --out must be a new folder, or one that `join` began; got a metadata-only SEQD in {str(out)!r}. "
-            "Name another."
+            f"join: --out must be a new folder, or one that `join` wrote; got a metadata-only SEQD in {str(out)!r}. "
+            "Choose another."
         )
     published = check(source)
     withheld = [corpus for corpus, entry in published["corpora"].items() if entry.get("metadata_only")]
@@ -188,7 +188,7 @@ def join(source: str | Path, corpora: dict[str, Path], out: Path, num_proc: int 
     if wrong or (withheld and not corpora):
         raise CorpusError(
             f"join: --corpus must name one of {options(withheld) or 'none'}; got {options(wrong) or 'none'}. "
-            f"Only these lack their audio in {str(source)!r}."
+            f"Only these have no audio in {str(source)!r}."
         )
     opened = {corpus: open_corpus(corpus, Path(corpora[corpus])) for corpus in sorted(corpora)}
     out.mkdir(parents=True, exist_ok=True)
@@ -210,7 +210,7 @@ def join(source: str | Path, corpora: dict[str, Path], out: Path, num_proc: int 
 
 
 def main(arguments: list[str] | None = None):
-    """Command line: `python -m speecheq.dataset_scripts.build.hub push` or `join`."""
+    """Run the command line, `python -m speecheq.dataset_scripts.build.hub push` or `join`."""
     parser = argparse.ArgumentParser(
         prog="python -m speecheq.dataset_scripts.build.hub", description="SEQD on the Hub."
     )
@@ -222,12 +222,12 @@ def main(arguments: list[str] | None = None):
     add(
         "--metadata-only",
         action="store_true",
-        help="leave out audio, text and phonemes of corpora whose terms forbid redistribution",
+        help="omit audio, text and phonemes of corpora whose terms forbid redistribution",
     )
     add = commands.add_parser("join", help="add the audio of your own downloads").add_argument
     add("source", help="folder, or user/name on the Hub")
     add("--out", type=Path, required=True, help="the SEQD folder to write")
-    add("--corpus", action="append", default=[], metavar="NAME=FOLDER", help="your download of it; repeatable")
+    add("--corpus", action="append", default=[], metavar="NAME=FOLDER", help="your download of a corpus; repeatable")
     add("--num-proc", type=int, default=1, help="processes that convert audio (default 1)")
     given = parser.parse_args(arguments)
     never_wait_for_ever()
@@ -239,10 +239,10 @@ def main(arguments: list[str] | None = None):
     except (CorpusError, HFValidationError, *UNREACHABLE) as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "Interrupted. Run the same command again to go on.\n")
+        parser.exit(130, "Interrupted. Run the same command again to resume.\n")
     print(describe_build(manifest))
     if manifest.get("left_out"):
-        print(f"left out, since no --corpus names a download: {', '.join(manifest['left_out'])}")
+        print(f"skipped, because --corpus gives no download: {', '.join(manifest['left_out'])}")
 
 
 if __name__ == "__main__":

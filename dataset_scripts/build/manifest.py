@@ -1,4 +1,4 @@
-"""The manifest of a SEQD folder: what each corpus was built from and with, its files, counts, skips and audit."""
+"""Manifest of a SEQD folder: source, library versions, files, counts, skipped files and audit of each corpus."""
 
 import csv
 import hashlib
@@ -20,10 +20,10 @@ PACKAGES = ("speecheq", "pyarrow", "soundfile", "soxr", "espeakng-loader", "pypi
 
 
 def read_manifest(out: Path) -> dict:
-    """The manifest of a SEQD folder; an empty one where there is none.
+    """Read the manifest of a SEQD folder; an empty one if there is no file.
 
     Raises:
-        CorpusError: if the file is not JSON, or not of corpora with names that folders can have, and their files.
+        CorpusError: if the file is not JSON, has no corpora, or a corpus has an unsafe name or no valid files.
     """
     path = Path(out) / MANIFEST
     if not path.is_file():
@@ -37,9 +37,9 @@ def read_manifest(out: Path) -> dict:
     corpora = manifest.get("corpora") if isinstance(manifest, dict) else None
     if not isinstance(corpora, dict):
         raise CorpusError(
-            f"build: {MANIFEST} must hold corpora; got none in {str(path)!r}. Delete it and build again."
+            f"build: {MANIFEST} must have corpora; got none in {str(path)!r}. Delete it and build again."
         )
-    for corpus, entry in corpora.items():  # it may be somebody else's, and folders are replaced by these names
+    for corpus, entry in corpora.items():  # it may be untrusted, and the builder replaces folders with these names
         if not (CORPUS.fullmatch(corpus) and _is_entry(entry)):
             raise CorpusError(
                 f"build: corpora of {MANIFEST} must have names of letters, digits, _ and -, and files with their SHA-256; "
@@ -54,7 +54,7 @@ def _is_entry(entry) -> bool:
 
 
 def write_files(out: Path, manifest: dict, card_text: Callable[[dict], str]):
-    """Write manifest.json, report.csv (every skipped file and its reason) and the card, each at once."""
+    """Write manifest.json, report.csv (all skipped files with reasons) and the card, each atomically."""
     write_text(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     partial = out / f".{REPORT}"
     with partial.open("w", encoding="utf-8", newline="") as file:
@@ -67,12 +67,12 @@ def write_files(out: Path, manifest: dict, card_text: Callable[[dict], str]):
 
 
 def is_finished(entry: dict | None, source: str, out: Path) -> bool:
-    """Whether a corpus was built whole from the same source, and its files are as the manifest says."""
+    """Return whether a corpus was built completely from the same source and its files match the manifest."""
     return bool(entry) and entry["source"] == source and not entry.get("metadata_only") and not damaged(entry, out)
 
 
 def damaged(entry: dict, out: Path) -> list[str]:
-    """The files of a corpus that are missing or not as the manifest says."""
+    """List the files of a corpus that are missing or do not match the manifest."""
     return [
         name
         for name, file in entry["files"].items()
@@ -81,7 +81,7 @@ def damaged(entry: dict, out: Path) -> list[str]:
 
 
 def list_files(folder: Path, corpus: str) -> dict[str, dict]:
-    """The Parquet files of a corpus as the manifest names them: path -> SHA-256 and bytes."""
+    """Describe the Parquet files of a corpus for the manifest: path -> SHA-256 and bytes."""
     return {
         f"{corpus}/{path.name}": {"sha256": file_sha256(path), "bytes": path.stat().st_size}
         for path in sorted((folder / corpus).iterdir())
@@ -89,7 +89,7 @@ def list_files(folder: Path, corpus: str) -> dict[str, dict]:
 
 
 def versions() -> dict[str, str]:
-    """What a row depends on, and its version; packages that are not installed are left out."""
+    """Return the versions of the installed libraries that rows depend on."""
     found = {"libsndfile": soundfile.__libsndfile_version__}
     for package in PACKAGES:
         try:
@@ -100,7 +100,7 @@ def versions() -> dict[str, str]:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
@@ -109,7 +109,7 @@ def file_sha256(path: Path) -> str:
 
 
 def write_text(path: Path, text: str):
-    """Write a file at once: a killed process leaves the old one."""
+    """Write a file atomically: if the process is killed, the old file remains."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

@@ -1,21 +1,21 @@
-"""Transcripts to IPA symbols, shared by all languages: one symbol per phoneme.
+"""Convert transcripts to IPA symbols shared by all languages, one symbol per phoneme.
 
-espeak-ng reads most languages. Mandarin goes through pypinyin: the initial and the phonemes of the final, then the
-tone as a symbol of its own (`˥ ˧˥ ˨˩˦ ˥˩`, nothing for the neutral tone). IPA of pinyin after Lee and Zee 2003,
+espeak-ng converts most languages, pypinyin Mandarin: the initial and the phonemes of the final, then the tone as a separate
+symbol (`˥ ˧˥ ˨˩˦ ˥˩`, none for the neutral tone). IPA of pinyin after Lee and Zee 2003,
 https://doi.org/10.1017/S0025100303001208, and Duanmu 2007, The Phonology of Standard Chinese.
-What pypinyin leaves out is added here: the suffix 儿 as the end of the syllable before it (Duanmu, chapter 9), words
-whose second syllable is neutral, and the particles 地 and 得.
+This module adds three rules that pypinyin lacks: the suffix 儿 merges with the syllable before it (Duanmu, chapter 9),
+words with a neutral second syllable, and the particles 地 and 得.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
 
-VOICES = {"en": "en-gb"}  # where the espeak-ng voice is not named as the language
+VOICES = {"en": "en-gb"}  # languages whose espeak-ng voice has another name
 STRESS = "ˈˌ"
 LANGUAGE_FLAG = re.compile(r"\([^()]*\)")
 TONE_LETTERS = "˥˦˧˨˩"
-# One sign per sound: espeak-ng writes some with look-alikes, or marks twice what one sign says.
+# One symbol per sound: espeak-ng uses look-alike characters, or writes a redundant mark.
 SAME = {"ε": "ɛ", "g": "ɡ", ":": "ː", "ɲʲ": "ɲ", "ɑɑ": "ɑː"}
 GLOTTAL = "ʔ"
 
@@ -35,19 +35,19 @@ FINALS = {
     "uang": "w a ŋ", "ueng": "w ə ŋ",
     "v": "y", "ve": "ɥ ɛ", "van": "ɥ ɛ n", "vn": "y n", "m": "m", "n": "n", "ng": "ŋ", "hm": "x m", "hng": "x ŋ",
 }  # fmt: skip
-FINAL_OF = {"yo": "io"}  # pypinyin drops the glide of this one
-APICAL = {"zh": "ʐ̩", "ch": "ʐ̩", "sh": "ʐ̩", "r": "ʐ̩", "z": "z̩", "c": "z̩", "s": "z̩"}  # `i` behind these
-# Before the suffix 儿 a final loses its -n or -i, and a vowel that is the suffix's own. The others stay.
+FINAL_OF = {"yo": "io"}  # pypinyin drops its glide
+APICAL = {"zh": "ʐ̩", "ch": "ʐ̩", "sh": "ʐ̩", "r": "ʐ̩", "z": "z̩", "c": "z̩", "s": "z̩"}  # `i` after these initials
+# Before the suffix 儿 a final loses its -n or -i, and a vowel that the suffix already contains. Other finals are unchanged.
 RHOTIC = {
     "ai": "a", "ei": "", "an": "a", "en": "", "ian": "j a", "in": "i", "uai": "w a", "uei": "w", "uan": "w a",
     "uen": "w", "van": "ɥ a", "vn": "y",
 }  # fmt: skip
 SUFFIX = "儿"
-# 儿 of these is a word or a syllable of its own: a child, somebody young.
+# After or before these characters 儿 is not the suffix, but a syllable that means child.
 CHILD_BEFORE = set("女婴幼孤少男胎健宠妻弃育托患乳侄娇混血运能儿")
 CHILD_AFTER = set("子女童媳孙戏科歌时郎")
-# From the list of words that must be read with a neutral tone in the Putonghua Proficiency Test (普通话水平测试用
-# 必读轻声词语表, 2004), without those that have a second reading; then reduplicated verbs.
+# Words with an obligatory neutral tone in the Putonghua Proficiency Test (普通话水平测试用必读轻声词语表, 2004), without
+# those that have a second reading; then reduplicated verbs.
 NEUTRAL_WORDS = (
     "爱人 爸爸 帮手 包袱 别扭 部分 苍蝇 差事 称呼 窗户 答应 打扮 打发 打量 打算 打听 耽搁 耽误 灯笼 弟弟 点心 "
     "动静 豆腐 对付 耳朵 风筝 福气 告诉 疙瘩 哥哥 胳膊 功夫 公公 姑姑 姑娘 骨头 故事 关系 官司 规矩 闺女 哈欠 含糊 和尚 "
@@ -61,20 +61,20 @@ NEUTRAL_WORDS = (
     "看看 听听 想想 试试 说说 问问 走走 聊聊 谈谈 尝尝 瞧瞧 玩玩"
 )
 NEUTRAL = frozenset(NEUTRAL_WORDS.split())
-NO_ADVERB = set("上下里面是在的和有与")  # behind 地 they make it a noun, the ground
-NO_COMPLEMENT_BEFORE = set("我你您他她它们咱谁就总还也都又可必只才非不难已于")  # 得 behind them is a verb
+NO_ADVERB = set("上下里面是在的和有与")  # before these, 地 is the noun "ground"
+NO_COMPLEMENT_BEFORE = set("我你您他她它们咱谁就总还也都又可必只才非不难已于")  # after these, 得 is a verb
 
 
 def phonemes(text: str | None, language: str) -> list[str] | None:
-    """Read a transcript as IPA symbols.
+    """Convert a transcript to IPA symbols.
 
     Args:
-        text (`str`, *optional*): transcript.
+        text (`str` or `None`): transcript.
         language (`str`): ISO 639-1 code, or the name of an espeak-ng voice.
 
     Returns:
-        `list[str]`: one symbol per phoneme, without stress, punctuation and word breaks; `None` without a transcript,
-        in a language that cannot be read, or (Mandarin) with Latin letters or digits.
+        `list[str]` or `None`: one symbol per phoneme, without stress, punctuation and word breaks; `None` without a
+        transcript, in an unsupported language, or if Mandarin contains Latin letters or digits.
 
     Raises:
         EspeakError: if espeak-ng is needed and not installed.
@@ -86,13 +86,13 @@ def phonemes(text: str | None, language: str) -> list[str] | None:
 
 
 def pinyin_phonemes(pinyin: str | None) -> list[str] | None:
-    """Read Mandarin syllables as IPA symbols, the same as those of [`phonemes`].
+    """Convert Mandarin syllables to the IPA symbols of [`phonemes`].
 
     Args:
-        pinyin (`str`, *optional*): syllables with their tones as digits, 5 for the neutral tone, such as `"jiu4 shi4"`.
+        pinyin (`str` or `None`): syllables with tone digits, 5 for the neutral tone, such as `"jiu4 shi4"`.
 
     Returns:
-        `list[str]`: one symbol per phoneme or tone; `None` without syllables, or if one of them is not pinyin.
+        `list[str]` or `None`: one symbol per phoneme or tone; `None` without syllables, or if a syllable is not pinyin.
 
     Raises:
         ImportError: if pypinyin is needed and not installed.
@@ -123,10 +123,10 @@ def _espeak(text: str, language: str) -> list[str]:
 
 
 def clean(ipa: str) -> list[str]:
-    """Split what espeak-ng writes, such as `h_ə_l_ˈəʊ w_ˈɜː_l_d`, into clean symbols.
+    """Split the output of espeak-ng, such as `h_ə_l_ˈəʊ w_ˈɜː_l_d`, into clean symbols.
 
-    Stress marks, flags of another language such as `(en)`, digits and punctuation go; a length mark stays with its
-    vowel; a glottal stop or stød written with its vowel becomes a symbol of its own.
+    Stress marks, language flags such as `(en)`, digits and punctuation are removed; a length mark stays with its vowel; a
+    glottal stop or stød written with its vowel becomes a separate symbol.
     """
     symbols: list[str] = []
     for word in LANGUAGE_FLAG.sub("", ipa).split():
@@ -158,10 +158,10 @@ def _mandarin(text: str) -> list[str]:
         ) from error
 
     if any(sign.isascii() and sign.isalnum() for sign in text):
-        return []  # half a transcript would be a wrong one
+        return []  # an incomplete transcript would be wrong
     words = list(seg.cut(text))
-    lengths = [len(word) for word in words for _ in word]  # of the word that each sign stands in
-    syllables = lazy_pinyin(words, style=Style.TONE3, neutral_tone_with_five=True, errors=list)  # one per sign
+    lengths = [len(word) for word in words for _ in word]  # length of the word that contains each character
+    syllables = lazy_pinyin(words, style=Style.TONE3, neutral_tone_with_five=True, errors=list)  # one per character
     symbols: list[str] = []
     for place, syllable in enumerate(syllables):
         if PINYIN.fullmatch(syllable):
@@ -169,21 +169,21 @@ def _mandarin(text: str) -> list[str]:
                 pinyin, tone = _in_context(text, place, lengths, syllable)
                 symbols += _syllable(pinyin, TONES[tone], _is_suffix(text, place + 1))
         elif any(sign.isalnum() for sign in syllable):
-            return []  # a character that pypinyin does not know
+            return []  # a character that is not in pypinyin
     return symbols
 
 
 def _is_suffix(text: str, place: int) -> bool:
-    """Whether a sign is the 儿 that makes the syllable before it end in an r."""
+    """Return whether a character is the suffix 儿, which makes the syllable before it rhotic."""
     if text[place : place + 1] != SUFFIX or place == 0 or not _is_han(text[place - 1]):
         return False
     return text[place - 1] not in CHILD_BEFORE and text[place + 1 : place + 2] not in CHILD_AFTER
 
 
 def _in_context(text: str, place: int, lengths: list[int], syllable: str) -> tuple[str, str]:
-    """Pinyin and tone of a syllable, neutral where the word or the particle wants it."""
+    """Return pinyin and tone of a syllable, with a neutral tone if the word or the particle requires it."""
     sign, before, after = text[place], text[max(place - 1, 0) : place], text[place + 1 : place + 2]
-    within = place > 0 and (lengths[place] > 1 or lengths[place - 1] == 1)  # no border of a longer word between
+    within = place > 0 and (lengths[place] > 1 or lengths[place - 1] == 1)  # not across the boundary of a longer word
     if within and before + sign in NEUTRAL:
         return syllable[:-1], "5"
     if lengths[place] == 1 and _is_han(before):

@@ -1,4 +1,4 @@
-"""The SEQD row: its features, and how one native record becomes one row."""
+"""The SEQD row: its features, and the conversion of a native record to a row."""
 
 from datasets import Audio, Features, List, Value
 
@@ -38,18 +38,18 @@ FEATURES = Features(
 
 
 def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
-    """Everything of a row that is known before its audio is decoded.
+    """Make the part of a row that does not need the audio.
 
     Args:
         corpus (`str`): corpus name.
-        record ([`NativeRecord`]): what the adapter read.
-        default_license (`str`): the adapter's, for records without their own.
+        record ([`NativeRecord`]): from the adapter.
+        default_license (`str`): license of the adapter, for records without their own.
 
     Returns:
-        `dict`: the row without `audio`, `duration` and `split`. `phonemes` are `None` where the transcript gives them.
+        `dict`: the row without `audio`, `duration` and `split`. `phonemes` is `None` unless the corpus provides pinyin.
 
     Raises:
-        CorpusError: if the record has neither label, level nor votes, or a value that the metric table or SEQD does not know.
+        CorpusError: if label, level and votes are all missing, or a value is not in the metric table or not allowed in SEQD.
     """
     item = record.path.name
     if record.label is None and record.level is None and not record.votes:
@@ -82,7 +82,7 @@ def describe(corpus: str, record: NativeRecord, default_license: str) -> dict:
 
 
 def complete(row: dict, clip: Clip, split: str) -> dict:
-    """Add audio, duration, phonemes and split to a described row."""
+    """Add audio, duration, split and, unless present, phonemes to a row from [`describe`]."""
     return {
         **row,
         "audio": {"bytes": clip.flac, "path": row["id"].rpartition("/")[2] + ".flac"},

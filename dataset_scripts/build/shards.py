@@ -1,4 +1,4 @@
-"""SEQD rows as Parquet shards with embedded audio."""
+"""Write SEQD rows as Parquet shards with embedded audio."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,17 +18,17 @@ REPEATED = [
 
 
 def write_split(folder: Path, split: str, spool: Spool, shard_samples: int = SHARD_SAMPLES) -> dict | None:
-    """Write `<split>-00000-of-0000N.parquet` into a folder.
+    """Write the shards `<split>-00000-of-0000N.parquet` of a split.
 
     Args:
-        folder (`Path`): where the shards go.
+        folder (`Path`): of the shards.
         split (`str`): `"train"`, `"validation"` or `"test"`.
-        spool ([`Spool`]): holds the rows and clips.
-        shard_samples (`int`, *optional*, defaults to 500 million): samples of a shard, about; as many bytes of FLAC.
+        spool ([`Spool`]): rows and clips.
+        shard_samples (`int`, *optional*, defaults to 500 million): approximate number of samples per shard, and of bytes.
 
     Returns:
-        `dict`: `arrow_bytes`, `with_text`, `phonemised`, `with_intensity`, `languages` and the counts of the IPA
-        `symbols`; `None` where the split is empty.
+        `dict` or `None`: `arrow_bytes`, `with_text`, `phonemised`, `with_intensity`, `languages` and the counts of the IPA
+        `symbols`; `None` if the split is empty.
     """
     number, samples = spool.sizes(split)
     if not number:
@@ -56,12 +56,12 @@ def write_split(folder: Path, split: str, spool: Spool, shard_samples: int = SHA
 
 
 def open_writer(path: Path) -> pq.ParquetWriter:
-    """A writer of SEQD rows; a dictionary of the FLAC, each unlike the others, would cost more time than all else."""
+    """Open a writer of SEQD rows; dictionary encoding is only for repeated columns, because it is slow for FLAC."""
     return pq.ParquetWriter(path, rows.FEATURES.arrow_schema, compression="zstd", use_dictionary=REPEATED)
 
 
 def write_rows(writer: pq.ParquetWriter, group: list[dict]) -> int:
-    """Write one row group; its bytes in Arrow's format."""
+    """Write one row group and return its number of bytes in Arrow."""
     table = pa.Table.from_pylist(group, schema=rows.FEATURES.arrow_schema)
     writer.write_table(table)
     return table.nbytes

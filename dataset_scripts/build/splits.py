@@ -1,9 +1,9 @@
-"""The default split: speaker-disjoint, stratified by class and gender as well as speakers allow.
+"""Default split: speaker-disjoint, stratified by class and gender as well as speakers allow.
 
-Whole speakers go to train, validation or test. The search lowers one cost: the squared distance of every share
-(utterances, each class, each gender) from its target, and a price for each class or gender that a split lacks. It is
-greedy, then (up to 150 speakers) moves and swaps speakers until nothing helps. Ties fall by the hash of the speaker's
-id, so the split follows from the rows alone, in whatever order they come.
+All utterances of a speaker are in one split. The search minimises a cost: squared distances of the shares (of utterances,
+of each class and gender) from their targets, plus a penalty for each class or gender missing from a split. It is greedy,
+then (up to 150 speakers) moves and swaps speakers until the cost does not improve. A hash of the speaker id breaks ties, so
+the split depends only on the rows, not on their order.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from speecheq.dataset_scripts.build.fingerprint import near_duplicates
 
 SPLITS = ("train", "validation", "test")
 SHARES = (0.60, 0.15, 0.25)
-EMPTY = (8.0, 8.0, 8.0)  # price of an empty train, validation and test split
-MISSING_CLASS = (4.0, 1.0, 2.0)  # of a class that it lacks
+EMPTY = (8.0, 8.0, 8.0)  # penalty for an empty train, validation and test split
+MISSING_CLASS = (4.0, 1.0, 2.0)
 MISSING_GENDER = (4.0, 0.5, 2.0)
 MAX_SEARCHED = 150  # with more speakers than this, the greedy assignment alone reaches the targets
 IMPROVEMENT = 1e-9
@@ -29,8 +29,8 @@ def default_split(rows: list[dict]) -> dict[str, str]:
         rows (`list[dict]`): `speaker_id`, `gender` and `native_label` of each utterance.
 
     Returns:
-        `dict[str, str]`: speaker_id -> `"train"`, `"validation"` or `"test"`. With one speaker all is train; with two,
-        train and test.
+        `dict[str, str]`: speaker_id -> `"train"`, `"validation"` or `"test"`. One speaker is in train; of two, one is in
+        train and one in test.
     """
     speakers = _in_order(rows)
     if len(speakers) < 2:
@@ -44,25 +44,24 @@ def default_split(rows: list[dict]) -> dict[str, str]:
 
 
 def note(split: dict[str, str]) -> str | None:
-    """What a reader of a split must know of it, or `None`."""
+    """Return a note about missing splits, or `None`."""
     if len(split) == 1:
-        return "one speaker: all utterances are in train, since no other split could be speaker-disjoint"
+        return "one speaker: all utterances are in train, because splits are speaker-disjoint"
     if len(split) == 2:
         return "two speakers: there is no validation split"
     return None
 
 
 def audit(rows: list[dict]) -> dict:
-    """Look for leaks between the splits.
+    """Find leaks between the splits.
 
     Args:
         rows (`list[dict]`): `id`, `split`, `speaker_id`, `text`, `sha256` of the audio and `fingerprint` of each utterance.
 
     Returns:
-        `dict`: what stands in more than one split: `speakers` (their ids; must be none), `texts` (how many; common in a
-        corpus with a fixed list of sentences, and it matters to phoneme scores), `audio` (pairs of ids with the same
-        samples) and `near_duplicates` (pairs of ids that sound like one recording, see
-        [`~speecheq.dataset_scripts.build.fingerprint.near_duplicates`]).
+        `dict`: overlap between splits: `speakers` (ids; must be empty), `texts` (number; common in corpora with fixed
+        sentences, and it affects phoneme scores), `audio` (pairs of ids with equal audio) and `near_duplicates` (pairs of
+        ids with similar audio, see [`~speecheq.dataset_scripts.build.fingerprint.near_duplicates`]).
     """
     same = []
     for ids in _shared(rows, "sha256").values():
@@ -78,7 +77,7 @@ def audit(rows: list[dict]) -> dict:
 
 
 def _shared(rows: list[dict], field: str) -> dict[str, list[tuple[str, str]]]:
-    """Values of a field that stand in more than one split -> (id, split) of their rows, in the order of the ids."""
+    """Return the values of a field that are in more than one split -> (id, split) of their rows, sorted by id."""
     seen = defaultdict(list)
     for row in rows:
         if row[field] is not None:
@@ -92,10 +91,11 @@ def _in_order(rows: list[dict]) -> list[str]:
 
 
 def _features(rows: list[dict], speakers: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Counts per speaker of all utterances, of each class and of each gender, as shares of the corpus.
+    """Compute each speaker's share of all utterances, of each class and of each gender.
 
     Returns:
-        `(speakers, features)` shares, and `(3, features)` prices of having none.
+        `tuple[np.ndarray, np.ndarray]`: shares `(speakers, features)`, and penalties `(3, features)` for a split without
+        them.
     """
     columns: dict[tuple, np.ndarray] = {}
     index = {speaker: place for place, speaker in enumerate(speakers)}
@@ -118,7 +118,7 @@ def _cost(assigned: list[int], features: np.ndarray, prices: np.ndarray) -> floa
 
 
 def _greedy(features: np.ndarray, prices: np.ndarray, allowed: tuple[int, ...]) -> list[int]:
-    """The largest speaker first, each to the split that costs least so far."""
+    """Assign each speaker, the largest first, to the split with the lowest cost so far."""
     assigned: list[int] = []
     for place in range(len(features)):
         known = features[: place + 1]
@@ -128,7 +128,7 @@ def _greedy(features: np.ndarray, prices: np.ndarray, allowed: tuple[int, ...]) 
 
 
 def _improve(assigned: list[int], features: np.ndarray, prices: np.ndarray, allowed: tuple[int, ...]) -> list[int]:
-    """Take the best move of one speaker or swap of two until none helps."""
+    """Apply the best move of one speaker or swap of two until the cost does not improve."""
     cost = _cost(assigned, features, prices)
     while True:
         costs = [
@@ -141,7 +141,7 @@ def _improve(assigned: list[int], features: np.ndarray, prices: np.ndarray, allo
 
 
 def _near(assigned: list[int], allowed: tuple[int, ...]):
-    """Every assignment that is one move or one swap away."""
+    """Yield every assignment that is one move or one swap away."""
     for place, split in enumerate(assigned):
         for other in allowed:
             if other != split:

@@ -1,8 +1,8 @@
-"""What a build has done so far, on disk: a killed build goes on, and memory does not grow with the corpus.
+"""Intermediate state of a build on disk, so that a killed build resumes and memory does not grow with the corpus.
 
-`spool.flac` is converted audio, one clip behind the other. `spool.sqlite` says in `clip` where each lies (nowhere, if the
-source file is ready as it is), under the identity of its source; both outlive the run, and a clip counts only once its
-row is written. `utterance` and `skipped` are written anew by each run, since reading names and annotations costs little.
+`spool.flac` is the concatenated converted audio. The table `clip` in `spool.sqlite` stores the position of each clip (`NULL`
+if the source file is used unchanged) under the identity of its source. Both remain after a run; a clip is valid only after
+its row is written. Each run rewrites `utterance` and `skipped`, because reading names and annotations is fast.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ USABLE = "FROM utterance JOIN clip USING (identity)"
 
 
 class Spool:
-    """The state of one corpus in the making.
+    """Build state of one corpus.
 
     Args:
-        folder (`Path`): where the two files are, or will be.
-        preparation ([`Preparation`]): what is done to the audio; clips that were prepared otherwise do not count.
+        folder (`Path`): of the two files.
+        preparation ([`Preparation`]): processing of the audio; clips with another preparation are not used.
     """
 
     def __init__(self, folder: Path, preparation: Preparation):
@@ -55,7 +55,7 @@ class Spool:
         self._clips.close()
 
     def add(self, row: dict, source: Source) -> str | None:
-        """Add a described row; the path that has its id already, or `None` where the id is new."""
+        """Add a row; return the path of an earlier row with its id, or `None` if the id is new."""
         first = self._connection.execute("SELECT source FROM utterance WHERE id = ?", (row["id"],)).fetchone()
         if first:
             return json.loads(first[0])[0]
@@ -68,16 +68,16 @@ class Spool:
         return None
 
     def skip(self, path: str, reason: str):
-        """Note a file that gives no row, and why."""
+        """Record a skipped file and the reason."""
         with self._connection:
             self._connection.execute("INSERT INTO skipped VALUES (?, ?)", (path, reason))
 
     def skipped(self) -> list[tuple[str, str]]:
-        """Every skipped file and its reason, in order."""
+        """Return all skipped files and reasons, sorted."""
         return self._connection.execute("SELECT path, reason FROM skipped ORDER BY path, reason").fetchall()
 
     def unconverted(self) -> Iterator[list[tuple[Source, str]]]:
-        """Sources without a clip and their identities, in batches of at most 256."""
+        """Yield sources without a clip and their identities, in batches of at most 256."""
         last = 0
         while True:
             found = self._connection.execute(
@@ -103,16 +103,16 @@ class Spool:
             self._connection.executemany("INSERT OR REPLACE INTO clip VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def number(self, converted: bool = False) -> int:
-        """How many utterances there are, or how many of them have a clip."""
+        """Count the utterances, or those with a clip."""
         return self._connection.execute(f"SELECT count(*) {USABLE if converted else 'FROM utterance'}").fetchone()[0]
 
     def facts(self, *columns: str) -> list[dict]:
-        """Columns of every usable utterance, in the order of the adapter: `split`, `text`, `samples`, ..."""
+        """Return columns (`split`, `text`, `samples`, ...) of every usable utterance, in the order of the adapter."""
         found = self._connection.execute(f"SELECT {', '.join(columns)} {USABLE} ORDER BY number")
         return [dict(zip(columns, values, strict=True)) for values in found]
 
     def assign(self, splits: dict[str, str]):
-        """Give every utterance the split of its speaker."""
+        """Assign to every utterance the split of its speaker."""
         with self._connection:
             self._connection.executemany(
                 "UPDATE utterance SET split = ? WHERE speaker_id = ?",
@@ -120,15 +120,15 @@ class Spool:
             )
 
     def sizes(self, split: str) -> tuple[int, int]:
-        """Utterances of a split, and samples of their audio."""
+        """Return the number of utterances of a split, and of their samples."""
         counted = f"SELECT count(*), coalesce(sum(samples), 0) {USABLE} WHERE split = ?"
         return self._connection.execute(counted, (split,)).fetchone()
 
     def rows(self, split: str) -> Iterator[tuple[dict, Clip]]:
-        """The rows and clips of a split, in the order of the hashes of their ids, so that a stream is mixed.
+        """Yield the rows and clips of a split, sorted by a hash of the id, so that streams are mixed.
 
         Raises:
-            CorpusError: if a clip is not as it was: after a power cut, or if its source changed meanwhile.
+            CorpusError: if a clip has changed, after a power cut or because its source changed.
         """
         found = self._connection.execute(
             f"SELECT row, source, start, bytes, samples, sha256, fingerprint {USABLE} WHERE split = ? ORDER BY position",
@@ -139,7 +139,7 @@ class Spool:
             clip = Clip(Path(place).read_bytes() if start is None else self._read(start, size), *facts)
             if hashlib.sha256(clip.flac).hexdigest() != clip.sha256:
                 raise CorpusError(
-                    f"spool: clip must be as it was converted; got other bytes in {place!r}. "
+                    f"spool: clip must be unchanged since its conversion; got other bytes in {place!r}. "
                     "Build this corpus again with --force."
                 )
             yield json.loads(row), clip
@@ -149,7 +149,7 @@ class Spool:
         return self._clips.read(size)
 
     def _identity(self, source: Source) -> str:
-        """A name for one utterance of one file in one state, prepared in one way."""
+        """Compute an identity of a source: location, size, modification time and preparation."""
         state, path = os.stat(source.path), os.path.abspath(source.path)
         named = json.dumps([path, state.st_size, state.st_mtime_ns, *source[1:], *self.preparation])
         return hashlib.sha256(named.encode()).hexdigest()[:32]

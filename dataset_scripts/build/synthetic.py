@@ -1,10 +1,10 @@
-"""A small SYNTHETIC corpus for tests and demos: espeak-ng speaks English and Mandarin with acted prosody.
+"""Small SYNTHETIC corpus for tests and demos: espeak-ng speaks English and Mandarin with emotional prosody.
 
 The prosody follows the direction, not the size, of the vocal cues in Scherer (2003), "Vocal communication of emotion",
-https://doi.org/10.1016/S0167-6393(02)00084-5: anger and joy fast, loud and of wide pitch range; sadness slow, soft,
-low and narrow; fear fast and high. The sizes, all of surprise, and the narrow range and the tremor of fear are this
-project's own, chosen so that a small model can tell the classes apart on voices it never heard. The sentences are
-neutral and are drawn without regard to the emotion.
+https://doi.org/10.1016/S0167-6393(02)00084-5: anger and joy fast, loud and with a wide pitch range; sadness slow, soft,
+low and narrow; fear fast and high. The sizes, the cues of surprise, and the narrow range and tremor of fear are chosen by
+this project, so that a small model separates the classes on unseen voices. The sentences are neutral and independent of the
+emotion.
 
     python -m speecheq.dataset_scripts.build.synthetic --out dataset_scripts/seqd_mini
 """
@@ -26,7 +26,7 @@ from tqdm import tqdm
 from speecheq.audio_speecheq import SAMPLING_RATE
 from speecheq.dataset_scripts.build import espeak
 
-# Voice variants of espeak-ng. Each speaks both languages, so a language says nothing of the speaker.
+# Voice variants of espeak-ng. Each speaks both languages, so the language does not identify the speaker.
 SPEAKERS = {
     "f1": "female", "f2": "female", "f3": "female", "f4": "female", "f5": "female", "Annie": "female",
     "m1": "male", "m2": "male", "m3": "male", "m4": "male", "m7": "male", "m6": "male",
@@ -44,19 +44,19 @@ PHRASES = {
         ("书。", "茶。", "车。", "花。", "苹果。", "雨伞。", "钥匙。", "房子。"),
     ),
 }
-# How far each level moves from neutral prosody to the row of its emotion.
+# Strength of the emotional prosody at each level; 0 is neutral.
 STRENGTH = {"normal": 0.0, "low": 0.55, "moderate": 0.9, "high": 1.3}
 TAKES_PER_NEUTRAL = 3
 
 
 @dataclass(frozen=True)
 class Prosody:
-    """What an emotion changes, at strength 1.
+    """Changes of an emotion to neutral prosody, at strength 1.
 
     Args:
         rate (`float`): words per minute, factor.
-        pitch (`float`): base pitch, points of espeak-ng (0 to 100, 50 is the voice's own).
-        pitch_range (`float`): the same for the pitch range.
+        pitch (`float`): base pitch, points of espeak-ng (0 to 100, 50 is the default of the voice).
+        pitch_range (`float`): pitch range, in the same points.
         loudness (`float`): dB.
         tilt (`float`): dB at 4 kHz against 500 Hz.
         tremor (`float`): depth of an 8 Hz tremor of the amplitude, 0 to 1.
@@ -109,7 +109,7 @@ class Utterance:
 
 
 def script() -> list[Utterance]:
-    """The whole corpus, unspoken: each speaker acts each emotion at each level, in both languages by turns."""
+    """List all lines of the corpus: each speaker, emotion and level, with alternating languages."""
     lines = []
     for place, speaker in enumerate(SPEAKERS):
         acts = [(emotion, level) for emotion in PROSODY for level in _levels(emotion)]
@@ -125,7 +125,7 @@ def _levels(emotion: str) -> list[str]:
 
 
 def _uniform(number: int, count: int) -> list[float]:
-    """`count` (at most 16) numbers in [-1, 1), the same in every process and version of Python."""
+    """Make `count` (at most 16) numbers in [-1, 1), the same in every process and Python version."""
     digest = hashlib.sha256(f"speecheq synthetic {number}".encode()).digest()
     return [int.from_bytes(digest[2 * i : 2 * i + 2], "big") / 32768 - 1 for i in range(count)]
 
@@ -136,7 +136,7 @@ def _sentence(number: int, language: str) -> str:
 
 
 def perform(utterance: Utterance) -> np.ndarray:
-    """Speak one line of the script.
+    """Synthesise one line of the script.
 
     Args:
         utterance (`Utterance`): the line.
@@ -145,19 +145,19 @@ def perform(utterance: Utterance) -> np.ndarray:
         `np.ndarray` of shape `(samples,)`: int16, 16 kHz.
     """
     prosody, strength = PROSODY[utterance.emotion], STRENGTH[utterance.level]
-    # No two takes of an actor are alike: a few percent of free play.
-    play = _uniform(utterance.number, 6)[3:]
+    # A few percent of random variation between takes.
+    jitter = _uniform(utterance.number, 6)[3:]
     speech, rate = espeak.speak(
         utterance.text,
         f"{VOICES[utterance.language]}+{utterance.speaker}",
-        rate=round(BASE["rate"] * prosody.rate**strength * (1 + 0.03 * play[0])),
-        pitch=_clip(BASE["pitch"] + prosody.pitch * strength + 2 * play[1]),
+        rate=round(BASE["rate"] * prosody.rate**strength * (1 + 0.03 * jitter[0])),
+        pitch=_clip(BASE["pitch"] + prosody.pitch * strength + 2 * jitter[1]),
         pitch_range=_clip(BASE["pitch_range"] + prosody.pitch_range * strength),
     )
     speech = _glide(speech, prosody.glide * strength)
     speech = soxr.resample(speech, rate, SAMPLING_RATE)
     speech = _tilt(speech * _tremor(len(speech), min(1.0, prosody.tremor * strength)), prosody.tilt * strength)
-    loudness = BASE["loudness"] + prosody.loudness * strength + play[2]
+    loudness = BASE["loudness"] + prosody.loudness * strength + jitter[2]
     speech = speech * (10 ** (loudness / 20) / math.sqrt(float(np.mean(speech**2))))
     return np.rint(np.clip(speech, -1, 1) * 32767).astype(np.int16)
 
@@ -167,7 +167,7 @@ def _clip(points: float) -> int:
 
 
 def _glide(speech: np.ndarray, rise: float) -> np.ndarray:
-    """Play faster and faster, from 1 - rise / 2 to 1 + rise of the speed."""
+    """Increase the playback speed linearly from 1 - rise / 2 to 1 + rise."""
     if not rise:
         return speech
     speed = np.linspace(1 - rise / 2, 1 + rise, len(speech))
@@ -180,18 +180,18 @@ def _tremor(samples: int, depth: float) -> np.ndarray:
 
 
 def _tilt(speech: np.ndarray, decibels: float) -> np.ndarray:
-    """Raise the spectrum by a line over log frequency: 0 dB at 500 Hz, `decibels` from 4 kHz up."""
+    """Tilt the spectrum linearly over log frequency: 0 dB at 500 Hz, `decibels` above 4 kHz."""
     frequency = np.fft.rfftfreq(len(speech), 1 / SAMPLING_RATE)
     octaves = np.clip(np.log2(np.maximum(frequency, 1) / 500), 0, 3)
     return np.fft.irfft(np.fft.rfft(speech) * 10 ** (decibels * octaves / 3 / 20), len(speech))
 
 
 def write_corpus(out: Path, utterances: Iterable[Utterance] | None = None):
-    """Speak the corpus into `<out>/<speaker>/<emotion>_<level>_<number>_<language>.wav` and `<out>/metadata.csv`.
+    """Write the corpus to `<out>/<speaker>/<emotion>_<level>_<number>_<language>.wav` and `<out>/metadata.csv`.
 
     Args:
-        out (`Path`): the folder of the corpus, made when absent.
-        utterances (`Iterable[Utterance]`, *optional*, defaults to `script()`): the lines to speak.
+        out (`Path`): folder of the corpus, created if needed.
+        utterances (`Iterable[Utterance]`, *optional*, defaults to `script()`): lines to synthesise.
     """
     lines = list(script() if utterances is None else utterances)
     for line in tqdm(lines, desc="synthetic: speaking", unit="utterance"):
@@ -205,10 +205,10 @@ def write_corpus(out: Path, utterances: Iterable[Utterance] | None = None):
 
 
 def main(arguments: list[str] | None = None):
-    """Speak the corpus and build SEQD from it: `--out` is the SEQD, `--corpus` keeps the audio files."""
+    """Synthesise the corpus and build a SEQD from it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the SEQD to build")
-    parser.add_argument("--corpus", type=Path, help="folder to write the corpus to; a temporary one when not given")
+    parser.add_argument("--corpus", type=Path, help="folder of the synthesised audio (default: temporary)")
     options = parser.parse_args(arguments)
     from speecheq.dataset_scripts.build.builder import BuildOptions, build
 

@@ -1,7 +1,7 @@
-"""A SEQD without what may not be passed on, and back: audio, text and phonemes withheld, then joined again.
+"""Metadata-only SEQD: remove audio, text and phonemes that the terms forbid to redistribute, and add them again.
 
-Withheld, a corpus keeps its rows with ids, labels and splits; `audio`, `text` and `phonemes` (which follow from the
-text) are null. Who has the corpus joins them by id: the same download gives the publisher's folder to the byte.
+A metadata-only corpus keeps its rows with ids, labels and splits; `audio`, `text` and `phonemes` (made from the text) are
+null. Users who have the corpus join them by id; the same download reproduces the publisher's folder byte by byte.
 """
 
 import json
@@ -23,10 +23,10 @@ from speecheq.dataset_scripts.build.spool import Spool
 from speecheq.dataset_scripts.corpora.records import CorpusError
 
 WITHHELD = ("audio", "text", "phonemes")
-MAX_GAP = 0.25  # s; a lossy copy of a recording is longer by some frames of its encoder, not by more
+MAX_GAP = 0.25  # s; lossy encoding adds only a few frames
 NOTICE = """
-> **METADATA ONLY for {corpora}.** The terms forbid passing the recordings on. The rows have their ids, labels and splits,
-> but `audio`, `text` and `phonemes` are `None`. With a download of your own, join them again:
+> **METADATA ONLY for {corpora}.** The terms forbid redistribution of the recordings. The rows have ids, labels and splits,
+> but `audio`, `text` and `phonemes` are `None`. Join them with your own download:
 >
 > ```bash
 > python -m speecheq.dataset_scripts.build.hub join {repo_id} --out seqd {arguments}
@@ -35,12 +35,12 @@ NOTICE = """
 
 
 def is_closed(entry: dict) -> bool:
-    """Whether a corpus of a manifest holds what may not be passed on. Terms that nobody wrote down forbid it."""
+    """Return whether a corpus has content that its terms forbid to redistribute. Unknown terms count as forbidding it."""
     return not entry.get("redistributable", False) and not entry.get("metadata_only", False)
 
 
 def closed_terms(corpora: dict[str, dict]) -> dict[str, str]:
-    """The terms of the closed ones among the corpora of a manifest."""
+    """Return the terms of the closed corpora of a manifest."""
     return {name: entry.get("license", "unknown terms") for name, entry in corpora.items() if is_closed(entry)}
 
 
@@ -50,7 +50,7 @@ def withhold(folder: Path, out: Path, repo_id: str) -> Path:
     Args:
         folder (`Path`): the SEQD folder.
         out (`Path`): an empty folder.
-        repo_id (`str`): where it will be had from, for the card.
+        repo_id (`str`): future repository of the copy, for the card.
 
     Returns:
         `Path`: `out`.
@@ -77,7 +77,7 @@ def withhold_file(source: Path, target: Path) -> int:
     """Copy one Parquet file with nulls for audio, text and phonemes, one row group at a time.
 
     Returns:
-        `int`: bytes of its rows in Arrow's format.
+        `int`: bytes of its rows in Arrow.
     """
     file = pq.ParquetFile(source)
     schema = file.schema_arrow
@@ -85,7 +85,7 @@ def withhold_file(source: Path, target: Path) -> int:
     arrow_bytes = 0
     with shards.open_writer(target) as writer:
         for place in range(file.num_row_groups):
-            group = file.read_row_group(place, columns=columns)  # what is withheld is not even read
+            group = file.read_row_group(place, columns=columns)  # withheld columns are not read
             values = [
                 pa.nulls(len(group), field.type) if field.name in WITHHELD else group.column(field.name)
                 for field in schema
@@ -97,7 +97,7 @@ def withhold_file(source: Path, target: Path) -> int:
 
 
 def metadata_card(manifest: dict, repo_id: str) -> str:
-    """The card of a SEQD with the notice of what is left out, below its title."""
+    """Make the card of a metadata-only SEQD, with a notice below the title."""
     names = [corpus for corpus, entry in manifest["corpora"].items() if entry.get("metadata_only")]
     arguments = " ".join(f"--corpus {corpus}=/path/to/{corpus}" for corpus in names)
     notice = NOTICE.format(corpora=", ".join(names), repo_id=repo_id, arguments=arguments)
@@ -105,7 +105,7 @@ def metadata_card(manifest: dict, repo_id: str) -> str:
 
 
 def copy_corpus(corpus: str, entry: dict, source: Path, out: Path):
-    """Copy the Parquet files of a corpus that has its audio already."""
+    """Copy the Parquet files of a corpus that has audio."""
     work = out / f".{corpus}.partial"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -116,20 +116,22 @@ def copy_corpus(corpus: str, entry: dict, source: Path, out: Path):
 
 
 def join_corpus(adapter, folder: Path, published: dict, source: Path, out: Path, num_proc: int) -> dict:
-    """Join one corpus and return its entry in the manifest. See [`join`]."""
+    """Join one corpus and return its manifest entry. See [`join`]."""
     corpus = adapter.CORPUS
     work = out / f".{corpus}.partial"
     work.mkdir(parents=True, exist_ok=True)
     with PublishedSpool(work, Preparation(**published["preparation"])) as spool:
         for name in published["files"]:
             spool.publish(source / name)
-        read_corpus(adapter, folder, spool, BuildOptions(skip_unknown=True))  # the labels are the publisher's
+        read_corpus(adapter, folder, spool, BuildOptions(skip_unknown=True))  # labels come from the publisher
         spool.skip_missing()
         read_audio(corpus, folder, spool, num_proc)
         spool.skip_other_durations()
         if not spool.number(converted=True):
             reasons = "; ".join(reason for _, reason in spool.skipped()[:3])
-            raise CorpusError(f"join: {corpus} must have a file of an id; got none in {str(folder)!r}. {reasons}")
+            raise CorpusError(
+                f"join: {corpus} must have a file of a published id; got none in {str(folder)!r}. {reasons}"
+            )
         spool.assign_published()
         written = write_corpus(corpus, spool, work, out)
         skipped = spool.skipped()
@@ -140,7 +142,7 @@ def join_corpus(adapter, folder: Path, published: dict, source: Path, out: Path,
 
 
 class PublishedSpool(Spool):
-    """A spool whose rows are a publisher's: a record of the download gives its audio and its text, and nothing else."""
+    """A spool with the rows of a publisher; the download provides only audio and text."""
 
     def __init__(self, folder: Path, preparation: Preparation):
         super().__init__(folder, preparation)
@@ -149,26 +151,26 @@ class PublishedSpool(Spool):
         )
 
     def publish(self, path: Path):
-        """Take the rows of a published Parquet file."""
+        """Store the rows of a published Parquet file."""
         with self._connection:
             for row in read_rows(path):
                 self._connection.execute("INSERT INTO published VALUES (?, ?)", (row["id"], json.dumps(row)))
 
     def add(self, row: dict, source: Source) -> str | None:
-        """Add a record of the download as the publisher's row; one that was not published is left out."""
+        """Add the publisher's row of a record of the download; skip records that were not published."""
         found = self._connection.execute("SELECT row FROM published WHERE id = ?", (row["id"],)).fetchone()
         return super().add({**json.loads(found[0]), "text": row["text"]}, source) if found else None
 
     def skip_missing(self):
-        """Note every published id that the download does not have."""
+        """Skip and report every published id that is not in the download."""
         missing = self._connection.execute(
             "SELECT id FROM published WHERE id NOT IN (SELECT id FROM utterance) ORDER BY id"
         ).fetchall()
         for (name,) in missing:
-            self.skip(name, "join: id must be in the download; got none. The row is left out")
+            self.skip(name, "join: id must be in the download; got none. The row is skipped")
 
     def skip_other_durations(self):
-        """Leave out the utterances that are longer or shorter than the publisher's: another version of the corpus."""
+        """Skip utterances whose duration differs from the publisher's, as they are of another corpus version."""
         found = self._connection.execute(
             "SELECT id, samples, json_extract(row, '$.duration') FROM utterance JOIN clip USING (identity) ORDER BY id"
         ).fetchall()
@@ -180,13 +182,13 @@ class PublishedSpool(Spool):
                     self._connection.execute("DELETE FROM utterance WHERE id = ?", (name,))
 
     def assign_published(self):
-        """Give every utterance the publisher's split."""
+        """Assign the publisher's split to every utterance."""
         with self._connection:
             self._connection.execute("UPDATE utterance SET split = json_extract(row, '$.split')")
 
 
 def read_rows(path: Path) -> Iterator[dict]:
-    """The rows of a Parquet file, one row group in memory at a time."""
+    """Yield the rows of a Parquet file, with one row group in memory at a time."""
     file = pq.ParquetFile(path)
     for place in range(file.num_row_groups):
         yield from file.read_row_group(place).to_pylist()

@@ -1,8 +1,8 @@
-"""The two figures of the metric table: classes by corpus, and each corpus's intensity after unification.
+"""Figures of the metric table: classes by corpus, and intensity of each corpus after unification.
 
-Drawn from the table and the class lists alone. Colours: Okabe and Ito, told apart by colour-blind readers
-(https://jfly.uni-koeln.de/color), on white, so that a dark page shows the same picture. Text stays text, so that an
-SVG is small and can be searched.
+The table and the class lists are the only input. Colours are by Okabe and Ito, safe for colour-blind readers
+(https://jfly.uni-koeln.de/color); the background is white, also on dark pages. Text is kept as text, so that SVGs are small
+and searchable.
 """
 
 import io
@@ -34,7 +34,7 @@ CHARACTER = 0.0135  # width of a character on the intensity axis
 
 
 class Distribution(NamedTuple):
-    """Intensity as measured over the utterances of a corpus: quartiles, ends and number."""
+    """Measured intensity of a corpus: minimum, quartiles, maximum and number of utterances."""
 
     low: float
     first: float
@@ -45,7 +45,7 @@ class Distribution(NamedTuple):
 
 
 class Band(NamedTuple):
-    """One thing on the intensity axis. `kind` is `label`, `level`, `unused` (a level that no label asks for), `rule` or
+    """An interval on the intensity axis. `kind` is `label`, `level`, `unused` (a level that no label uses), `rule` or
     `measured`."""
 
     low: float
@@ -56,19 +56,19 @@ class Band(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """How the band is drawn."""
+        """Shape of the band: `point`, or its kind."""
         return "point" if self.kind in BAND_COLORS and self.low == self.high else self.kind
 
     @property
     def end(self) -> float:
-        """Where the band and its text end."""
+        """Right end of the band and its text."""
         if self.kind in ("rule", "measured") or CHARACTER * len(self.text) <= self.high - self.low:
             return self.high
         return self.high + 0.015 + CHARACTER * len(self.text)
 
 
 def by_corpus(table: dict[tuple[str, str, str], TableRow], field: str) -> dict[str, list[TableRow]]:
-    """The rows of a field, `label` or `level`, of each corpus; corpora in alphabetical order."""
+    """Group the rows of a field, `label` or `level`, by corpus, in alphabetical order."""
     return {
         corpus: [row for row in table.values() if (row.corpus, row.field) == (corpus, field)]
         for corpus in sorted({row.corpus for row in table.values()})
@@ -76,28 +76,28 @@ def by_corpus(table: dict[tuple[str, str, str], TableRow], field: str) -> dict[s
 
 
 def coarse(esc: tuple[str, ...], scale: str) -> list[str]:
-    """The classes of a coarser scale that a set of fine classes falls into."""
+    """Return the classes of a coarser scale that a set of fine classes belongs to."""
     return [name for name, members in ESC_SCALES[scale].items() if set(esc) & set(members)]
 
 
 def names(natives: list[str], most: int = 4) -> str:
-    """Native names as one short text."""
+    """Join native names, at most `most` of them."""
     more = f" +{len(natives) - most}" if len(natives) > most else ""
     return ", ".join(natives[:most]) + more
 
 
 def svg(figure: Figure) -> str:
-    """A figure as SVG, the same bytes on every run."""
+    """Save a figure as SVG, with the same bytes on every run."""
     file = io.StringIO()
     with _style(), warnings.catch_warnings():
-        # Native names in other scripts: the font of whoever looks at the picture has the glyph, not the one here.
+        # Native names in other scripts are drawn with the reader's fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
 def classes_figure(table: dict[tuple[str, str, str], TableRow]) -> Figure:
-    """Corpora by fine classes, under their basic and valence classes: which classes the labels of a corpus mean."""
+    """Draw the fine classes of each corpus's labels, grouped by basic and valence classes."""
     corpora = by_corpus(table, "label")
     columns = _columns()
     lines = {corpus: 1 + max(class_lines(labels).values(), default=0) for corpus, labels in corpora.items()}
@@ -119,7 +119,7 @@ def classes_figure(table: dict[tuple[str, str, str], TableRow]) -> Figure:
 
 
 def class_lines(labels: list[TableRow]) -> dict[tuple[str, ...], int]:
-    """The line in which each set of classes is drawn: the first where no other mark stands between its own."""
+    """Choose the line for each set of classes: the first without another mark between its own."""
     lines = {row.esc: 0 for row in labels if len(row.esc) == 1}
     for esc in dict.fromkeys(row.esc for row in labels if len(row.esc) > 1):
         taken = {line for other, line in lines.items() if _between(esc, other)}
@@ -128,7 +128,7 @@ def class_lines(labels: list[TableRow]) -> dict[tuple[str, ...], int]:
 
 
 def _between(esc: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two sets cover each other's columns."""
+    """Return whether the column ranges of two sets overlap."""
     mine, others = ([ESC_LABELS.index(fine) for fine in classes] for classes in (esc, other))
     return min(mine) <= max(others) and min(others) <= max(mine)
 
@@ -136,11 +136,11 @@ def _between(esc: tuple[str, ...], other: tuple[str, ...]) -> bool:
 def intensity_figure(
     table: dict[tuple[str, str, str], TableRow], measured: dict[tuple[str, str], Distribution] | None = None
 ) -> Figure:
-    """Each corpus on the axis from no emotion to the strongest: what the table gives, or what was measured.
+    """Draw the intensities of each corpus, from the table or as measured.
 
     Args:
-        table (`dict`): as [`read_table`] returns it.
-        measured (`dict`, *optional*): `(corpus, rule)` -> the distribution in a built SEQD.
+        table (`dict`): from [`read_table`].
+        measured (`dict`, *optional*): `(corpus, rule)` -> distribution in a built SEQD.
     """
     labels = by_corpus(table, "label")
     placed = {
@@ -165,7 +165,7 @@ def intensity_figure(
 
 
 def bands(labels: list[TableRow], levels: list[TableRow], measured: dict[tuple[str, str], Distribution]) -> list[Band]:
-    """What stands on the intensity axis for one corpus: labels of the same intensity together, then levels and rules."""
+    """Make the bands of one corpus: labels grouped by intensity, and rules, then levels."""
     found = []
     for eis in dict.fromkeys(row.eis for row in labels):
         natives = names([row.native for row in labels if row.eis == eis])
@@ -184,7 +184,7 @@ def bands(labels: list[TableRow], levels: list[TableRow], measured: dict[tuple[s
 
 
 def lanes(found: list[Band]) -> list[list[Band]]:
-    """Put bands that would cover one another into lanes of their own; rules stand alone."""
+    """Put overlapping bands into separate lanes; a rule has its own lane."""
     rows: list[list[Band]] = []
     for band in sorted(found, key=lambda band: (band.kind in ("rule", "measured"), band.low, band.high)):
         alone = band.kind in ("rule", "measured")
@@ -208,7 +208,7 @@ def _stripe(axes: Axes, top: int, lines: int):
 
 
 def _columns() -> dict[str, float]:
-    """Fine class -> its place, a gap between the valence classes; labels without a class stand in `missing`."""
+    """Return the x position of each fine class, with gaps between valence classes, and of `missing`."""
     columns, place = {}, 0.0
     for members in ESC_SCALES["valence"].values():
         for fine in members:
@@ -332,7 +332,7 @@ def _intensity_legend(axes: Axes, drawn: set[str]):
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """matplotlib as it comes, whatever the user's own settings are."""
+    """Use matplotlib's defaults instead of the user's settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)

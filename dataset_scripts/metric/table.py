@@ -1,12 +1,12 @@
-"""The multi-scale unified metric: native labels of every corpus to ESC classes and EIS intervals.
+"""Multi-scale unified metric: map the native labels of every corpus to ESC classes and EIS intervals.
 
-The mapping itself is `table.csv`, read by people and by this file alone. One row per native label
-(`field` = `label`) or native intensity level (`field` = `level`):
+`table.csv` contains the mapping. It has one row per native label (`field` = `label`) or native intensity level
+(`field` = `level`):
 
-- `esc`: the fine classes that the label may mean, joined by `|`; empty means missing;
-- `eis`: the intensity in [0, 1]: a point (`0`), an interval (`0.125..0.375`), a rule (`valence_arousal`: from the
-  raters' dimensions; `level`: from the row of the record's native level; `rated`: as listeners rated it), or empty,
-  which means missing;
+- `esc`: possible fine classes of the label, joined by `|`; empty means missing;
+- `eis`: intensity in [0, 1]: a point (`0`), an interval (`0.125..0.375`), a rule (`valence_arousal`: from the raters'
+  dimensions; `level`: from the row of the record's native level; `rated`: from listeners' intensity ratings), or empty for
+  missing;
 - `source`: where the native label is defined.
 """
 
@@ -22,7 +22,7 @@ from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, 
 from speecheq.labels_speecheq import ESC_LABELS
 
 TABLE = Path(__file__).with_name("table.csv")
-TABLE_NAME = "dataset_scripts/metric/table.csv"  # as messages say it
+TABLE_NAME = "dataset_scripts/metric/table.csv"  # for messages
 FIELDS = ("label", "level")
 RULES = ("valence_arousal", "level", "rated")
 DIMENSIONS = ("valence", "arousal", "dominance")
@@ -47,8 +47,8 @@ def read_table(path: Path = TABLE) -> dict[tuple[str, str, str], TableRow]:
         `dict`: `(corpus, field, native)` -> [`TableRow`], in the order of the file.
 
     Raises:
-        CorpusError: if a row names an unknown field, class or rule, an interval outside [0, 1], no source, or a label
-            that an earlier row already maps.
+        CorpusError: if a row has an unknown field, class or rule, an interval outside [0, 1], no source, or a label that
+            an earlier row already maps.
     """
     rows: dict[tuple[str, str, str], TableRow] = {}
     with Path(path).open(encoding="utf-8", newline="") as file:
@@ -56,17 +56,19 @@ def read_table(path: Path = TABLE) -> dict[tuple[str, str, str], TableRow]:
             row = parse_row(cells, f"{Path(path).name}, line {line}")
             key = (row.corpus, row.field, row.native)
             if key in rows:
-                raise CorpusError(f"metric table: native must stand once per corpus; got {key} twice in line {line}.")
+                raise CorpusError(
+                    f"metric table: native must be unique in its corpus and field; got {key} twice in line {line}."
+                )
             rows[key] = row
     return rows
 
 
 def parse_row(cells: dict[str, str], item: str) -> TableRow:
-    """Read and check one row.
+    """Parse and check one row.
 
     Args:
         cells (`dict[str, str]`): `corpus`, `field`, `native`, `esc`, `eis` and `source`, as written in the table.
-        item (`str`): where the row stands, for messages.
+        item (`str`): location of the row, for messages.
 
     Raises:
         CorpusError: see [`read_table`].
@@ -74,8 +76,8 @@ def parse_row(cells: dict[str, str], item: str) -> TableRow:
     esc = tuple(cells["esc"].split("|")) if cells["esc"] else ()
     _check(cells["field"] in FIELDS, "field", f"be one of {options(FIELDS)}", cells["field"], item)
     for fine in esc:
-        _check(fine in ESC_LABELS, "esc", f"hold fine classes ({', '.join(ESC_LABELS)})", fine, item)
-    _check(len(set(esc)) == len(esc), "esc", "hold a class once", cells["esc"], item)
+        _check(fine in ESC_LABELS, "esc", f"have only fine classes ({', '.join(ESC_LABELS)})", fine, item)
+    _check(len(set(esc)) == len(esc), "esc", "have each class only once", cells["esc"], item)
     _check(bool(cells["source"]), "source", "say where the native label is defined", cells["source"], item)
     eis = _parse_eis(cells["eis"], item)
     if cells["field"] == "level":
@@ -107,21 +109,19 @@ _registered: dict[str, tuple[TableRow, ...]] = {}  # corpus -> its rows
 
 @cache
 def metric_table() -> dict[tuple[str, str, str], TableRow]:
-    """The table of this repository, read once, and the rows that [`register`] added."""
+    """Return the table of this repository and the rows that [`register`] added; read once."""
     added = {(row.corpus, row.field, row.native): row for rows in _registered.values() for row in rows}
     return read_table() | added
 
 
 def register(rows: Iterable[TableRow]):
-    """Add the rows of corpora that the table of this repository does not know, for as long as this process runs.
-
-    What was registered of the same corpora before is replaced.
+    """Add rows of custom corpora in this process; they replace earlier rows of the same corpora.
 
     Args:
-        rows (`Iterable[TableRow]`): as [`parse_row`] gives them.
+        rows (`Iterable[TableRow]`): from [`parse_row`].
 
     Raises:
-        CorpusError: if the table of this repository maps a corpus of that name.
+        CorpusError: if the table of this repository has a corpus of that name.
     """
     found: dict[str, list[TableRow]] = {}
     for row in rows:
@@ -130,8 +130,8 @@ def register(rows: Iterable[TableRow]):
     for corpus in found:
         if corpus in shipped:
             raise CorpusError(
-                f"register: corpus must be none that {TABLE_NAME} maps ({options(shipped)}); got {corpus!r}. "
-                "Give it another name."
+                f"register: corpus must not be in {TABLE_NAME} ({options(shipped)}); got {corpus!r}. "
+                "Choose another name."
             )
     _registered.update({corpus: tuple(group) for corpus, group in found.items()})
     metric_table.cache_clear()
@@ -147,7 +147,7 @@ def table_row(corpus: str, field: str, native: str, item: str = "") -> TableRow:
     if (corpus, field, native) not in table:
         known = [key[2] for key in table if key[:2] == (corpus, field)]
         corpora = dict.fromkeys(key[0] for key in table)
-        rule = f"one of {options(known)}" if known else f"of a corpus with such rows ({options(corpora)})"
+        rule = f"one of {options(known)}" if known else f"of a corpus in the table ({options(corpora)})"
         step = (
             f"Map it in {_registered[corpus][0].source}."
             if corpus in _registered
@@ -158,12 +158,12 @@ def table_row(corpus: str, field: str, native: str, item: str = "") -> TableRow:
 
 
 def label_space(corpus: str) -> dict[str, list[str]]:
-    """The native labels of a corpus -> their fine classes, in the order of the table; labels without a class left out.
+    """Return the label space of a corpus: native label -> fine classes, in table order, without unmapped labels.
 
-    A corpus that has levels only, such as BAVED, has none.
+    It is empty for a corpus with levels only, such as BAVED.
 
     Raises:
-        CorpusError: if the table has no row of the corpus.
+        CorpusError: if the table has no rows of the corpus.
     """
     rows = [row for row in metric_table().values() if row.corpus == corpus]
     if not rows:
@@ -175,7 +175,7 @@ def label_space(corpus: str) -> dict[str, list[str]]:
 
 
 def esc_set(corpus: str, label: str | None, item: str = "") -> list[str] | None:
-    """The fine classes that a native label may mean, or `None` where it says nothing of them.
+    """Return the possible fine classes of a native label, or `None` if it is missing or has none.
 
     Raises:
         CorpusError: if the label is not in the table.
@@ -186,16 +186,16 @@ def esc_set(corpus: str, label: str | None, item: str = "") -> list[str] | None:
 
 
 def esc_votes(corpus: str, votes: list[str], item: str = "") -> list[dict] | None:
-    """The raters' distribution over sets of fine classes.
+    """Compute the raters' distribution over sets of fine classes.
 
     Args:
         corpus (`str`): corpus name.
-        votes (`list[str]`): native label given by each rater. One that the table maps to missing does not count.
+        votes (`list[str]`): native label from each rater; votes that the table maps to missing are ignored.
         item (`str`, *optional*): the utterance, for messages.
 
     Returns:
-        `list[dict]`: `{"esc": [...], "weight": ...}` in the order of the classes, weights summing to 1; `None` without
-        votes.
+        `list[dict]` or `None`: `{"esc": [...], "weight": ...}` in the order of the classes, with weights that sum to 1;
+        `None` without votes.
 
     Raises:
         CorpusError: if a vote is not in the table.
@@ -208,7 +208,7 @@ def esc_votes(corpus: str, votes: list[str], item: str = "") -> list[dict] | Non
 
 
 def valence_arousal(valence: float, arousal: float, scale: tuple[float, float]) -> float:
-    """Intensity of one rating: its distance from the neutral centre over the largest possible one.
+    """Compute the intensity of one rating: distance from the neutral centre divided by the largest possible one.
 
     Intensity as distance in the valence-arousal plane: Russell 1980, https://doi.org/10.1037/h0077714, and Reisenzein
     1994, https://doi.org/10.1037/0022-3514.67.3.525.
@@ -217,6 +217,9 @@ def valence_arousal(valence: float, arousal: float, scale: tuple[float, float]) 
         valence (`float`): on the native scale.
         arousal (`float`): on the native scale.
         scale (`tuple[float, float]`): ends of the native scale; the neutral centre is the middle.
+
+    Returns:
+        `float`: in [0, 1].
     """
     low, high = scale
     centre = (low + high) / 2
@@ -224,7 +227,7 @@ def valence_arousal(valence: float, arousal: float, scale: tuple[float, float]) 
 
 
 def intensity(corpus: str, record: NativeRecord) -> tuple[float, float] | None:
-    """Emotion intensity of a record as an interval `(low, high)` in [0, 1], or `None` where the corpus gives none.
+    """Return the emotion intensity of a record as an interval `(low, high)` in [0, 1], or `None` if it is missing.
 
     Raises:
         CorpusError: if its label or level is not in the table, or a rating is outside its scale.
@@ -248,7 +251,7 @@ def intensity(corpus: str, record: NativeRecord) -> tuple[float, float] | None:
 
 
 def dimensions(record: NativeRecord) -> dict[str, float | None]:
-    """Mean valence, arousal and dominance over the raters, rescaled to [-1, 1]; `None` where no rater gave one.
+    """Return mean valence, arousal and dominance over the raters, rescaled to [-1, 1]; `None` without ratings.
 
     Raises:
         CorpusError: if a rating is outside its scale.

@@ -240,7 +240,7 @@ def test_every_useless_file_is_skipped_with_its_reason_and_never_costs_the_other
         "Angry/SM1_F1_A00.wav": "duplicate",
         "Angry/nobody.wav": "urdu",
     }
-    assert found["Angry/SM1_F1_A00.wav"] == ("duplicate: 'Angry/SM1_F1_A00.flac' has the id 'urdu/SM1_F1_A00' already")
+    assert found["Angry/SM1_F1_A00.wav"] == ("duplicate: 'Angry/SM1_F1_A00.flac' already has the id 'urdu/SM1_F1_A00'")
     assert len(read(tmp_path / "seqd", "urdu")) == 8
     assert len(manifest["corpora"]["urdu"]["skipped"]) == 8
 
@@ -504,7 +504,7 @@ def test_the_card_describes_every_config(seqd):
     assert "| nemo | pl | https://github.com/amu-cai/nEMO | CC-BY-NC-SA-4.0 | yes |" in text
     assert "| urdu | H | happy |" in text
     assert "SYNTHETIC" not in text
-    assert "Some forbid redistribution" in text
+    assert "If the terms\nforbid redistribution" in text
 
 
 def test_the_card_of_synthetic_speech_says_so_loudly(tmp_path, tone):

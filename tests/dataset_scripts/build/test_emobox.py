@@ -169,12 +169,12 @@ def test_a_broken_line_is_refused_with_its_place(tmp_path, line):
 def test_a_broken_row_is_refused(tmp_path, row):
     write_csv(tmp_path, "urdu", row)
 
-    with pytest.raises(CorpusError, match=r"a fold from 1 and a part \(train, valid, test\); got .* in 'urdu.csv'"):
+    with pytest.raises(CorpusError, match=r"a positive fold and a part \(train, valid, test\); got .* in 'urdu.csv'"):
         read_folds(tmp_path, "urdu")
 
 
 def test_a_missing_folder_or_column_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match=r"folder must exist; got .*nowhere.* Give data/ of a clone"):
+    with pytest.raises(CorpusError, match=r"folder must exist; got .*nowhere.* Use data/ of a clone"):
         read_folds(tmp_path / "nowhere", "urdu")
     (tmp_path / "urdu.csv").write_text("path,part\na.wav,test\n")
     with pytest.raises(CorpusError, match=r"header must hold path, fold, part; got path, part in 'urdu.csv'"):

@@ -70,7 +70,7 @@ def test_a_full_disk_is_named_and_the_finished_corpus_and_the_converted_audio_ar
         with pytest.raises(SystemExit, match="2"):
             main(command)
     said = capsys.readouterr().err
-    assert "build: [Errno 28] No space left on device. What is finished is kept: run the same command again" in said
+    assert "build: [Errno 28] No space left on device. Finished work is kept: run the same command again" in said
     assert tree(tmp_path / "seqd/nemo") == nemo_before and not (tmp_path / "seqd/urdu").exists()
 
     monkeypatch.setattr(audio, "convert", lambda task: converted.append(task) or CONVERT(task))
@@ -94,9 +94,7 @@ def test_a_worker_that_dies_ends_the_build_and_what_was_converted_is_kept(tmp_pa
     corpora, out = {"urdu": urdu, "nemo": nemo}, tmp_path / "seqd"
     with monkeypatch.context() as patch:
         patch.setattr(audio, "convert", die_once)
-        with pytest.raises(
-            CorpusError, match=r"got one that died in 'urdu', .*What is converted is kept: run the same"
-        ):
+        with pytest.raises(CorpusError, match=r"got one that did in 'urdu', .*Converted audio is kept: run the same"):
             build(corpora, out, BuildOptions(num_proc=2))
     (urdu / "killed").unlink()
     assert (out / "nemo").is_dir() and (out / ".urdu.partial/spool.sqlite").is_file()

@@ -313,7 +313,7 @@ def test_a_model_goes_up_and_comes_down_through_the_same_endpoint(hub):
 
 def test_joining_the_same_downloads_gives_the_publishers_folder_to_the_byte(hub, folders):
     assert tree(hub.joined) == tree(folders.whole)
-    assert "IPA symbols in all" in hub.printed
+    assert "IPA symbols in total" in hub.printed
 
 
 def test_joined_rows_have_the_publishers_labels_and_splits(folders, downloads, tmp_path):
@@ -342,7 +342,7 @@ def test_ids_without_a_usable_file_are_left_out_and_reported(folders, downloads,
     assert skips(tmp_path / "joined") == [
         ["urdu", "Angry/SM2_F1_A01.wav", "unreadable: Format not recognised."],
         ["urdu", "urdu/SF1_F2_S02", "join: duration must be the publisher's 0.20 s; got 0.50 s"],
-        ["urdu", "urdu/SM1_F1_A00", "join: id must be in the download; got none. The row is left out"],
+        ["urdu", "urdu/SM1_F1_A00", "join: id must be in the download; got none. The row is skipped"],
     ]
     assert sum(counts["rows"] for counts in manifest["corpora"]["urdu"]["splits"].values()) == 5
 
@@ -371,7 +371,7 @@ def test_a_corpus_without_a_download_is_left_out_and_joins_later(folders, downlo
     out = tmp_path / "joined"
     main(["join", str(folders.published), "--out", str(out), "--corpus", f"urdu={downloads['urdu']}"])
 
-    assert "left out, since no --corpus names a download: emotale\n" in capsys.readouterr().out
+    assert "skipped, because --corpus gives no download: emotale\n" in capsys.readouterr().out
     assert json.loads((out / "manifest.json").read_text())["left_out"] == ["emotale"]
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["nemo", "urdu"]
     before = [(out / f"{corpus}/train-00000-of-00001.parquet").stat().st_mtime_ns for corpus in ("nemo", "urdu")]
@@ -384,14 +384,18 @@ def test_a_corpus_without_a_download_is_left_out_and_joins_later(folders, downlo
 
 
 def test_wrong_joins_say_what_to_do(folders, downloads, tmp_path):
-    with pytest.raises(CorpusError, match=r"--corpus must name one of emotale, urdu; got nemo. Only these lack"):
+    with pytest.raises(
+        CorpusError, match=r"--corpus must name one of emotale, urdu; got nemo. Only these have no audio"
+    ):
         join(folders.published, {"nemo": downloads["nemo"]}, tmp_path / "out")
     with pytest.raises(CorpusError, match=r"--corpus must name one of emotale, urdu; got none"):
         join(folders.published, {}, tmp_path / "out")
     with pytest.raises(CorpusError, match=r"--out must be a new folder, .*; got a metadata-only SEQD in .*published'"):
         join(folders.published, {"urdu": downloads["urdu"]}, folders.published)
     tone(tmp_path / "urdu/Sad/SF9_F2_S99.wav", 500)
-    with pytest.raises(CorpusError, match=r"urdu must have a file of an id; got none in .*id must be in the download"):
+    with pytest.raises(
+        CorpusError, match=r"urdu must have a file of a published id; got none in .*id must be in the download"
+    ):
         join(folders.published, {"urdu": tmp_path / "urdu"}, tmp_path / "out")
 
 
@@ -412,17 +416,17 @@ def damage_manifest(folder: Path, old: str, new: str):
         (lambda seqd: (seqd / "README.md").unlink(), r"got no README.md in .*Build one: python -m .*build --out"),
         (
             lambda seqd: (seqd / "nemo/test-00000-of-00001.parquet").unlink(),
-            r"file must be as manifest.json says; got a missing or changed nemo/test-00000-of-00001.parquet",
+            r"files must match manifest.json; got missing or changed nemo/test-00000-of-00001.parquet",
         ),
         (
             lambda seqd: (seqd / "nemo/train-00000-of-00001.parquet").open("ab").write(b"x"),
-            r"got a missing or changed nemo/train-00000-of-00001.parquet in .*Run the same build again",
+            r"got missing or changed nemo/train-00000-of-00001.parquet in .*Run the same build again",
         ),
         (
             lambda seqd: shutil.copy(
                 seqd / "nemo/test-00000-of-00001.parquet", seqd / "nemo/test-00001-of-00002.parquet"
             ),
-            r"Parquet file must be named in manifest.json; got nemo/test-00001-of-00002.parquet in .*Delete it",
+            r"Parquet files must be listed in manifest.json; got nemo/test-00001-of-00002.parquet in .*Delete them",
         ),
         (
             lambda seqd: (seqd / "README.md").write_text("---\nconfigs:\n- config_name: urdu\n---\n# SEQD\n"),
@@ -434,7 +438,7 @@ def damage_manifest(folder: Path, old: str, new: str):
         ),
         (
             lambda seqd: damage_manifest(seqd, '"homepage"', '"home"'),
-            r"manifest.json must be one that a build wrote; got KeyError 'homepage' in .*Do not use this folder",
+            r"manifest.json must come from a build; got KeyError 'homepage' in .*Do not use this folder",
         ),
     ],
 )

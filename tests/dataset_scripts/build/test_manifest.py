@@ -22,8 +22,8 @@ def test_a_broken_manifest_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "must hold corpora; got none"),
-        ('{"corpora": ["nemo"]}', "must hold corpora; got none"),
+        ("[]", "must have corpora; got none"),
+        ('{"corpora": ["nemo"]}', "must have corpora; got none"),
         ('{"corpora": {"../up": {"files": {}}}}', r"names of letters, .*; got '../up' in .*Do not use this folder"),
         ('{"corpora": {"/../up": {"files": {}}}}', r"names of letters, .*; got '/../up' in"),
         ('{"corpora": {"": {"files": {}}}}', r"names of letters, .*; got '' in"),

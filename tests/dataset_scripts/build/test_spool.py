@@ -123,7 +123,7 @@ def test_bytes_that_no_row_names_are_passed_over_and_lost_ones_are_noticed(tmp_p
     with Spool(tmp_path, Preparation()) as spool:
         fill(spool, files)
         spool.assign({"c/1": "train"})
-        with pytest.raises(CorpusError, match=r"clip must be as it was converted; .* --force"):
+        with pytest.raises(CorpusError, match=r"clip must be unchanged since its conversion; .* --force"):
             list(spool.rows("train"))
 
 
@@ -136,5 +136,7 @@ def test_a_file_that_is_ready_is_not_copied_and_must_not_change(tmp_path, files)
         assert [found for _, found in spool.rows("train")] == [clip("a")]
         assert (tmp_path / "spool.flac").read_bytes() == b""
         Path(files[0].path).write_bytes(b"b")
-        with pytest.raises(CorpusError, match=r"clip must be as it was converted; got other bytes in '.*a.wav'"):
+        with pytest.raises(
+            CorpusError, match=r"clip must be unchanged since its conversion; got other bytes in '.*a.wav'"
+        ):
             list(spool.rows("train"))

@@ -11,10 +11,12 @@ import soundfile
 pytest.importorskip("espeakng_loader")
 
 from speecheq.dataset_scripts.build import synthetic
+from speecheq.dataset_scripts.build.card import card_text
+from speecheq.dataset_scripts.build.manifest import read_manifest
 from speecheq.dataset_scripts.corpora.adapters import synthetic as adapter
 from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, Skipped
 
-MINI = Path(synthetic.__file__).parent / "seqd_mini"
+MINI = Path(synthetic.__file__).parents[1] / "seqd_mini"
 EMOTIONS = ("angry", "fear", "happy", "neutral", "sad", "surprise")
 
 
@@ -203,5 +205,9 @@ def test_the_committed_mini_set_is_small_complete_and_speaker_disjoint():
     assert 0.4 < min(row["duration"] for row in rows) <= max(row["duration"] for row in rows) < 2
 
 
-def test_the_committed_card_says_that_the_speech_is_synthetic():
-    assert "SYNTHETIC SPEECH" in (MINI / "README.md").read_text(encoding="utf-8")
+def test_the_committed_card_is_the_builders_and_says_that_the_speech_is_synthetic():
+    text = (MINI / "README.md").read_text(encoding="utf-8")
+
+    assert text == card_text(read_manifest(MINI))
+    assert adapter.CITATION in text
+    assert "SYNTHETIC SPEECH" in text

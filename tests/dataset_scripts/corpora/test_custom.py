@@ -512,8 +512,8 @@ def test_levels_become_rows_of_the_metric_table(corpus):
 @pytest.mark.parametrize(
     ("yaml", "message"),
     [
-        (YAML.replace("angry", "wütend"), r"esc must hold fine classes .*; got 'wütend' in my.yaml, label 'wut'"),
-        (YAML.replace("happy, excited", "sad, sad"), r"esc must hold a class once; got 'sad\|sad' in my.yaml"),
+        (YAML.replace("angry", "wütend"), r"esc must have only fine classes .*; got 'wütend' in my.yaml, label 'wut'"),
+        (YAML.replace("happy, excited", "sad, sad"), r"esc must have each class only once; got 'sad\|sad' in my.yaml"),
         (with_columns("level: x", "intensity: level\nlevels: {laut: loud}"), r"got 'loud' in my.yaml, level 'laut'"),
         (with_columns("level: x", "intensity: level\nlevels: {laut: 2}"), r"eis must .*; got '2' in my.yaml"),
     ],
@@ -569,7 +569,7 @@ def test_registering_again_replaces_the_rows_of_that_corpus_alone():
 
 def test_the_name_of_a_shipped_corpus_is_refused_and_nothing_is_registered():
     with pytest.raises(
-        CorpusError, match=r"register: corpus must be none that dataset_scripts/metric/table.csv maps .*'urdu'"
+        CorpusError, match=r"register: corpus must not be in dataset_scripts/metric/table.csv .*'urdu'"
     ):
         metric.register([metric_row("one", "a"), metric_row("urdu", "Z")])
 

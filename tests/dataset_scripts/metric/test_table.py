@@ -86,8 +86,8 @@ def test_a_missing_label_has_no_classes():
     ("line", "message"),
     [
         ("c,tag,x,sad,,s", r"field must be one of label, level; got 'tag' in table.csv, line 2"),
-        ("c,label,x,sad|gloomy,,s", r"esc must hold fine classes .*; got 'gloomy' in table.csv, line 2"),
-        ("c,label,x,sad|sad,,s", "esc must hold a class once; got 'sad|sad'"),
+        ("c,label,x,sad|gloomy,,s", r"esc must have only fine classes .*; got 'gloomy' in table.csv, line 2"),
+        ("c,label,x,sad|sad,,s", "esc must have each class only once; got 'sad|sad'"),
         ("c,label,x,sad,,", "source must say where the native label is defined"),
         ("c,label,x,sad,1.5,s", "eis must be empty, a point, .*; got '1.5'"),
         ("c,label,x,sad,0.5..0.2,s", "eis must be .*; got '0.5..0.2'"),
@@ -95,7 +95,10 @@ def test_a_missing_label_has_no_classes():
         ("c,label,x,sad,loudness,s", "eis must be .*; got 'loudness'"),
         ("c,level,x,sad,0.5,s", "esc must be empty for a level; got 'sad'"),
         ("c,level,x,,level,s", "eis must be a point or an interval for a level; got 'level'"),
-        ("c,label,x,sad,,s\nc,label,x,fear,,s", "native must stand once per corpus; got .* twice in line 3"),
+        (
+            "c,label,x,sad,,s\nc,label,x,fear,,s",
+            "native must be unique in its corpus and field; got .* twice in line 3",
+        ),
     ],
 )
 def test_a_wrong_row_is_refused(tmp_path, line, message):
@@ -173,7 +176,7 @@ def test_a_level_acted_on_instruction_is_an_interval(label, level, interval):
 def test_unknown_levels_are_refused():
     with pytest.raises(CorpusError, match=r"level must be one of normal, low, moderate, high; got 'loud' in 'x.wav'"):
         metric.intensity("synthetic", record(label="angry", level="loud"))
-    with pytest.raises(CorpusError, match=r"level must be of a corpus with such rows .*; got 'low'"):
+    with pytest.raises(CorpusError, match=r"level must be of a corpus in the table .*; got 'low'"):
         metric.intensity("nemo", record(label="neutral", level="low"))
 
 
