@@ -40,7 +40,7 @@ ROOMS = (
     ),
     Room(
         CORPORA,
-        (f"{CORPORA}/adapters/*", f"{CORPORA}/records.py", f"{CORPORA}/tables.py", f"{CORPORA}/__init__.py"),
+        tuple(f"{CORPORA}/{name}" for name in ("adapters/*", "records.py", "patterns.py", "tables.py", "__init__.py")),
         "one adapter per corpus: files to native records",
         DATA,
     ),
