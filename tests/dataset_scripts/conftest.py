@@ -1,4 +1,4 @@
-"""Tiny corpora in the official layouts, made as the tests run."""
+"""Tiny generated corpora in their official layouts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ EMOTALE_HEADER = "file,a1_A,a1_V,a1_D,a1_cat,a2_A,a2_V,a2_D,a2_cat,a3_A,a3_V,a3_
 
 
 def write_tone(path: Path, seconds: float = 0.2, frequency: float = 220, rate: int = 16_000) -> Path:
-    """A tone of its own frequency, 16-bit."""
+    """Write a 16-bit tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     time = np.arange(int(seconds * rate)) / rate
     soundfile.write(path, 0.3 * np.sin(2 * np.pi * frequency * time), rate, subtype="PCM_16", format="WAV")

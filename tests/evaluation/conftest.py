@@ -16,7 +16,7 @@ EXPERIMENT = {
 
 @pytest.fixture(scope="session")
 def places(tmp_path_factory) -> dict[str, str]:
-    """A tiny encoder with random weights, and where its statistics are kept."""
+    """A tiny encoder with random weights, and the folder of its statistics."""
     folder = tmp_path_factory.mktemp("frozen")
     torch.manual_seed(0)
     WhisperModel(WhisperConfig(**TINY_BACKBONES["whisper"])).save_pretrained(folder / "encoder")
@@ -25,7 +25,7 @@ def places(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture
 def run(places, tmp_path):
-    """Runs an experiment in a folder of this name."""
+    """Function that runs an experiment in a folder of the given name."""
 
     def run(name: str, *options: str, **changes) -> list[dict]:
         path = tmp_path / f"{name}.yaml"

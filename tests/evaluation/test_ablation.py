@@ -1,4 +1,4 @@
-"""Claims about the ablation: what each row trains on, and what its table says."""
+"""Claims about the ablation: training data of each row, and the table."""
 
 import json
 from pathlib import Path

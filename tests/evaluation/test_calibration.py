@@ -1,4 +1,4 @@
-"""Claims about temperatures, confidence and abstention. Temperatures are compared with the solutions on paper."""
+"""Claims about temperatures, confidence and abstention. Expected temperatures are solved by hand."""
 
 from math import log
 
@@ -29,7 +29,7 @@ SPACES = {
 
 
 def fine(rest: float = 0.0, **values: float) -> list[float]:
-    """A row over the fine classes."""
+    """Make a row over the fine classes."""
     return [values.get(label, rest) for label in ESC_LABELS]
 
 
@@ -83,7 +83,7 @@ def test_a_set_counts_as_the_sum_of_its_members():
 
 
 def test_the_esc_temperature_knows_only_the_labels_of_the_corpus():
-    # "sad" is no label of x: however probable, it takes no part.
+    # "sad" is not a label of x, so its probability is ignored.
     logits = [fine(rest=-50, angry=0, happy=4, excited=4, sad=50)] * 10
     assert fit_esc_temperature(logits, ["joy"] * 9 + ["fury"], ["x"] * 10, SPACES) == close(4 / log(4.5))
 
@@ -92,7 +92,7 @@ def test_every_labelled_row_of_every_corpus_has_a_part_in_the_esc_temperature():
     x, y = fine(rest=-50, angry=0, happy=4, excited=-50), fine(rest=-50, angry=4, sad=0, neutral=-500)
     logits = [x, y, y, x, y, y]
     natives, corpora = ["anger", "A", None, "joy", "A", "nobody's"], ["x", "y", "y", "x", "y", "y"]
-    # 3 of the 4 labelled rows are right, each with a margin of 4.
+    # 3 of the 4 labelled rows are correct, each with a margin of 4.
     assert fit_esc_temperature(logits, natives, corpora, SPACES) == close(4 / log(3))
     assert fit_esc_temperature(logits, [None] * 6, corpora, SPACES) == 1.0
     assert fit_esc_temperature(logits, ["N"] * 6, ["one"] * 6, SPACES) == 1.0
@@ -100,7 +100,7 @@ def test_every_labelled_row_of_every_corpus_has_a_part_in_the_esc_temperature():
 
 def test_the_eis_temperature_reads_intervals_as_training_does():
     missing = [[90, 0]] * 2
-    # Two levels, 0 and 1: the points 1, 0, 1, 1, and the same as a point that lies between the levels.
+    # Two levels, 0 and 1: the points 1, 0, 1, 1, and the same as a point between the levels.
     assert fit_eis_temperature([[0, 4]] * 4 + missing, [1, 0, 1, 1, None, 0], [1, 0, 1, 1, 0, None]) == close(
         4 / log(3)
     )
@@ -149,7 +149,7 @@ def test_the_area_is_the_mean_risk_over_all_coverages():
 
 @pytest.mark.parametrize(("risk", "threshold"), [(0.2, None), (0.25, 0.6), (0.3, 0.6), (0.4, 0.5)])
 def test_the_threshold_is_the_lowest_that_keeps_the_risk(risk, threshold):
-    # Risks from the surest on: 1, 1/2, 1/3, 1/4, 2/5.
+    # Risks, most confident first: 1, 1/2, 1/3, 1/4, 2/5.
     confidence, correct = [0.9, 0.8, 0.7, 0.6, 0.5], [False, True, True, True, False]
     assert abstention_threshold(confidence, correct, risk) == threshold
 

@@ -36,7 +36,7 @@ def test_values_without_a_mean_are_refused(values, level, message):
 
 
 def runs(speakers: int, better: float = 0.0, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Two runs on 60 utterances a speaker, three unequal classes; each run hears each speaker differently well."""
+    """Simulate two runs with 60 utterances per speaker and three unequal classes; accuracy differs by run and speaker."""
     random = np.random.default_rng(seed)
     speaker = np.repeat(np.arange(speakers), 60)
     references = np.tile([0] * 30 + [1] * 20 + [2] * 10, speakers)
@@ -51,7 +51,7 @@ def test_the_difference_is_that_of_the_two_uars_whatever_is_drawn():
     expected = recall_score(references, second, average="macro") - recall_score(references, first, average="macro")
     assert paired_difference(first, second, references, speakers)["difference"] == pytest.approx(expected)
     assert paired_difference(second, first, references, speakers)["difference"] == pytest.approx(-expected)
-    # Two of four zeros and the only one: recalls 0.5 and 0 become 1 and 1.
+    # The second run gains two of four 0s and the only 1: recalls 0.5 and 0 become 1 and 1.
     found = paired_difference([0, 0, 1, 1, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 1], list("abcde"))
     assert found["difference"] == 0.75
 
@@ -71,7 +71,7 @@ def test_equal_gains_of_five_speakers_have_no_width_and_the_smallest_p_that_the_
 
 
 def test_the_interval_is_about_the_t_interval_over_speakers():
-    # All classes are as frequent in each speaker, so that a draw's UAR is the mean over its speakers.
+    # Classes are equally frequent for all speakers, so the UAR of a draw is the mean over its speakers.
     first, second, references, speakers = runs(9, better=0.1, seed=7)
     gains = []
     for name in np.unique(speakers):
@@ -84,8 +84,8 @@ def test_the_interval_is_about_the_t_interval_over_speakers():
 
 
 def test_utterances_are_drawn_too_when_speakers_are_few():
-    # Both speakers gain 15 of 60 zeros. Over speakers alone the interval would have no width. Over utterances as well
-    # the share of 120 has the deviation sqrt(0.25 * 0.75 / 120) = 0.0395, and UAR over two classes half of that.
+    # Both speakers gain 15 of 60 zeros. Resampling only speakers would give an interval of width 0. With utterances
+    # the share of 120 has the standard deviation sqrt(0.25 * 0.75 / 120) = 0.0395, and UAR over two classes half of that.
     first = np.array(([0] * 45 + [1] * 15 + [1] * 60) * 2)
     references = np.array(([0] * 60 + [1] * 60) * 2)
     found = paired_difference(first, references, references, np.repeat(["a", "b"], 120), draws=20000)
@@ -96,7 +96,7 @@ def test_utterances_are_drawn_too_when_speakers_are_few():
 
 
 def test_speakers_are_drawn_when_they_are_few():
-    # One of two speakers gains everything, the other nothing: a quarter of the draws hold the one alone.
+    # One of two speakers gains everything, the other nothing: a quarter of the draws contain only the first.
     first, references = np.array([1, 0] * 10 + [0, 1] * 10), np.array([0, 1] * 20)
     found = paired_difference(first, references, references, np.repeat(["a", "b"], 20))
     assert (found["difference"], found["low"], found["high"]) == (0.5, 0.0, 1.0)
@@ -104,7 +104,7 @@ def test_speakers_are_drawn_when_they_are_few():
 
 
 def test_a_class_that_a_draw_lacks_is_left_out_of_it():
-    # Only speaker e has class 1, which the second run gains: a draw without him has no difference, one with him 0.5.
+    # Only speaker e has class 1, which the second run gains: a draw without e has difference 0, one with e 0.5.
     found = paired_difference([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1], list("abcdee"))
     assert (found["difference"], found["low"], found["high"]) == (0.5, 0.0, 0.5)
 

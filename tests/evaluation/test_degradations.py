@@ -7,7 +7,7 @@ from samples import waveform
 from speecheq.evaluation import degradations
 from speecheq.evaluation.degradations import DEGRADATIONS, reverberation, telephone
 
-# The noise and the room come from the seed; the rest has none.
+# Only noise and reverberation depend on the seed.
 RANDOM = {"noise_20db", "noise_10db", "noise_0db", "reverberation"}
 
 
@@ -25,14 +25,14 @@ def decibel(ratio: float) -> float:
 
 
 def lag(first: np.ndarray, second: np.ndarray) -> int:
-    """Samples by which the second is late."""
+    """Return the delay of the second waveform in samples."""
     size = 2 * len(first)
     product = np.fft.rfft(second, size) * np.conj(np.fft.rfft(first, size))
     return int((np.fft.irfft(product).argmax() + len(first)) % size - len(first))
 
 
 def file_of(condition: str, audio: np.ndarray, monkeypatch) -> bytes:
-    """The encoded file that the degradation reads back."""
+    """Return the encoded file that the degradation decodes."""
     files, read = [], degradations.soundfile.read
     monkeypatch.setattr(
         degradations.soundfile, "read", lambda file, **options: files.append(file.getvalue()) or read(file, **options)

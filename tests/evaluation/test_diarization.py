@@ -1,4 +1,4 @@
-"""Claims about how a timeline is scored."""
+"""Claims about scoring a timeline."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_a_string_says_where_each_utterance_lies(splits):
             pause = string.samples[round(before * 16_000) : round(start * 16_000)]
             spoken = string.samples[round(start * 16_000) : round(end * 16_000)]
             assert not pause.any()
-            assert np.abs(spoken[:320]).max() > 0 and np.abs(spoken[-320:]).max() > 0  # no silence at its ends
+            assert np.abs(spoken[:320]).max() > 0 and np.abs(spoken[-320:]).max() > 0  # no silence at the ends
             before = end
         assert before == len(string.samples) / 16_000
     again = strings(splits["test"], number=3)
@@ -46,7 +46,7 @@ def test_a_label_without_a_class_is_in_no_string(splits):
         ([(1.0, 3.0, "angry"), (3.5, 4.5, "neutral")], 1.0, 0.0),
         ([(1.0, 3.0, "happy"), (3.5, 4.5, "neutral")], 1 / 3, 0.4),  # 2 s mistaken of 5
         ([(1.0, 2.0, "angry")], 1 / 3, 0.2),  # 1 s missed; neutral speech has no emotion to miss
-        ([(0.0, 5.0, "angry")], 2 / 3, 0.6),  # heard for 3 s where there is none
+        ([(0.0, 5.0, "angry")], 2 / 3, 0.6),  # 3 s of false emotion
         ([], 0.0, 0.4),
     ],
 )
@@ -64,7 +64,7 @@ def test_one_label_for_a_file_is_scored_on_the_same_segments(splits, monkeypatch
     known = {string.samples.tobytes(): string for string in strings(splits["test"], number=2)}
 
     def knowing(samples, sampling_rate, candidate_labels):
-        """Answers the timeline rightly, and the file as a whole as its first utterance."""
+        """Return a correct timeline, and the emotion of the first utterance for the whole file."""
         string = known[samples.tobytes()]
         assert sampling_rate == 16_000 and candidate_labels["angry"] == ["angry"]
         timeline = [{"start": start, "end": end, "label": label} for start, end, label in string.segments]

@@ -1,4 +1,4 @@
-"""Claims about experiments: what they leave, how they go on, and that no tested speaker ever trains."""
+"""Claims about experiments: results, resuming, and test speakers that never train."""
 
 import json
 from itertools import chain
@@ -91,10 +91,10 @@ def test_a_killed_experiment_goes_on_behind_its_last_fold_to_the_same_end(run, t
     (tmp_path / "killed" / f".{NAMES[-1]}.partial").write_text("torn")
 
     resumed = run("killed")
-    assert len(trained) == 3 + 4  # neither of the two complete ones again
+    assert len(trained) == 3 + 4  # the two complete ones are not repeated
     assert complete.items() <= results_in(tmp_path / "killed").items()
     monkeypatch.setattr(experiment, "train_heads", train)
-    torch.manual_seed(123)  # nothing hangs on what was drawn before
+    torch.manual_seed(123)  # results do not depend on earlier draws
     assert run("whole") == resumed
     assert results_in(tmp_path / "killed") == results_in(tmp_path / "whole")
 
@@ -178,7 +178,7 @@ def test_a_recipe_of_train_is_evaluated_in_a_fold(run, tmp_path, tuning):
 
 @pytest.fixture
 def watched(mini, monkeypatch, tmp_path) -> SimpleNamespace:
-    """`facts` of two corpora, and `trained`, the row numbers that each training is handed. Nothing is trained or heard: the
+    """`facts` of two corpora, and `trained`, the row numbers of each training. Training and encoder are replaced: the
     statistics of a row are its number."""
     rows, facts = mini[0], mini[1].copy()
     speakers = sorted(set(facts["speaker_id"]))

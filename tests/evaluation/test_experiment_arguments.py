@@ -1,4 +1,4 @@
-"""Claims about what an experiment is asked for."""
+"""Claims about the arguments of an experiment."""
 
 import json
 
@@ -58,7 +58,7 @@ def test_a_recipe_that_names_a_checkpoint_needs_no_backbone_and_the_result_says_
     result = json.loads((tmp_path / "alone" / "synthetic-speaker-kfold-2-seed0.json").read_text())
     assert result["audit"]["not_counted"] == row["not_counted"]
 
-    run("both", *chosen, *asked, "--seeds", "0", "--known_utterances", "0")  # the backbone of its recipe is not read
+    run("both", *chosen, *asked, "--seeds", "0", "--known_utterances", "0")  # the backbone of its recipe is not used
     assert "backbone" not in json.loads((tmp_path / "both" / "recipe.json").read_text())
     with pytest.raises(ValueError, match="backbone must not be given with method finetune, which does not use it"):
         run("refused", *asked, "--backbone", "openai/whisper-base")

@@ -15,7 +15,7 @@ SPACES = {
 
 
 def group(corpus: str, right: dict[str, int], wrong: dict[str, int], **attributes) -> list[tuple[dict, list[float]]]:
-    """Rows of one group, with certain probabilities: so many right and so many wrong of each label."""
+    """Make rows of one group, with the given numbers of correct and wrong predictions per label."""
     found = []
     for good, counts in ((True, right), (False, wrong)):
         for label, count in counts.items():

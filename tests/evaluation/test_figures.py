@@ -1,4 +1,4 @@
-"""Claims about the figures: what stands in them, and that they are the same on every run."""
+"""Claims about the figures: content, and the same bytes on every run."""
 
 import re
 
@@ -67,7 +67,7 @@ def test_a_panel_per_corpus_shows_what_became_of_each_class(drawn):
     assert first.get_title() == "x (n = 5)"
     assert [label.get_text() for label in first.get_xticklabels()] == ["angry", "fear", "happy/excited"]
     assert [label.get_text() for label in first.get_yticklabels()] == ["angry (3)", "fear (0)", "happy/excited (2)"]
-    # Columns are predictions, rows are labels; nobody was labelled "fear".
+    # Columns are predictions, rows are labels; no row has the label "fear".
     assert shown == {(0, 0): "67", (1, 0): "0", (2, 0): "33", (0, 2): "0", (1, 2): "0", (2, 2): "100"}
     np.testing.assert_allclose(first.collections[0].get_array(), [[2 / 3, 0, 1 / 3], [0, 0, 0], [0, 0, 1]])
     assert first.get_ylim() == (2.5, -0.5)
@@ -106,7 +106,7 @@ def test_risk_is_drawn_over_coverage_with_its_area(drawn):
 
 def test_predicted_intensity_stands_over_that_of_the_raters_where_there_is_something_to_agree_on(drawn):
     scatter()
-    (axes,) = drawn[0].axes  # all intervals of y have one middle
+    (axes,) = drawn[0].axes  # all intervals of y have the same middle
     points = axes.collections[0].get_offsets()
     np.testing.assert_allclose(points, [[0, 0], [0.75, 0.5], [1, 0.75], [0.25, 0.25]])
     # Means 0.5 and 0.375, variances 0.15625 and 0.078125, covariance 0.109375.

@@ -26,8 +26,8 @@ def test_the_probe_beats_chance_and_names_its_layer(encoder):
 
 
 def features(speakers: int = 6, each: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, classes and speakers. State 1 has the class, faintly. State 2 has it clearly but not alike in any two
-    speakers: within a speaker it says everything, of another one nothing."""
+    """Make features, classes and speakers. State 1 separates the classes weakly. State 2 separates them clearly within a
+    speaker, and not across speakers."""
     random = np.random.default_rng(seed)
     speaker, classes = np.repeat(np.arange(speakers), each), np.tile([0, 1], speakers * each // 2)
     found = random.normal(size=(len(speaker), 3, 2 * speakers))
@@ -39,7 +39,7 @@ def features(speakers: int = 6, each: int = 20, seed: int = 0) -> tuple[np.ndarr
 def test_the_layer_is_chosen_by_speakers_that_the_probe_has_not_heard():
     inputs, classes, speakers = features()
     assert fit_probe(inputs, classes.tolist(), speakers).layer == 1
-    known = fit_probe(inputs, classes.tolist(), np.arange(120))  # as if each utterance had a speaker of its own
+    known = fit_probe(inputs, classes.tolist(), np.arange(120))  # each utterance has another speaker
     assert known.layer == 2
 
 

@@ -1,4 +1,4 @@
-"""Claims about who trains and who is tested."""
+"""Claims about the training and test parts of each protocol."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ ESC = {"anger": ["angry"], "joy": ["happy"], "sadness": ["sad"], "delight": ["ha
 
 
 def table(rows: list[tuple]) -> pd.DataFrame:
-    """Facts of rows of corpus, speaker, native label, split and fold."""
+    """Make facts from rows of corpus, speaker, native label, split and fold."""
     return pd.DataFrame(
         [
             {
@@ -59,7 +59,7 @@ def test_default_is_the_split_without_validation():
     assert fold.train.dtype == fold.test.dtype == np.int64
     assert fold.label_space == SPACE
     (fold,) = folds("default", FACTS.assign(split=[*FACTS["split"][:4], "test", *FACTS["split"][5:]]), "x")
-    assert (fold.train.tolist(), fold.test.tolist()) == ([0, 1], [2, 3])  # row 4 has no class to be tested on
+    assert (fold.train.tolist(), fold.test.tolist()) == ([0, 1], [2, 3])  # row 4 has no class and is not tested
 
 
 def test_default_takes_of_other_corpora_their_train_part():
@@ -80,7 +80,7 @@ def test_loso_tests_each_speaker_once_and_trains_on_everybody_else():
     assert sides(folds("loso", FACTS, "x")) == {
         "x-loso-A": ([2, 3, 4, 5], [0, 1]),
         "x-loso-B": ([0, 1, 4, 5], [2, 3]),
-        "x-loso-C": ([0, 1, 2, 3], [5]),  # row 4 has no class: not tested, nor trained on beside its speaker's test
+        "x-loso-C": ([0, 1, 2, 3], [5]),  # row 4 has no class: not tested, and its speaker is not trained on
     }
 
 
@@ -103,7 +103,7 @@ def test_names_are_safe_as_files_and_stay_apart():
 
 
 def speakers_with(labels: dict[str, str]) -> pd.DataFrame:
-    """Facts with one row for each letter: a for anger, j for joy."""
+    """Make facts with one row for each letter: a for anger, j for joy."""
     names = {"a": "anger", "j": "joy"}
     return table([("x", speaker, names[letter], "train", None) for speaker in labels for letter in labels[speaker]])
 
@@ -207,7 +207,7 @@ def test_rows_are_numbered_by_place_and_a_fold_may_be_of_any_integer_type():
 
 
 def with_shared_speaker(protocol: str) -> pd.DataFrame:
-    """Facts in which x/A says four things, of every split, fold and session, and x/B the same; y/A is x/A."""
+    """Make facts with four utterances of x/A, over all splits, folds and sessions, and the same of x/B; y/A is x/A."""
     rows = [("x", name, label, split, fold) for name in "AB" for label, split, fold in (
         ("angry", "train", 1), ("sad", "test", 1), ("sad", "train", 2), ("angry", "test", 2))]  # fmt: skip
     facts = table([*rows, ("y", "A", "angry", "train", 1), ("y", "A", "sad", "train", 1)])
@@ -216,7 +216,7 @@ def with_shared_speaker(protocol: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS) - {"emobox"}))
 def test_no_protocol_but_emobox_gives_a_fold_with_a_shared_speaker(protocol):
-    """Columns that would cut a speaker, or an id that two corpora share, end in an error or in folds without him."""
+    """A speaker in two parts, or an id in two corpora, raises an error or is not in the folds."""
     facts = with_shared_speaker(protocol)
     trains = None if protocol == "cross-corpus" else ["all"]
     with pytest.raises(

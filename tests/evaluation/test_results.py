@@ -1,4 +1,4 @@
-"""Claims about what the folds of an experiment add up to."""
+"""Claims about summaries and comparisons of experiments."""
 
 import json
 
@@ -8,7 +8,7 @@ from speecheq.evaluation.results import compare, comparison_table, read_results,
 
 
 def answered(fold: str, esc: list[int], references: list[int], seed: int = 0, **changes) -> dict:
-    """The result of one fold, as the experiment writes it; without intensity and gender, as of a probe."""
+    """Make the result of one fold, without intensity and gender, like a probe's."""
     speaker = fold.removeprefix("x-loso-")
     return {
         "corpus": "x",
@@ -93,7 +93,7 @@ def test_intensity_and_gender_are_scored_where_they_are_labelled():
     assert row["eis_ccc"] == pytest.approx(1)
     assert row["eis_mae"] == pytest.approx(0)
     assert row["gender_uar"] == 0.5
-    assert "phoneme_per" not in row  # of heads alone, which hear none
+    assert "phoneme_per" not in row  # heads do not predict phonemes
     heard = {"phonemes": [["a", "b"], ["a", "b"], None], "heard_phonemes": [["a"], ["a", "b"], ["c"]]}
     (row,) = summarise([answered(*A, A[1], **labels, **heard, answers={"0": answers})])
     assert row["phoneme_per"] == 0.25

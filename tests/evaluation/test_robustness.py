@@ -34,7 +34,7 @@ def model(tmp_path_factory) -> str:
 
 @pytest.fixture
 def scored(monkeypatch) -> list[int]:
-    """Scoring replaced by a count: the numbers of the rows that were scored, and scores that count the calls."""
+    """Replace scoring: record the numbers of scored rows, and return the number of calls as scores."""
     calls = []
 
     def score_rows(self, rows, augment=None):
@@ -67,7 +67,7 @@ def test_the_model_hears_the_degraded_rows(model):
     scores = build_scorer(model, label_spaces(splits)).score_rows(rows, augment=same_for_all)
     assert len(heard) == 54 and {seed for _, seed in heard} == {0}
     assert [size for size, _ in heard] == sorted((size for size, _ in heard), reverse=True)
-    assert scores["synthetic/esc_uar"] == pytest.approx(1 / 6)  # one answer for all of six classes
+    assert scores["synthetic/esc_uar"] == pytest.approx(1 / 6)  # the same prediction for all six classes
     assert scores["gender_uar"] == pytest.approx(1 / 2)
 
 

@@ -1,4 +1,4 @@
-"""Claims about what a run starts from."""
+"""Claims about the start of a run: model, checkpoints and validation."""
 
 import json
 from zipfile import ZipFile
@@ -113,7 +113,7 @@ def test_one_class_in_each_of_two_corpora_leaves_nothing_to_choose_by():
 
 
 def checkpoint(folder, step: int):
-    """A checkpoint as the Trainer writes it."""
+    """Write a checkpoint like the Trainer."""
     place = folder / f"checkpoint-{step}"
     place.mkdir(parents=True)
     save_file({"weight": torch.ones(100)}, place / "model.safetensors")

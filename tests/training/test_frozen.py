@@ -1,4 +1,4 @@
-"""Claims about heads that are trained on known statistics, and about what is known of a speaker."""
+"""Claims about training heads on utterance statistics, and about enrolment."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ def build(seed: int = 0, **fields) -> SpeechEQModel:
 
 
 def spoken(speakers: int = 4, each: int = 24, offset: float = 0.0, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
-    """Statistics and speakers. Angry (0) and sad (5) take turns; the even channels of state 2 alone tell them apart, and
-    `offset` says how far speakers lie from one another there. The odd ones tell the genders of the speakers apart."""
+    """Make statistics and speakers. Angry (0) and sad (5) alternate; only the even channels of state 2 separate them, and
+    `offset` is the distance between speakers there. The odd channels separate the genders of the speakers."""
     random = torch.Generator().manual_seed(seed)
     speaker = np.repeat(np.arange(speakers), each)
     statistics = 0.1 * torch.randn(len(speaker), STATES, WIDTH, generator=random)
@@ -51,7 +51,7 @@ def emotions(output) -> list[int]:
 
 
 def heard_in(monkeypatch) -> list[np.ndarray]:
-    """The utterances of which something is known, each time; an utterance is its statistics, all one number."""
+    """Record the enrolment utterances of each call; all statistics of an utterance are its number."""
     heard, compute = [], heads._speaker_statistics
 
     def recorded(model, statistics):
@@ -104,7 +104,7 @@ def test_utterances_of_weight_0_are_never_drawn_and_a_missing_label_teaches_noth
     statistics, speakers = spoken()
     known = utterances(statistics, speakers)
     weights = np.ones(96)
-    weights[:40], known.labels["esc_labels"][:40] = 0, known.labels["esc_labels"][1:41].clone()  # wrong ones
+    weights[:40], known.labels["esc_labels"][:40] = 0, known.labels["esc_labels"][1:41].clone()  # wrong labels
     known.labels["esc_labels"][40:48] = 1.0
     known.labels["eis_labels"][40:48] = -100.0
     known.labels["gender_labels"][40:48] = -100
@@ -143,7 +143,7 @@ def test_all_that_is_drawn_follows_from_the_seed():
 
 
 def test_heads_that_know_the_speaker_tell_emotion_from_voice():
-    # Voices lie farther apart than emotions: the two cannot be told apart in one utterance of a stranger.
+    # Speakers differ more than emotions: one utterance of an unknown speaker does not separate the two.
     statistics, speakers = spoken(speakers=8, offset=8.0)
     arguments = HeadArguments(**QUICK | {"steps": 480, "enrolments": [-1]})
     model = train_heads(build(), utterances(statistics, speakers), arguments)
@@ -164,7 +164,7 @@ def test_in_training_as_much_is_known_as_the_recipe_says_and_of_those_to_know(mo
     assert {len(rows) for rows in heard} == {0, 3, 10}
     assert all(len(set(rows // 10)) <= 1 and set(rows // 10) <= {0, 1} for rows in heard)
     assert all(len(set(rows)) == len(rows) for rows in heard)
-    assert len({tuple(sorted(rows)) for rows in heard if len(rows) == 3}) > 8  # drawn anew again and again
+    assert len({tuple(sorted(rows)) for rows in heard if len(rows) == 3}) > 8  # drawn again and again
 
 
 def test_in_training_each_utterance_is_told_of_its_own_speaker(monkeypatch):
@@ -179,7 +179,7 @@ def test_in_training_each_utterance_is_told_of_its_own_speaker(monkeypatch):
     monkeypatch.setattr(model, "score_statistics", recorded)
     known = utterances(numbered(30), speakers, to_know=["a", "b"])
     train_heads(model, known, HeadArguments(steps=9, batch_size=10, enrolments=[-1]))
-    # The corpus's mean is 14.5; a prior of one utterance draws the means 4.5 and 14.5 of ten to it.
+    # The mean of the corpus is 14.5; a prior of one utterance shrinks the means of ten, 4.5 and 14.5, towards it.
     expected = {0: 14.5 - 10 * 10 / 11, 1: 14.5, 2: 14.5}
     assert len(told) == 90
     assert all(mean == pytest.approx(expected[row // 10], abs=1e-4) for row, mean in told)

@@ -1,4 +1,4 @@
-"""Claims about recipes: what overrides them, what is kept of them, and when a folder refuses another one."""
+"""Claims about recipes: overrides, the stored recipe, and the check against another one."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Claims about what training knows of its speakers."""
+"""Claims about speaker statistics during training."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def corpus(mean: float = 5.0, variance: float = 4.0) -> RunningStandardizer:
 
 
 def memory(probability: float = 1.0, prior: float = 3.0, heard: list[float] | None = None) -> SpeakerMemory:
-    """A memory of the speakers a and b that has heard utterances of b."""
+    """Make a memory of the speakers a and b, with utterances of b."""
     remembered = SpeakerMemory(["a", "b"], corpus(), prior, probability)
     for value in heard or []:
         remembered.update(["b"], torch.full((1, 1, 1), value))
@@ -65,7 +65,7 @@ def test_the_memory_keeps_mean_and_variance_of_each_speaker():
 
 def test_the_memory_forgets_what_an_old_encoder_said():
     remembered = memory(heard=[0.0] * 50 + [1.0])
-    assert remembered.state["mean"][1].item() == pytest.approx(0.02)  # a 51st of all would be 0.0196
+    assert remembered.state["mean"][1].item() == pytest.approx(0.02)  # 1/51 would be 0.0196
     remembered = memory(heard=[0.0] * 50 + [1.0] * 300)
     assert remembered.state["mean"][1].item() == pytest.approx(1, abs=0.003)
     assert remembered.state["variance"][1].item() == pytest.approx(0, abs=0.003)
@@ -114,7 +114,7 @@ def test_all_numbers_of_utterances_are_drawn_equally_often():
     torch.manual_seed(0)
     mean, _ = memory(prior=5.0, heard=[8.0] * 10).draw(["b"] * 4000)
     values, counts = torch.unique(mean.round(decimals=3), return_counts=True)
-    # 1, 5, 20 and all: 1/6, 1/2, 4/5 and the whole of the way from the corpus's 5 to the speaker's 8.
+    # 1, 5, 20 and all utterances: 1/6, 1/2, 4/5 and all of the way from the corpus's 5 to the speaker's 8.
     torch.testing.assert_close(values, torch.tensor([5.5, 6.5, 7.4, 8.0]))
     torch.testing.assert_close(counts / 4000, torch.full((4,), 0.25), atol=0.03, rtol=0)
 
@@ -135,7 +135,7 @@ def test_inside_an_adapter_the_estimates_that_learn_are_read(whisper_config):
     remembered = SpeakerMemory([], model.standardizer, prior=3.0, probability=1.0)
     inputs = SpeechEQProcessor.for_config(model.config)(waveform(0.5), sampling_rate=16_000)
     heard = model.train()(**inputs).statistics
-    torch.testing.assert_close(remembered.draw(["stranger"])[0], heard.detach())  # the first batch is the mean so far
+    torch.testing.assert_close(remembered.draw(["stranger"])[0], heard.detach())  # the mean of the first batch
     assert heard.abs().sum() > 1
 
 
@@ -160,7 +160,7 @@ def test_speakers_are_told_in_training_and_never_in_evaluation(probability, tmp_
 
 
 def run(folder: Path, tuning: str) -> dict[int, float]:
-    """Train with speakers that become known in the second epoch, or go on; the loss of each step."""
+    """Train or resume; speaker statistics are used from the second epoch. Return the loss of each step."""
     recipe = {
         "dataset": MINI_SEQD, "backbone_config": TINY_BACKBONES["whisper"], "tuning": tuning, "num_train_epochs": 3,
         "enrolment_probability": 0.5, "augment_probability": 0.0, "logging_steps": 1, "save_strategy": "steps",
@@ -183,7 +183,7 @@ def test_a_run_that_knows_speakers_goes_on_to_the_same_losses(tuning, tmp_path, 
     def stopped_in_step_15(self, heard, statistics):
         steps.append(len(heard))
         if len(steps) == 15:
-            assert (self.state["heard"] >= 10).any()  # or nothing would be known yet, and nothing could be lost
+            assert (self.state["heard"] >= 10).any()  # otherwise no statistics are used yet
             raise KeyboardInterrupt
         update(self, heard, statistics)
 

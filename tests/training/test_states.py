@@ -1,4 +1,4 @@
-"""Claims about the statistics of a frozen encoder and where they are kept."""
+"""Claims about the cached statistics and states of a frozen encoder."""
 
 from itertools import chain
 
@@ -29,7 +29,7 @@ def model() -> SpeechEQModel:
 
 @pytest.fixture(scope="module")
 def rows():
-    """Seven utterances, which are not in the order of their lengths."""
+    """Seven utterances, not sorted by length."""
     chosen = load_seqd(MINI_SEQD)["validation"].select(range(7))
     assert list(chosen["duration"]) != sorted(chosen["duration"])
     return chosen
@@ -37,7 +37,7 @@ def rows():
 
 @pytest.fixture
 def batches(monkeypatch) -> list[list[int]]:
-    """The rows of each batch that the encoder hears; parts are of three utterances."""
+    """Record the rows of each encoded batch; parts have three utterances."""
     heard, encode = [], features._encode
 
     def counted(backbone, pooling, extractor, items, batch):
@@ -64,7 +64,7 @@ def test_a_killed_run_goes_on_behind_its_last_part(model, rows, batches, tmp_pat
     whole = utterance_statistics(model.backbone, model.pooling, rows, batch_size=2)
     assert [len(batch) for batch in batches] == [2, 1, 2, 1, 1]
     lengths = np.array(rows["duration"])[list(chain(*batches))]
-    assert (lengths[1:] >= lengths[:-1]).all()  # like lengths go together
+    assert (lengths[1:] >= lengths[:-1]).all()  # sorted by length
 
     batches.clear()
     counted = features._encode

@@ -44,7 +44,7 @@ def test_lora_reaches_every_adapter_and_all_heads(backbone_config):
     inputs = processor([waveform(0.5), waveform(1.0)], sampling_rate=16_000)
     labels = {"esc_labels": torch.eye(12)[:2], "eis_labels": torch.tensor([[0.3, 0.3], [1.0, 1.0]]),
               "gender_labels": torch.tensor([0, 1]), "phoneme_labels": torch.full((2, 1), -100)}  # fmt: skip
-    for name, parameter in model.named_parameters():  # B starts at zero, and A would get no gradient
+    for name, parameter in model.named_parameters():  # B is zero at first, so A would have no gradient
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
     model(**inputs, **labels).loss.backward()

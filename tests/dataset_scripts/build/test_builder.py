@@ -141,7 +141,7 @@ def test_splits_share_no_speaker_and_hold_the_rows_they_name(seqd):
 
 
 def test_building_twice_gives_identical_bytes(seqd, nemo, urdu, tmp_path):
-    """One after the other and in one go, with one process or two."""
+    """Build corpora one by one and together, with one process or two."""
     build({"urdu": urdu}, tmp_path / "again")
     build({"nemo": nemo}, tmp_path / "again", BuildOptions(num_proc=2))
 
@@ -179,7 +179,7 @@ def test_the_snippet_of_its_card_reads_a_seqd_without_any_code_of_ours(seqd, tmp
     snippet = (seqd / "README.md").read_text().split("```python")[1].split("```")[0]
     assert '"path/to/this/folder", "nemo"' in snippet
     code = "import sys; sys.modules['speecheq'] = None" + snippet.replace("path/to/this/folder", str(seqd))
-    # pyarrow's threads abort an ordinary exit now and then (https://github.com/huggingface/datasets/issues/7566).
+    # pyarrow's threads sometimes abort a normal exit (https://github.com/huggingface/datasets/issues/7566).
     code += "print(stream.features['audio'], flush=True); import os; os._exit(0)"
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
 
@@ -247,7 +247,7 @@ def test_every_useless_file_is_skipped_with_its_reason_and_never_costs_the_other
 
 @pytest.fixture
 def envious(nemo) -> Path:
-    """nEMO with one label that nobody knows."""
+    """nEMO with one unknown label."""
     table = nemo / "data.tsv"
     text = table.read_text(encoding="utf-8").replace("KS0_anger_1.wav\tanger", "KS0_envy_1.wav\tenvy")
     table.write_text(text, encoding="utf-8")

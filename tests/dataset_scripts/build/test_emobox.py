@@ -11,7 +11,7 @@ from speecheq.dataset_scripts.corpora.records import CorpusError
 
 
 def write_list(data: Path, corpus: str, part: str, fold: int, *paths: str) -> Path:
-    """A list of EmoBox, with the keys that the real ones have."""
+    """Write a list with the keys of EmoBox."""
     path = data / corpus / f"fold_{fold}" / f"{corpus}_{part}_fold_{fold}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [

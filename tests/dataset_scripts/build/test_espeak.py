@@ -1,4 +1,4 @@
-"""espeak-ng: text to IPA, and speech that never depends on what was spoken before."""
+"""espeak-ng: text to IPA, and reproducible speech."""
 
 import sys
 
@@ -76,7 +76,7 @@ def test_pitch_range_widens_the_melody():
 
 
 def melody(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Pitch in Hz of each loud stretch of 40 ms: the lag from 60 to 250 Hz that correlates best."""
+    """Estimate the pitch in Hz of each loud frame of 40 ms: the lag from 60 to 250 Hz that correlates best."""
     size, least, most = rate // 25, rate // 250, rate // 60
     found = []
     for start in range(0, len(samples) - size - most, size):

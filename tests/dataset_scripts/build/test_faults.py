@@ -1,4 +1,4 @@
-"""Claims about faults while SEQD is built and read: what is said, and what is kept."""
+"""Claims about faults while a SEQD is built and read: messages, and finished work that is kept."""
 
 import errno
 import hashlib
@@ -30,7 +30,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def whole(tmp_path, urdu, nemo) -> dict[str, str]:
-    """What an undisturbed build of both corpora holds."""
+    """The files of a build of both corpora without faults."""
     build({"urdu": urdu, "nemo": nemo}, tmp_path / "whole")
     return tree(tmp_path / "whole")
 
@@ -80,7 +80,7 @@ def test_a_full_disk_is_named_and_the_finished_corpus_and_the_converted_audio_ar
 
 
 def die_once(task):
-    """A worker that is killed by the file of one speaker, if nobody was killed before."""
+    """Kill the worker at the file of one speaker, the first time."""
     mark = Path(task[0].path).parents[1] / "killed"
     if "SF1" in task[0].path and not mark.exists():
         mark.touch()
@@ -135,7 +135,7 @@ def test_a_damaged_shard_is_named_when_it_is_read(tmp_path, monkeypatch, damage)
 
 @pytest.fixture
 def failing_hub(hub_endpoint, monkeypatch):
-    """A Hub that answers 500 to everything."""
+    """A Hub that answers every request with 500."""
     monkeypatch.setattr(hub_endpoint, "answer", lambda *request: Answer(500, b"", {}))
     return hub_endpoint
 

@@ -9,7 +9,7 @@ from speecheq.dataset_scripts.build.fingerprint import MAX_DISTANCE, distance, f
 
 
 def voice(seed: int, seconds: float = 1.5) -> np.ndarray:
-    """Noise whose spectrum changes every 150 ms, as speech does."""
+    """Make noise whose spectrum changes every 150 ms, like that of speech."""
     random = np.random.default_rng(seed)
     frames = []
     for _ in range(int(seconds / 0.15)):

@@ -82,7 +82,7 @@ def tone(path: Path, frequency: float, seconds: float = 0.2) -> Path:
 
 @pytest.fixture(scope="session")
 def downloads(tmp_path_factory) -> dict[str, Path]:
-    """nEMO, which may be passed on; URDU and EmoTale, which may not."""
+    """nEMO, which is redistributable; URDU and EmoTale, which are not."""
     folder = tmp_path_factory.mktemp("downloads")
     lines = ["file_id\temotion\traw_text\tspeaker_id\tgender\tage"]
     for place, speaker in enumerate(["EB0", "KS0", "WR0"]):
@@ -101,7 +101,7 @@ def downloads(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def folders(downloads, tmp_path_factory) -> SimpleNamespace:
-    """`whole`: a SEQD of all three; `open`: one of nEMO; `published`: the first without what may not be passed on."""
+    """`whole`: a SEQD of all three; `open`: one of nEMO; `published`: a metadata-only copy of the first."""
     folder = tmp_path_factory.mktemp("folders")
     build(downloads, folder / "whole")
     build({"nemo": downloads["nemo"]}, folder / "open")
@@ -122,7 +122,7 @@ def seqd(folders, tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def hub(hub_endpoint, folders, downloads, tmp_path_factory) -> SimpleNamespace:
-    """What one process did that knows the local Hub alone: the commands of hub.py, then `load_dataset`."""
+    """Results of a process that uses the local Hub: the commands of hub.py, then `load_dataset`."""
     home = tmp_path_factory.mktemp("home")
     stale = Repository("dataset", "me/stale", private=False)
     stale.add_commit("before", {"nemo/train-00001-of-00002.parquet": File(b"old"), "LICENSE": File(b"mine")})
@@ -216,7 +216,7 @@ def test_a_push_refuses_corpora_whose_terms_forbid_redistribution(hub, folders):
     with pytest.raises(
         CorpusError,
         match=r"terms of every corpus must allow redistribution; got emotale \(copyright .*\), urdu \(research use only\) "
-        r"in .*whole'. Push with --metadata-only, which leaves out their audio, text and phonemes",
+        r"in .*whole'. Push with --metadata-only, which omits their audio, text and phonemes",
     ):
         push(folders.whole, "me/refused")
 
@@ -243,7 +243,7 @@ def test_a_metadata_only_push_withholds_audio_text_and_phonemes_of_closed_corpor
     assert read(folders.whole, "emotale")["emotale/DK_004_A_5"]["phonemes"]
     content = {name.split("/")[0]: file.content for name, file in hub.repositories["me/seqd"].files.items()}
     assert [b"fLaC" in content[corpus] for corpus in ("nemo", "urdu", "emotale")] == [True, False, False]
-    assert b"Dugen" not in content["emotale"]  # its text, which would stand in the statistics of the column
+    assert b"Dugen" not in content["emotale"]  # its text, which the column statistics would contain
 
 
 def test_the_card_of_a_metadata_only_push_says_so_and_how_to_join(hub):
@@ -380,7 +380,7 @@ def test_a_corpus_without_a_download_is_left_out_and_joins_later(folders, downlo
 
     assert tree(out) == tree(folders.whole)
     after = [(out / f"{corpus}/train-00000-of-00001.parquet").stat().st_mtime_ns for corpus in ("nemo", "urdu")]
-    assert after == before  # what is there is not made again
+    assert after == before  # existing files are not written again
 
 
 def test_wrong_joins_say_what_to_do(folders, downloads, tmp_path):
@@ -400,7 +400,7 @@ def test_wrong_joins_say_what_to_do(folders, downloads, tmp_path):
 
 
 def changed(joined: dict[str, dict], name: str) -> dict:
-    """What the one file that was replaced changes."""
+    """Return the fields that the replaced file changes."""
     return {field: joined[name][field] for field in ("audio", "duration")} if name == "urdu/SF2_F2_S03" else {}
 
 

@@ -7,7 +7,7 @@ from speecheq.dataset_scripts.build import splits
 
 
 def rows(speakers: int, per_class: int = 4, classes: str = "ab") -> list[dict]:
-    """As many women as men, every class as often."""
+    """Make rows with balanced genders and classes."""
     return [
         {"speaker_id": f"c/{number}", "gender": ("female", "male")[number % 2], "native_label": label}
         for number in range(speakers)

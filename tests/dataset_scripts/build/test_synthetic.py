@@ -80,7 +80,7 @@ def test_anger_is_loud_and_fast_and_sadness_soft_and_slow_and_more_so_at_a_highe
 def test_loudness_is_far_from_silence_and_from_clipping():
     softest, loudest = synthetic.perform(act("sad", "high")), synthetic.perform(act("angry", "high"))
     assert softest.dtype == loudest.dtype == np.int16
-    assert np.abs(softest).max() > 200  # the builder takes a peak below 33 for silence
+    assert np.abs(softest).max() > 200  # the builder skips peaks below 33 as silent
     assert np.abs(loudest.astype(int)).max() < 32767
 
 

@@ -38,7 +38,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def seqd(tmp_path):
-    """Five rated utterances in two files, one without a rating, one of a label that needs none, and a partial build."""
+    """Write five rated utterances in two files, one without a rating, one whose label needs none, and a partial build."""
     low = [0.0, 0.2, 0.4, 0.6, 1.0, None, 0.9]
     columns = {"corpus": ["alpha"] * 6 + ["zeta"], "native_label": ["ang", "sad"] * 3 + ["N"], "eis_low": low}
     rows = pa.table({**columns, "eis_high": low, "audio": [b"not read"] * 7})
@@ -77,7 +77,7 @@ def test_the_committed_page_is_what_the_command_writes_now(tmp_path):
     for name in ("classes.svg", "intensity.svg"):
         committed, now = ((place / name).read_text(encoding="utf-8") for place in (folder, tmp_path))
         assert shown(committed) == shown(now)
-        if f"Matplotlib v{matplotlib.__version__}," in committed:  # another version may place a mark otherwise
+        if f"Matplotlib v{matplotlib.__version__}," in committed:  # other versions may place marks differently
             assert committed == now
 
 

@@ -132,7 +132,7 @@ def test_intensity_is_the_distance_from_the_neutral_centre(valence, arousal, sca
 
 
 def test_intensity_is_taken_per_rater_and_then_averaged():
-    """Raters who stand opposite each other agree on the intensity; their mean rating would be neutral."""
+    """Opposite ratings have the same intensity; their mean rating would be neutral."""
     assert metric.intensity("emotale", rated((1, 5), (5, 1))) == (pytest.approx(1.0), pytest.approx(1.0))
     assert metric.intensity("emotale", rated((1, 5), (3, 3))) == (pytest.approx(0.5), pytest.approx(0.5))
 
