@@ -34,7 +34,8 @@ RULES = (
     Rule(
         "dataset_scripts.corpora.adapters",
         "*",
-        "dataset_scripts.corpora.adapters dataset_scripts.corpora.records dataset_scripts.corpora.tables",
+        "dataset_scripts.corpora.adapters dataset_scripts.corpora.records dataset_scripts.corpora.patterns "
+        "dataset_scripts.corpora.tables",
         "an adapter parses files: it imports neither the metric nor the build",
     ),
     Rule(
