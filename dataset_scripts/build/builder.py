@@ -125,7 +125,10 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
             raise CorpusError(f"build: {corpus} must have a usable utterance; got none in {str(folder)!r}. {reasons}")
         assigned = splits.default_split(spool.facts("speaker_id", "gender", "native_label"))
         spool.assign(assigned)
-        audit = splits.audit(spool.facts("id", "split", "speaker_id", "text", "sha256", "fingerprint"))
+        audit = splits.audit(spool.facts(*splits.AUDITED))
+        for name, reason in splits.duplicates_to_skip(audit, spool.facts("id", "split")):
+            spool.leave_out(name, reason)
+        audit = splits.audit(spool.facts(*splits.AUDITED))
         if audit["speakers"]:
             raise CorpusError(f"build: splits must not share speakers; got {audit['speakers'][:10]} in {corpus!r}.")
         written = write_corpus(corpus, spool, work, out)

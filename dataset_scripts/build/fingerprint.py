@@ -33,7 +33,8 @@ def fingerprint(samples: np.ndarray) -> bytes:
         samples (`np.ndarray` of shape `(samples,)`): 16 kHz mono.
 
     Returns:
-        `bytes`: 32 bytes (256 bits).
+        `bytes`: 32 bytes (256 bits); empty if the loud part is shorter than the spans of a fingerprint (0.5 s): most bits
+        would be interpolated, and different recordings would agree.
     """
     padded = np.pad(samples.astype(np.float32), WINDOW)  # so that silence at the ends changes nothing
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * _window()
@@ -42,6 +43,8 @@ def fingerprint(samples: np.ndarray) -> bytes:
     power = bands.sum(axis=1)
     loud = np.flatnonzero(power >= power.max() * LOUD)
     energy = np.log(bands[loud[0] : loud[-1] + 1] + bands.max() * FLOOR + 1e-12)
+    if len(energy) < SPANS:
+        return b""
     return np.packbits(np.diff(np.diff(_spans(energy), axis=1), axis=0) > 0).tobytes()
 
 
@@ -61,7 +64,7 @@ def near_duplicates(clips: Iterable[tuple[str, str, bytes]]) -> list[tuple[str, 
         `list[tuple[str, str]]`: pairs of ids from different splits whose fingerprints differ in at most 15 % of the
         bits, sorted.
     """
-    prints = {name: (split, bits) for name, split, bits in clips}
+    prints = {name: (split, bits) for name, split, bits in clips if bits}
     pairs = set()
     for word in range(0, BITS // 8, WORD // 8):
         buckets = defaultdict(list)

@@ -20,6 +20,7 @@ MISSING_CLASS = (4.0, 1.0, 2.0)
 MISSING_GENDER = (4.0, 0.5, 2.0)
 MAX_SEARCHED = 150  # with more speakers than this, the greedy assignment alone reaches the targets
 IMPROVEMENT = 1e-9
+AUDITED = ("id", "split", "speaker_id", "text", "sha256", "fingerprint")  # columns of `audit`
 
 
 def default_split(rows: list[dict]) -> dict[str, str]:
@@ -74,6 +75,25 @@ def audit(rows: list[dict]) -> dict:
         "audio": sorted(same),
         "near_duplicates": sorted(set(near) - set(same)),
     }
+
+
+def duplicates_to_skip(audit: dict, rows: list[dict]) -> list[tuple[str, str]]:
+    """Choose the utterances to skip so that no recording is in two splits: test keeps it, then validation.
+
+    Args:
+        audit (`dict`): from [`audit`].
+        rows (`list[dict]`): `id` and `split` of each utterance.
+
+    Returns:
+        `list[tuple[str, str]]`: ids and reasons.
+    """
+    split = {row["id"]: row["split"] for row in rows}
+    skipped = {}
+    for kind, pairs in (("copy", audit["audio"]), ("near duplicate", audit["near_duplicates"])):
+        for pair in pairs:
+            less, more = sorted(pair, key=lambda name: SPLITS.index(split[name]))
+            skipped.setdefault(less, f"build: recording must be in one split; got a {kind} of {more} ({split[more]})")
+    return sorted(skipped.items())
 
 
 def _shared(rows: list[dict], field: str) -> dict[str, list[tuple[str, str]]]:

@@ -72,6 +72,12 @@ class Spool:
         with self._connection:
             self._connection.execute("INSERT INTO skipped VALUES (?, ?)", (path, reason))
 
+    def leave_out(self, name: str, reason: str):
+        """Skip an utterance that was added before, by its id."""
+        with self._connection:
+            self._connection.execute("DELETE FROM utterance WHERE id = ?", (name,))
+        self.skip(name, reason)
+
     def skipped(self) -> list[tuple[str, str]]:
         """Return all skipped files and reasons, sorted."""
         return self._connection.execute("SELECT path, reason FROM skipped ORDER BY path, reason").fetchall()

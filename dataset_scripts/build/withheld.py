@@ -177,9 +177,7 @@ class PublishedSpool(Spool):
         for name, samples, duration in found:
             seconds = samples / SAMPLING_RATE
             if abs(seconds - duration) > MAX_GAP:
-                self.skip(name, f"join: duration must be the publisher's {duration:.2f} s; got {seconds:.2f} s")
-                with self._connection:
-                    self._connection.execute("DELETE FROM utterance WHERE id = ?", (name,))
+                self.leave_out(name, f"join: duration must be the publisher's {duration:.2f} s; got {seconds:.2f} s")
 
     def assign_published(self):
         """Assign the publisher's split to every utterance."""

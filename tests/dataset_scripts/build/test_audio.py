@@ -122,7 +122,7 @@ def test_convert_gives_a_clip_or_a_reason(tmp_path):
     assert clip.samples == 1600
     np.testing.assert_array_equal(decode(clip.flac)[0], np.full(1600, 16384))
     assert clip.sha256 == hashlib.sha256(clip.flac).hexdigest()
-    assert len(clip.fingerprint) == 32
+    assert clip.fingerprint == b""  # too short for one
     assert audio.convert((audio.Source(str(tmp_path / "bad.wav")), audio.Preparation())).startswith("unreadable: ")
 
 

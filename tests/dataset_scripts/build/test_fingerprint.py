@@ -46,8 +46,10 @@ def test_other_recordings_differ_in_half_of_the_bits():
 
 
 @pytest.mark.parametrize("size", [1, 100, 800, 1024, 5000])
-def test_the_shortest_audio_has_a_fingerprint(size):
-    assert len(fingerprint(np.full(size, 0.5, dtype=np.float32))) == 32
+def test_audio_shorter_than_the_spans_of_a_fingerprint_has_none_and_is_no_near_duplicate(size):
+    short = fingerprint(np.full(size, 0.5, dtype=np.float32))
+    assert short == b""
+    assert near_duplicates([("c/1", "train", short), ("c/2", "test", short)]) == []
 
 
 def test_near_duplicates_are_found_between_splits_and_not_within():

@@ -10,7 +10,7 @@ from speecheq.dataset_scripts.build.spool import Spool
 
 
 def spool_of(tmp_path, number: int) -> Spool:
-    empty = dict.fromkeys(set(FEATURES) - {"audio", "duration", "phonemes", "split"})
+    empty = dict.fromkeys(set(FEATURES) - {"audio", "duration", "split"})
     spool = Spool(tmp_path, Preparation())
     for place in range(number):
         path = tmp_path / f"{place}.wav"

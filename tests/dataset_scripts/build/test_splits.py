@@ -149,3 +149,13 @@ def test_audit_names_what_stands_in_two_splits():
         "near_duplicates": [("c/b", "c/d")],
     }
     assert splits.audit(found[:2]) == {"speakers": [], "texts": 0, "audio": [], "near_duplicates": []}
+
+
+def test_of_two_copies_the_one_in_the_more_tested_split_stays():
+    rows = [{"id": name, "split": split} for name, split in (("a", "train"), ("b", "test"), ("c", "validation"))]
+    audit = {"audio": [("a", "b")], "near_duplicates": [("a", "c"), ("b", "c")]}
+
+    assert splits.duplicates_to_skip(audit, rows) == [
+        ("a", "build: recording must be in one split; got a copy of b (test)"),
+        ("c", "build: recording must be in one split; got a near duplicate of b (test)"),
+    ]
