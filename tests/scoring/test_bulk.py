@@ -256,7 +256,7 @@ def test_weights_of_any_precision_have_their_digest(dtype, monkeypatch):
         (["in", "in/x.parquet"], "SOURCE must not be inside another source; got 'in/x.parquet'."),
         (["in", "--out", "in/answers"], "--out must not be inside a source; got 'in/answers'."),
         (["in", "--out", "other"], "--out must be a new folder, or an output of this command; got "),
-        (["in", "--audio-column", "sound"], "got 'sound', and 'x.parquet' has id, audio."),
+        (["in", "--audio-column", "sound"], "got 'sound', but 'x.parquet' has the columns id, audio."),
         (["in", "--labels", "glad"], "--labels: SpeechEQPipeline: candidate_labels must be among "),
     ],
 )

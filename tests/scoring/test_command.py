@@ -259,7 +259,7 @@ def test_the_speaker_is_kept_after_each_audio(pipe, recordings, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["*.ogg"], r"AUDIO: a folder or a pattern must have audio \(.*\); got none in '\*\.ogg'\."),
+        (["*.ogg"], r"AUDIO must be a folder or a pattern with audio \(.*\); got none in '\*\.ogg'\."),
         (["in", "--labels", "angry,hungry"], "--labels: .*candidate_labels must be among .*angry, .*; got 'hungry'"),
         (["in", "--out", "x.txt"], "--out must come with --format jsonl, csv or textgrid; got table."),
         (["in", "--format", "textgrid"], "--format textgrid must come with --out; got none. Pass a folder"),
