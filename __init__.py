@@ -1,7 +1,7 @@
 """SpeechEQ: speech emotion recognition with four heads, registered with the Auto classes of transformers.
 
-Touching a class, `from speecheq import SpeechEQModel` for instance, imports all four and registers them. `import speecheq`
-alone does not: torch and transformers take seconds to import, and a build of SEQD needs neither.
+Accessing a class, for example with `from speecheq import SpeechEQModel`, imports and registers all four classes.
+`import speecheq` alone does not, because torch and transformers take seconds to import and building SEQD needs neither.
 """
 
 from typing import TYPE_CHECKING

@@ -251,7 +251,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         elif inputs is None:
             raise ValueError(
                 f"SpeechEQModel: {self.main_input_name} must be given for a {self.config.backbone_config.model_type} "
-                "backbone; got None. Make the inputs with the processor saved beside the model."
+                "backbone; got None. Create the inputs with the processor of the model."
             )
         else:
             states, lengths = encode(self.backbone, inputs, self._lengths(inputs, attention_mask), self._spec_augment)

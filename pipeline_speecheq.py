@@ -225,7 +225,7 @@ class SpeechEQPipeline(ChunkPipeline):
         if timeline:
             cut = [chunk for chunk in audio.answers if not chunk["is_utterance"]]
             spans = [(chunk["start"], chunk["end"], chunk["starts_region"], chunk) for chunk in cut]
-            for start, end in summary["regions"]:  # each lies in one utterance, the last one that starts before it
+            for start, end in summary["regions"]:  # each is inside one utterance, the last one that starts before it
                 spans.append((start, end, True, [chunk for chunk in utterances if chunk["start"] <= start][-1]))
             answers = [
                 Answer(start, end, starts, _folded(torch.tensor(chunk["scores"]), fold).numpy(), chunk["intensity"])

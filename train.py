@@ -1,7 +1,7 @@
 """Train the four heads of SpeechEQ on a SEQD: `python train.py recipes/quickstart.yaml [--learning_rate 1e-4 ...]`.
 
-A recipe is a YAML file of the arguments below; the command line overrides it. A run that was stopped goes on from its last
-complete checkpoint when the same command is given again. What it leaves in `output_dir` is ready for the Hub.
+A recipe is a YAML file of the arguments below; the command line overrides it. Repeat the command to resume an interrupted
+run from its last complete checkpoint. The files in `output_dir` are ready for the Hub.
 """
 
 import json
@@ -18,12 +18,12 @@ from speecheq.training.seqd import describe_labels, load_seqd, shared_speakers
 
 
 def parse(arguments: list[str]) -> tuple[ModelArguments, DataArguments, SpeechEQTrainingArguments, dict]:
-    """Read a recipe and what overrides it; see `read_recipe`."""
+    """Read a recipe and its overrides; see `read_recipe`."""
     return read_recipe("train.py", (ModelArguments, DataArguments, SpeechEQTrainingArguments), arguments)
 
 
 def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: DataArguments, folder: Path) -> dict:
-    """What the model card says of a run beside its scores."""
+    """Collect the facts of a run for the model card, without scores."""
     train = splits["train"].remove_columns("audio").to_pandas()
     corpora = {
         name: {
@@ -52,7 +52,7 @@ def facts_of(splits: dict, model_arguments: ModelArguments, data_arguments: Data
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
-    """Train, evaluate on the test split, and save; returns the test scores, none if there is no test split."""
+    """Train, evaluate on the test split and save; return the test scores, empty without a test split."""
     model_arguments, data_arguments, training_arguments, given = parse(list(arguments or sys.argv[1:]))
     folder = Path(training_arguments.output_dir)
     check_same_recipe("train.py", folder, given, begun=find_checkpoint(folder / "checkpoints") is not None)
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         write_card(folder, scores, facts := facts_of(splits, model_arguments, data_arguments, folder))
         (folder / "results.json").write_text(json.dumps(scores, indent=2, sort_keys=True) + "\n")
         seen = ", ".join(facts["shared_speakers"]) or "none"
-        tested = f"Test split; its speakers seen in training: {seen}.\n\n{table(scores)}"
+        tested = f"Test split; test speakers seen in training: {seen}.\n\n{table(scores)}"
         print(f"\n{tested if 'test' in splits else 'No test split, no scores.'}\n\nSaved in {folder}.")
     return scores
 

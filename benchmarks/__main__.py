@@ -1,6 +1,6 @@
-"""All benchmarks, one after another, on an idle machine: `python benchmarks --audio FOLDER --dataset SEQD`.
+"""Run all benchmarks in sequence, on an idle machine: `python benchmarks --audio FOLDER --dataset SEQD`.
 
-What each prints goes between its marks in README.md here, and the figure beside it.
+The output of each goes between its marks in `benchmarks/README.md`, and the figure into the same folder.
 """
 
 import argparse
@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def commands(audio: Path, dataset: str, utterances: int) -> dict[str, list[str]]:
-    """The script and the arguments of each benchmark."""
+    """Return the script and the arguments of each benchmark."""
     return {
         "inference": [
             "inference.py", "--audio", str(audio), "--utterances", str(utterances), "--figure", str(HERE / "inference.svg"),
@@ -26,10 +26,10 @@ def commands(audio: Path, dataset: str, utterances: int) -> dict[str, list[str]]
 
 
 def run(command: list[str]) -> str:
-    """Run a benchmark in a process of its own; returns what it printed.
+    """Run a benchmark in a separate process, and return its output.
 
     Raises:
-        RuntimeError: if it fails.
+        RuntimeError: if the benchmark fails.
     """
     done = subprocess.run([sys.executable, HERE / command[0], *command[1:]], capture_output=True, text=True)
     if done.returncode:
@@ -41,12 +41,15 @@ def main(arguments: list[str] | None = None):
     parser = argparse.ArgumentParser(
         prog="benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--audio", type=Path, required=True, help="folder of speech, a thousand files or more")
+    parser.add_argument("--audio", type=Path, required=True, help="folder of speech, with 1000 files or more")
     parser.add_argument("--dataset", required=True, help="folder of a built SEQD")
     parser.add_argument(
-        "--utterances", type=int, default=1000, help="files to answers (default 1000; they take minutes)"
+        "--utterances",
+        type=int,
+        default=1000,
+        help="files of the folder benchmark, which takes minutes (default 1000)",
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="of inference, training, memory, build_seqd")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of inference, training, memory, build_seqd")
     given = parser.parse_args(arguments)
     for name, command in commands(given.audio, given.dataset, given.utterances).items():
         if given.only is None or name in given.only:

@@ -1,25 +1,25 @@
-"""How fast SEQD is built, beside `datasets`, and whether the memory stays constant.
+"""Benchmark of the speed of building SEQD, compared with `datasets`, and of its memory.
 
 `python benchmarks/build_seqd.py --utterances 800 --seconds 3 --scale 10`
 
-The input: 16 kHz mono 16-bit FLAC of speech-like noise, each file another, in the layout of URDU-Dataset. What is
-timed is a whole command in a fresh process, imports included, the contestants in turn, the median of the repeats:
+The input is 16 kHz mono 16-bit FLAC of speech-like noise, different in each file, in the layout of URDU-Dataset. The time
+is that of a complete command in a new process, with imports. The contestants take turns; the median counts:
 
 - `speecheq`: `python -m speecheq.dataset_scripts.build`: decodes and checks every file (truncated, silent, empty),
-  maps labels, makes the splits, audits them and writes checksums. This input is ready 16-bit FLAC, which it keeps as
-  it is; any other would be resampled and encoded as well.
-- `datasets`, four ways from the same paths, speakers and labels, each with one process and with `--num-proc`, the
-  faster one counts (datasets 5.2; `Dataset.to_parquet` in arrow_dataset.py, `Audio` in features/audio.py):
-    - `chain`: `cast_column("audio", Audio(16000))` and `to_parquet`, no more. It writes the paths: no audio at all.
-    - `copy`: with `map(embed_table_storage)` between them, as `push_to_hub` does: the files' bytes as they are; nothing
-      is decoded, resampled or checked.
-    - `wav`: with a `map` that reads `row["audio"]`, which decodes by torchcodec at 16 kHz, and gives the samples back,
-      which `Audio` encodes as 16-bit WAV. The nearest to the same work with what `datasets` itself has.
-    - `flac`: the same, but encoded as 16-bit FLAC by soundfile: the format that `speecheq` writes.
+  maps labels, creates the splits, audits them and writes checksums. It copies this input, which is already 16-bit FLAC;
+  other audio would be resampled and encoded.
+- `datasets`, in four ways from the same paths, speakers and labels, each with one process and with `--num-proc`; the
+  faster run counts (datasets 5.2; `Dataset.to_parquet` in arrow_dataset.py, `Audio` in features/audio.py):
+    - `chain`: only `cast_column("audio", Audio(16000))` and `to_parquet`. It writes paths without audio.
+    - `copy`: with `map(embed_table_storage)` between them, as `push_to_hub` does: it copies the bytes of the files
+      without decoding, resampling or checks.
+    - `wav`: with a `map` that reads `row["audio"]`, which torchcodec decodes at 16 kHz, and returns the samples, which
+      `Audio` encodes as 16-bit WAV. This is the closest to the work of `speecheq` with `datasets` alone.
+    - `flac`: like `wav`, but soundfile encodes 16-bit FLAC, the format of `speecheq`.
 
-Memory is measured in a run of its own, at 1x and at `--scale` times the utterances, every 0.2 s: the largest process
-(`VmHWM`, the kernel's own peak; `ru_maxrss` would count the parent as well) and the whole tree of processes (sum of
-`Pss`, which counts a shared page once).
+Memory is measured in a separate run, at 1x and at `--scale` times the utterances, every 0.2 s: the largest process
+(`VmHWM`, the peak from the kernel; `ru_maxrss` would include the parent) and the process tree (sum of `Pss`, which
+counts a shared page once).
 """
 
 import argparse
@@ -42,12 +42,12 @@ from machine import describe
 RATE = 16_000
 FOLDERS = {"Angry": "A", "Happy": "H", "Neutral": "N", "Sad": "S"}
 SPEAKERS = 20
-WAYS = {"chain": False, "copy": False, "wav": True, "flac": True}  # does it decode?
+WAYS = {"chain": False, "copy": False, "wav": True, "flac": True}  # way -> whether it decodes audio
 SAMPLING_SECONDS = 0.2
 
 
 class Run(NamedTuple):
-    """One run: wall-clock seconds, and, if sampled, peak MiB of the largest process and of the whole tree."""
+    """Result of one run: wall-clock seconds, and, if sampled, peak MiB of the largest process and of the process tree."""
 
     seconds: float
     largest: float = 0.0
@@ -58,16 +58,16 @@ def make_corpus(folder: Path, utterances: int, seconds: float) -> float:
     """Write noise with the spectrum and the syllables of speech, in the layout of URDU-Dataset.
 
     Args:
-        folder (`Path`): where it goes.
+        folder (`Path`): output folder.
         utterances (`int`): number of files.
-        seconds (`float`): length of each.
+        seconds (`float`): length of each file.
 
     Returns:
-        `float`: seconds of audio.
+        `float`: total seconds of audio.
     """
     samples = int(seconds * RATE)
     at, hertz = np.arange(samples) / RATE, np.fft.rfftfreq(samples, 1 / RATE)
-    slope = 1 / np.maximum(hertz, 100)  # -6 dB per octave, as voiced speech has it
+    slope = 1 / np.maximum(hertz, 100)  # -6 dB per octave, like voiced speech
     for name in FOLDERS:
         (folder / name).mkdir(parents=True)
     for number in range(utterances):
@@ -83,7 +83,7 @@ def make_corpus(folder: Path, utterances: int, seconds: float) -> float:
 
 
 def build_by_datasets(way: str, folder: Path, out: Path, num_proc: int):
-    """One of the four ways of `datasets`; see the head of this file."""
+    """Build a Parquet file with one of the four ways of `datasets`; see the module docstring."""
     from datasets import Audio, Dataset
     from datasets.table import embed_table_storage
 
@@ -105,12 +105,12 @@ def build_by_datasets(way: str, folder: Path, out: Path, num_proc: int):
 
 
 def as_wav(row: dict) -> dict:
-    """Decode by torchcodec; `Audio` encodes the samples as WAV."""
+    """Decode with torchcodec; `Audio` then encodes the samples as WAV."""
     return {"audio": {"array": row["audio"]["array"], "sampling_rate": RATE}}
 
 
 def as_flac(row: dict) -> dict:
-    """Decode by torchcodec, encode as 16-bit FLAC by soundfile."""
+    """Decode with torchcodec, and encode as 16-bit FLAC with soundfile."""
     buffer = BytesIO()
     pcm = np.clip(np.rint(row["audio"]["array"] * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
     soundfile.write(buffer, pcm, RATE, format="FLAC", subtype="PCM_16")
@@ -121,7 +121,7 @@ ENCODERS = {"wav": as_wav, "flac": as_flac}
 
 
 def command(contestant: str, folder: Path, out: Path, num_proc: int) -> list[str]:
-    """The command that a contestant runs."""
+    """Return the command of a contestant."""
     if contestant == "speecheq":
         module = [sys.executable, "-m", "speecheq.dataset_scripts.build", "--out", str(out)]
         return [*module, "--corpus", f"urdu={folder}", "--num-proc", str(num_proc)]
@@ -129,10 +129,10 @@ def command(contestant: str, folder: Path, out: Path, num_proc: int) -> list[str
 
 
 def run(arguments: list[str], sample: bool = False) -> Run:
-    """Run a command in a fresh process with empty caches.
+    """Run a command in a new process with empty caches.
 
     Raises:
-        RuntimeError: if it fails; the message ends with what it wrote.
+        RuntimeError: if the command fails; the message ends with its output.
     """
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile() as written:
         environment = {**os.environ, "HF_HOME": cache, "HF_HUB_OFFLINE": "1"}
@@ -150,7 +150,7 @@ def run(arguments: list[str], sample: bool = False) -> Run:
 
 
 class Sampler(threading.Thread):
-    """Peak memory of the processes of a session: of the largest one, and of all together."""
+    """Thread that samples the peak memory of a session: of its largest process, and of all its processes."""
 
     def __init__(self, session: int):
         super().__init__(daemon=True)
@@ -165,13 +165,13 @@ class Sampler(threading.Thread):
             self.tree = max(self.tree, sum(now for _, now in found))
 
     def memory(self, process: Path) -> tuple[float, float]:
-        """Peak and present MiB of a process, https://docs.kernel.org/filesystems/proc.html; 0 of another session."""
+        """Return peak and current MiB of a process, https://docs.kernel.org/filesystems/proc.html; 0 outside the session."""
         try:
             fields = (process / "stat").read_text().rpartition(")")[2].split()  # state, ppid, pgrp, session, ...
             if int(fields[3]) != self.session:
                 return 0.0, 0.0
             lines = ((process / "status").read_text() + (process / "smaps_rollup").read_text()).splitlines()
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             return 0.0, 0.0
         kib = {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(("VmHWM:", "Pss:"))}
         return kib.get("VmHWM:", 0) / 1024, kib.get("Pss:", 0) / 1024
@@ -183,7 +183,7 @@ class Sampler(threading.Thread):
 
 
 def audio_of(out: Path) -> str:
-    """What audio the Parquet files hold."""
+    """Describe the audio in the Parquet files."""
     number = size = 0
     kinds = set()
     for path in sorted(out.rglob("*.parquet")):
@@ -196,14 +196,14 @@ def audio_of(out: Path) -> str:
 
 
 def without_torchcodec() -> str | None:
-    """Why `datasets` cannot decode here, or `None` where it can."""
+    """Return the reason why `datasets` cannot decode audio, or `None` if it can."""
     probe = subprocess.run([sys.executable, "-c", "import torchcodec.decoders"], capture_output=True, text=True)
     lines = probe.stderr.strip().splitlines()
-    return (lines[-1] if lines else "no reason") if probe.returncode else None
+    return (lines[-1] if lines else "unknown error") if probe.returncode else None
 
 
 def compare(folder: Path, hours: float, num_proc: int, repeats: int, ours_only: bool) -> list[str]:
-    """Time all contestants in turn and write a line for each."""
+    """Time all contestants in turn, and return one line for each."""
     lacking = without_torchcodec()
     ways = [way for way, decodes in WAYS.items() if not (ours_only or (decodes and lacking))]
     contestants = [("speecheq", num_proc)] + [(way, procs) for way in ways for procs in sorted({1, num_proc})]
@@ -216,13 +216,13 @@ def compare(folder: Path, hours: float, num_proc: int, repeats: int, ours_only: 
                 held[name] = held.get(name) or audio_of(Path(out))
     lines = table({contestant: statistics.median(times) for contestant, times in seconds.items()}, hours, held)
     if lacking and not ours_only:
-        lines.append(f"wav and flac not measured: datasets decodes by torchcodec, which must be installed; {lacking}.")
-        lines.append("Run `pip install 'torchcodec==0.13.*'` and install FFmpeg's libraries.")
+        lines.append(f"wav and flac not measured: torchcodec must be installed for datasets; got {lacking}.")
+        lines.append("Run `pip install 'torchcodec==0.13.*'` and install the FFmpeg libraries.")
     return lines
 
 
 def table(medians: dict[tuple[str, int], float], hours: float, held: dict[str, str]) -> list[str]:
-    """A line for each contestant, of each way the faster number of processes."""
+    """Format one line per contestant, with the faster number of processes of each."""
     ours = next(seconds for (name, _), seconds in medians.items() if name == "speecheq")
     lines = [f"{'':18} {'processes':>9} {'seconds':>8} {'x real time':>11} {'time / ours':>11}  audio in the Parquet"]
     for name in dict.fromkeys(name for name, _ in medians):
@@ -234,7 +234,7 @@ def table(medians: dict[tuple[str, int], float], hours: float, held: dict[str, s
 
 
 def compare_memory(small: Path, large: Path | None, num_proc: int, scale: int) -> list[str]:
-    """Peak memory of our builder at 1x and at `scale` times the utterances."""
+    """Measure the peak memory of the SEQD builder at 1x and at `scale` times the utterances."""
     peaks = []
     for folder in filter(None, (small, large)):
         with tempfile.TemporaryDirectory() as out:
@@ -251,14 +251,14 @@ def compare_memory(small: Path, large: Path | None, num_proc: int, scale: int) -
 
 
 def main(arguments: list[str] | None = None):
-    """Command line: `python benchmarks/build_seqd.py`."""
+    """Run the command line, `python benchmarks/build_seqd.py`."""
     parser = argparse.ArgumentParser(prog="build_seqd", description="Speed and memory of the SEQD builder.")
     parser.add_argument("--utterances", type=int, default=800, help="files at 1x (default 800)")
-    parser.add_argument("--seconds", type=float, default=3, help="length of each (default 3)")
-    parser.add_argument("--scale", type=int, default=10, help="times the utterances for memory (default 10; 1: none)")
+    parser.add_argument("--seconds", type=float, default=3, help="length of each file (default 3)")
+    parser.add_argument("--scale", type=int, default=10, help="factor of the memory run (default 10; 1: only 1x)")
     parser.add_argument("--num-proc", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contestant (default 3)")
-    parser.add_argument("--ours-only", action="store_true", help="leave datasets out")
+    parser.add_argument("--ours-only", action="store_true", help="do not run datasets")
     parser.add_argument("--way", nargs=4, metavar=("WAY", "FOLDER", "OUT", "PROCESSES"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.way:
@@ -270,7 +270,7 @@ def main(arguments: list[str] | None = None):
         if large:
             make_corpus(large, options.utterances * options.scale, options.seconds)
         print(f"{describe()}; {options.utterances} utterances, {hours:.3f} h of 16 kHz FLAC")
-        print(f"wall-clock time of a whole command, median of {options.repeats}")
+        print(f"wall-clock time of a complete command, median of {options.repeats}")
         print(*compare(small, hours, options.num_proc, options.repeats, options.ours_only), sep="\n", flush=True)
         print(*compare_memory(small, large, options.num_proc, options.scale), sep="\n")
     return None

@@ -1,12 +1,12 @@
-"""Training utterances per second, beside the usual loop: `python benchmarks/fine_tuning.py --dataset SEQD`.
+"""Benchmark of training speed, compared with the usual loop: `python benchmarks/fine_tuning.py --dataset SEQD`.
 
-One epoch of the same utterances for each contestant, fully fine-tuned in float32 from the same encoder by the Trainer:
+Each contestant trains one epoch of the same utterances with the Trainer: full fine-tuning of the same encoder in float32.
 
-- `speecheq`: four heads, batches of like lengths, padded to the longest of each.
-- `unsorted`: the same model and heads; batches as they come, padded to the longest utterance of the set.
-- `whisper (30 s)`: `WhisperForAudioClassification`, as transformers' run_audio_classification.py trains it: one head, 30 s.
+- `speecheq`: four heads; batches of similar lengths, padded to the longest utterance of the batch.
+- `unsorted`: the same model and heads; random batches, padded to the longest utterance of the set.
+- `whisper (30 s)`: `WhisperForAudioClassification` as in run_audio_classification.py of transformers: one head, 30 s.
 
-Contestants run in turns; utterances per second are what the Trainer reports, of which the median of the repeats counts.
+Contestants take turns. The result is the median of the utterances per second that the Trainer reports.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from speecheq.training.trainer import SpeechEQTrainer
 
 
 def arguments(folder: str, batch_size: int) -> TrainingArguments:
-    """One epoch; nothing is saved."""
+    """Return training arguments for one epoch without saving."""
     return TrainingArguments(
         folder, num_train_epochs=1, per_device_train_batch_size=batch_size, learning_rate=1e-5, save_strategy="no",
         report_to="none", disable_tqdm=True, logging_steps=10_000, dataloader_pin_memory=False, use_cpu=True,
@@ -35,7 +35,7 @@ def arguments(folder: str, batch_size: int) -> TrainingArguments:
 
 
 class UnsortedTrainer(SpeechEQTrainer):
-    """Batches at random, each padded to the longest utterance of the set."""
+    """Trainer with random batches, padded to the longest utterance of the set."""
 
     def __init__(self, *given, train_rows, **kwargs):
         super().__init__(*given, train_rows=train_rows, **kwargs)
@@ -54,7 +54,7 @@ class UnsortedTrainer(SpeechEQTrainer):
 
 
 def ours(trainer_class: type[SpeechEQTrainer], rows, batch_size: int) -> Trainer:
-    """Four heads on the checkpoint's encoder."""
+    """Create a trainer of four heads on the encoder of the checkpoint."""
     model = SpeechEQModel.from_pretrained(ROOT)
     extend_phonemes(model, phoneme_inventory(rows))
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def ours(trainer_class: type[SpeechEQTrainer], rows, batch_size: int) -> Trainer
 
 
 def stock(rows, batch_size: int) -> Trainer:
-    """One head on the same encoder, on 30 s whatever the length."""
+    """Create a trainer of one head on the same encoder, with inputs padded to 30 s."""
     model, extractor = whisper()
     labels = {name: index for index, name in enumerate(sorted(set(rows["native_label"])))}
     model.classifier = nn.Linear(model.classifier.in_features, len(labels))
@@ -81,7 +81,7 @@ def stock(rows, batch_size: int) -> Trainer:
 
 
 def measure(dataset: str, utterances: int, batch_size: int, repeats: int) -> dict[str, float]:
-    """Median utterances per second of each contestant."""
+    """Measure the median utterances per second of each contestant."""
     rows = load_seqd(dataset, max_seconds=30)["train"]
     rows = rows.shuffle(seed=0).select(range(min(utterances, len(rows))))
     makers = {
@@ -99,16 +99,16 @@ def measure(dataset: str, utterances: int, batch_size: int, repeats: int) -> dic
 
 
 def table(rates: dict[str, float]) -> list[str]:
-    """A line for each contestant: its rate, and how many times as fast ours is."""
+    """Format one line per contestant: its rate, and the speed-up of speecheq over it."""
     rows = [f"| {name} | {rate:.1f} | {rates['speecheq'] / rate:.2f} |" for name, rate in rates.items()]
-    return ["| training | utterances per second | ours is so many times as fast |", "|---|---:|---:|", *rows, ""]
+    return ["| training | utterances per second | speed-up of speecheq |", "|---|---:|---:|", *rows, ""]
 
 
 def main(given: list[str] | None = None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default=str(ROOT / "dataset_scripts/seqd_mini"), help="folder of a SEQD")
-    parser.add_argument("--utterances", type=int, default=256, help="of an epoch (default 256)")
-    parser.add_argument("--batch-size", type=int, default=16, help="default 16")
+    parser.add_argument("--utterances", type=int, default=256, help="utterances of an epoch (default 256)")
+    parser.add_argument("--batch-size", type=int, default=16, help="utterances of a batch (default 16)")
     parser.add_argument("--repeats", type=int, default=1, help="epochs of each contestant (default 1)")
     options = parser.parse_args(given)
     print(f"{describe()}; {options.utterances} utterances", "", sep="\n", flush=True)

@@ -1,9 +1,9 @@
-"""What the pipeline does with malformed audio: `python benchmarks/fuzz.py --number 10000 --seed 0`.
+"""Fuzz test of the pipeline with malformed audio: `python benchmarks/fuzz.py --number 10000 --seed 0`.
 
-Every file of `mutations.py` is answered by a process of its own that is started again when it dies, and killed after 10 s for
-one file. Printed are the answers, the abstentions and the errors by their reasons, the slowest file and the largest memory; and
-what must not be: a crash, a hang, an exception that is no `ValueError`, or a label for a file in which nobody speaks. The exit
-status is 1 if there was any of these; the file is kept in `--keep`.
+A worker process predicts for every file of `mutations.py`. It is restarted after a crash, and killed after 10 s for one file.
+The output lists the predictions, abstentions and errors by reason, the slowest file and the peak memory. Faults are a crash, a
+hang, an exception other than `ValueError`, and a label for a file without speech. After a fault the exit status is 1, and the
+file is kept in `--keep`.
 """
 
 import argparse
@@ -27,10 +27,10 @@ FAULTS = ("crash", "hang", "exception", "wrong label")
 
 
 class Worker:
-    """A process that answers files, one at a time, and may die of one.
+    """Worker process that predicts for one file at a time, and may crash.
 
     Args:
-        command (`list[str]`): that reads paths and writes what became of them, as [`work`] does.
+        command (`list[str]`): command that reads paths and writes outcomes, like [`work`].
         limit (`float`, *optional*, defaults to 10): seconds for one file.
     """
 
@@ -39,7 +39,7 @@ class Worker:
         self._process = None
 
     def answer(self, path: Path) -> dict:
-        """What became of a file: `outcome`, `detail`, `seconds` and `memory` (MiB, the peak of the process)."""
+        """Run one file, and return its `outcome`, `detail`, `seconds` and `memory` (peak MiB of the process)."""
         if self._process is None:
             self._start()
         begin = time.monotonic()
@@ -50,13 +50,13 @@ class Worker:
             return json.loads(line)
         outcome = {"outcome": "hang" if line is None else "crash", "seconds": time.monotonic() - begin, "memory": 0}
         self.close()
-        return outcome | {"detail": f"over {self.limit:g} s" if line is None else f"exit {self._died_with}"}
+        return outcome | {"detail": f"over {self.limit:g} s" if line is None else f"exit {self._exit_status}"}
 
     def close(self):
         """End the process."""
         if self._process is not None:
             self._process.kill()
-            self._died_with = self._process.wait()
+            self._exit_status = self._process.wait()
             self._process = None
 
     def _start(self):
@@ -67,16 +67,16 @@ class Worker:
             raise SystemExit(f"fuzz.py: --model must be a SpeechEQ model that loads; got {self.command[-1]!r}.")
 
     def _line(self, seconds: float) -> bytes | None:
-        """The next line of the process, empty if it has ended, `None` if it takes longer."""
+        """Read the next line of the process; empty if the process has ended, `None` after the timeout."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             return self._process.stdout.readline() if selector.select(seconds) else None
 
 
 def work(model: str):
-    """Be the process: a path in a line of the standard input, what became of it in a line of the standard output."""
+    """Run the worker: read one path per line from the standard input, and write its outcome to the standard output."""
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # the decoders print
+    os.dup2(2, 1)  # the decoders print to the standard output
     from transformers import pipeline
 
     pipe = pipeline(model=model, trust_remote_code=True)
@@ -90,31 +90,31 @@ def work(model: str):
 
 
 def judged(pipe, path: str) -> tuple[str, str]:
-    """The outcome of one file and its detail: a label, why there is none, or the kind of the error."""
+    """Return the outcome of one file and its detail: the label, the reason for abstention, or the kind of error."""
     try:
         answer = pipe(path)
     except ValueError as error:
         return "error", str(error).partition(":")[0]
-    except Exception as error:  # whatever it is, it is a fault
+    except Exception as error:  # any other exception is a fault
         return "exception", f"{type(error).__name__}: {error}"
     return ("abstention", answer["abstained"]) if answer["label"] is None else ("answer", answer["label"])
 
 
 def verdict(made: Input, found: dict) -> str:
-    """The outcome of a file; a label where nobody speaks is a fault."""
+    """Return the outcome of a file; a label without speech is a fault."""
     return "wrong label" if found["outcome"] == "answer" and not made.speech else found["outcome"]
 
 
 def fuzz(number: int, seed: int, worker: Worker, keep: Path) -> tuple[Counter, list[str]]:
-    """Answer so many files.
+    """Run a number of malformed files.
 
     Args:
-        number, seed (`int`): of the files; see [`inputs`].
-        worker ([`Worker`]): that answers them; ended at the end.
-        keep (`Path`): folder for the files with a fault, made if there is one.
+        number, seed (`int`): number and seed of the files; see [`inputs`].
+        worker ([`Worker`]): worker, closed at the end.
+        keep (`Path`): folder for files with a fault, created if needed.
 
     Returns:
-        `tuple`: how often which outcome, `(outcome, detail)`, and the lines to print.
+        `tuple`: counts of each `(outcome, detail)`, and the lines to print.
     """
     counts, faults = Counter(), []
     slowest, memory = (0.0, "none"), 0
@@ -133,15 +133,15 @@ def fuzz(number: int, seed: int, worker: Worker, keep: Path) -> tuple[Counter, l
             path.unlink()
     worker.close()
     lines = [f"{count:7} {outcome}{detail and ': '}{detail}" for (outcome, detail), count in sorted(counts.items())]
-    return counts, [*lines, f"slowest: {slowest[0]:.2f} s, {slowest[1]}", f"memory: {memory} MiB at most", *faults]
+    return counts, [*lines, f"slowest: {slowest[0]:.2f} s, {slowest[1]}", f"peak memory: {memory} MiB", *faults]
 
 
 def main(arguments: list[str] | None = None):
-    """Command line."""
+    """Run the command line, and exit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = str(Path(__file__).resolve().parents[1])
-    parser.add_argument("--number", type=int, default=10_000, help="files (default 10000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the damage (default 0)")
+    parser.add_argument("--number", type=int, default=10_000, help="number of files (default 10000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the damage (default 0)")
     parser.add_argument("--model", default=root, help="folder or Hub repository (default: this checkpoint)")
     parser.add_argument("--keep", type=Path, default=Path("fuzz"), help="folder for files with a fault (default fuzz)")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)

@@ -1,17 +1,17 @@
-"""How fast speech is answered, beside what people would run otherwise: `python benchmarks/inference.py --audio FOLDER`.
+"""Benchmark of inference speed, compared with common alternatives: `python benchmarks/inference.py --audio FOLDER`.
 
-All contestants run in one process, in turns, on the same waveforms and with the same number of threads; medians of the repeats.
-From the waveform: each makes its own features. The contestants:
+All contestants run in one process, in turns, on the same waveforms, with the same number of threads; the median counts. The
+time includes feature extraction. The contestants:
 
 - `speecheq`: the checkpoint at the root of the repository, in torch (float32), and exported for ONNX Runtime (float32, int8).
-- `whisper`: `WhisperForAudioClassification` with the same encoder, which pads to 30 s (random weights,
-  as all others but ours).
-- `wav2vec2`: `Wav2Vec2ForSequenceClassification` of the size of wav2vec2-base.
+- `whisper`: `WhisperForAudioClassification` with the same encoder, padded to 30 s. All contestants except `speecheq` have
+  random weights.
+- `wav2vec2`: `Wav2Vec2ForSequenceClassification` with the size of wav2vec2-base.
 - `opensmile`: eGeMAPS functionals and a support vector machine, if `opensmile` is installed.
 
-`one` is an utterance of 3 s, `batch` 16 utterances of 1 to 6 s. `folder` is files from disk to answers: our pipeline, which
-reads any file, against the stock pipeline of transformers on `whisper`, which is given arrays, at a batch size of 8. `start`
-is a new process until its first answer is printed, and the import of the package alone.
+`one` is an utterance of 3 s, `batch` 16 utterances of 1 to 6 s. `folder` is prediction for files on disk: the SpeechEQ
+pipeline, which reads files, against the stock pipeline of transformers on `whisper`, which gets arrays, with a batch size of 8.
+`start` is a new process until it prints its first prediction, and the import of the package alone.
 """
 
 import argparse
@@ -47,15 +47,15 @@ from speecheq.scoring.onnx_model import FILE, INT8_FILE, OnnxModel
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "speecheq, ONNX int8"
-EMOTIONS = 7  # of the classifiers that are not ours
+EMOTIONS = 7  # classes of the other classifiers
 STOCK_BATCH = 8
 
 
 def speech(folder: Path, number: int) -> list[Path]:
-    """So many files of a folder, in the order of their names, again from the first if there are fewer.
+    """Return a number of files of a folder, sorted by name and repeated if there are fewer.
 
     Raises:
-        ValueError: if the folder has no audio.
+        ValueError: if the folder contains no audio.
     """
     files = recordings(folder)
     if not files:
@@ -64,17 +64,17 @@ def speech(folder: Path, number: int) -> list[Path]:
 
 
 def of_length(files: Iterable[Path], seconds: float) -> np.ndarray:
-    """Speech of a length: files joined and cut."""
-    heard = np.zeros(0, np.float32)
+    """Join and cut files to speech of a given length."""
+    samples = np.zeros(0, np.float32)
     for file in files:
-        heard = np.concatenate([heard, *read_blocks(file)])
-        if len(heard) >= seconds * SAMPLING_RATE:
+        samples = np.concatenate([samples, *read_blocks(file)])
+        if len(samples) >= seconds * SAMPLING_RATE:
             break
-    return np.resize(heard, int(seconds * SAMPLING_RATE))
+    return np.resize(samples, int(seconds * SAMPLING_RATE))
 
 
 def ours(model) -> Callable[[list[np.ndarray]], list]:
-    """Waveforms to the four heads' answers."""
+    """Return a function from waveforms to the predictions of the four heads."""
     processor = SpeechEQProcessor.from_pretrained(ROOT)
 
     def answer(waveforms):
@@ -87,7 +87,7 @@ def ours(model) -> Callable[[list[np.ndarray]], list]:
 
 
 def stock(model, extractor, **padding) -> Callable[[list[np.ndarray]], torch.Tensor]:
-    """Waveforms to the probabilities of a classifier of transformers."""
+    """Return a function from waveforms to the probabilities of a transformers classifier."""
 
     def answer(waveforms):
         with torch.inference_mode():
@@ -99,7 +99,7 @@ def stock(model, extractor, **padding) -> Callable[[list[np.ndarray]], torch.Ten
 
 
 def whisper():
-    """The stock classifier on the checkpoint's own encoder, and its feature extractor."""
+    """Create the stock classifier with the encoder of the checkpoint, and its feature extractor."""
     encoder = SpeechEQConfig.from_pretrained(ROOT).backbone_config.to_dict()
     encoder = {name: value for name, value in encoder.items() if name not in ("id2label", "label2id", "architectures")}
     config = WhisperConfig(**encoder, num_labels=EMOTIONS)
@@ -107,12 +107,12 @@ def whisper():
 
 
 def wav2vec2():
-    """The stock classifier on an encoder of the size of wav2vec2-base, and its feature extractor."""
+    """Create the stock classifier with the size of wav2vec2-base, and its feature extractor."""
     return Wav2Vec2ForSequenceClassification(Wav2Vec2Config(num_labels=EMOTIONS)).eval(), Wav2Vec2FeatureExtractor()
 
 
 def opensmile() -> Callable[[list[np.ndarray]], list] | None:
-    """eGeMAPS functionals and a support vector machine, `None` where openSMILE is not installed."""
+    """Return a function for eGeMAPS functionals and a support vector machine; `None` if openSMILE is not installed."""
     try:
         import opensmile
     except ImportError:
@@ -132,7 +132,7 @@ def opensmile() -> Callable[[list[np.ndarray]], list] | None:
 
 
 def contestants() -> dict[str, Callable[[list[np.ndarray]], object]]:
-    """From waveforms to answers; the checkpoint is exported first if it is not."""
+    """Create the contestants, functions of waveforms; export the checkpoint first if needed."""
     if not (ROOT / INT8_FILE).is_file():
         export_onnx(ROOT)
     found = {
@@ -147,7 +147,7 @@ def contestants() -> dict[str, Callable[[list[np.ndarray]], object]]:
 
 
 def compare_waveforms(files: list[Path], repeats: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Median seconds of each contestant for one utterance of 3 s and for a batch of 16."""
+    """Measure the median seconds of each contestant for one utterance of 3 s and for a batch of 16."""
     lengths = np.linspace(1, 6, 16)
     batch = [of_length(files[place:], seconds) for place, seconds in enumerate(lengths)]
     inputs = {"one": [of_length(files, 3.0)], "batch": batch}
@@ -157,7 +157,7 @@ def compare_waveforms(files: list[Path], repeats: int) -> Iterator[tuple[str, di
 
 
 def compare_folder(files: list[Path]) -> dict[str, float]:
-    """Seconds from files to answers, once: our pipeline in torch and with int8, and the stock pipeline."""
+    """Measure the seconds of the SpeechEQ pipelines (torch, int8) and the stock pipeline for files, once."""
     processor = SpeechEQProcessor.from_pretrained(ROOT)
     pipes = {
         OURS: SpeechEQPipeline(model=OnnxModel(ROOT), processor=processor, vad=False),
@@ -187,9 +187,9 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 def compare_start(file: Path, repeats: int) -> dict[str, float]:
-    """Median seconds of a new process to its first answer, and of the import of the package."""
+    """Measure the median seconds of a new process until its first prediction, and of the import of the package."""
     load = "import os\nfrom transformers import pipeline\n"
-    end = "\nprint(answer, flush=True)\nos._exit(0)"  # what torch does after the answer, until the process ends, is no part
+    end = "\nprint(answer, flush=True)\nos._exit(0)"  # excludes the shutdown of torch
     with tempfile.TemporaryDirectory() as folder:
         model, extractor = whisper()
         model.save_pretrained(folder)
@@ -208,11 +208,11 @@ def _run_script(script: str):
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise RuntimeError(f"inference: a new process must answer; got {done.stderr[-2000:]}")
+        raise RuntimeError(f"inference: a new process must succeed; got {done.stderr[-2000:]}")
 
 
 def table(title: str, seconds: dict[str, float], unit: str = "ms") -> list[str]:
-    """A line for each contestant: its time, and how many times that of the first."""
+    """Format one line per contestant: its time, and the ratio to the first."""
     first = next(iter(seconds.values()))
     scale = 1000 if unit == "ms" else 1
     rows = [f"| {name} | {scale * value:.1f} | {value / first:.2f} |" for name, value in seconds.items()]
@@ -220,7 +220,7 @@ def table(title: str, seconds: dict[str, float], unit: str = "ms") -> list[str]:
 
 
 def figure(seconds: dict[str, float]) -> bytes:
-    """Bars of the times of one utterance, as SVG."""
+    """Draw the times of one utterance as bars, in SVG."""
     import matplotlib.style
     from matplotlib.figure import Figure
 
@@ -238,7 +238,7 @@ def figure(seconds: dict[str, float]) -> bytes:
 
 
 def measure(folder: Path, utterances: int, repeats: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Each comparison as it is done; see the head of this file."""
+    """Yield the results of each comparison; see the module docstring."""
     files = speech(folder, max(utterances, 64))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -252,9 +252,11 @@ def main(arguments: list[str] | None = None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audio", type=Path, default=ROOT / "space/examples", help="folder of speech")
     parser.add_argument(
-        "--utterances", type=int, default=1000, help="files of `folder` (default 1000; 0: leave it out)"
+        "--utterances", type=int, default=1000, help="files of `folder` (default 1000; 0: skip `folder`)"
     )
-    parser.add_argument("--repeats", type=int, default=15, help="of `one`; a fifth of them of the others (default 15)")
+    parser.add_argument(
+        "--repeats", type=int, default=15, help="repeats of `one`; the others use a fifth (default 15)"
+    )
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the times of `one`, as SVG")
     given = parser.parse_args(arguments)
     print(describe(), "", sep="\n", flush=True)

@@ -1,4 +1,4 @@
-"""What a benchmark ran on and heard, and how contestants are timed: in turns, so that all share what else the machine does."""
+"""Description of the machine, input files, and timing in turns, so that other load affects all contestants equally."""
 
 import os
 import platform
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-SETTLE_SECONDS = 0.05  # in which the idle threads of the contestant before, which wait busily, give up
+SETTLE_SECONDS = 0.05  # lets busy-waiting threads of the previous contestant stop
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 PACKAGES = ("torch", "transformers", "onnxruntime", "opensmile")
 
 
 def describe() -> str:
-    """Cores, processor, threads of torch, memory and versions, in a line."""
+    """Describe cores, processor, threads of torch, memory and versions in one line."""
     with open("/proc/cpuinfo") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -24,7 +24,7 @@ def describe() -> str:
 
 
 def recordings(folder: Path) -> list[Path]:
-    """The recordings in a folder and the folders in it, in the order of their names."""
+    """Find the recordings in a folder and its subfolders, sorted by name."""
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
@@ -39,11 +39,14 @@ def _versions() -> str:
 
 
 def time_in_turns(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each contestant, after one call that does not count.
+    """Measure the median seconds of each contestant, after one warm-up call.
 
     Args:
-        contestants (`dict[str, Callable]`): what is timed.
-        repeats (`int`): calls of each that count.
+        contestants (`dict[str, Callable]`): functions to time.
+        repeats (`int`): timed calls of each contestant.
+
+    Returns:
+        `dict[str, float]`: median seconds of each contestant.
     """
     seconds = {name: [] for name in contestants}
     for repeat in range(repeats + 1):

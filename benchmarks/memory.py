@@ -1,11 +1,11 @@
-"""Whether the pipeline needs more memory for a longer recording, and how fast it is.
+"""Benchmark of the memory and the speed of the pipeline on long recordings.
 
 `python benchmarks/memory.py . --speech RECORDINGS --minutes 10 60`
 
-The input: 16 kHz mono FLAC, a folder's recordings one after another, again and again, once with a second of silence after
-each and once with none: speech that never ends is one region, whose windows all wait for its end. What is measured is a
-fresh process that has `transformers` and a model, and no `speecheq`: the kernel's peak of its memory (`VmHWM`), the model
-and the imports included, and the time from the file to the answer.
+The input is 16 kHz mono FLAC: the recordings of a folder in a loop, once with a second of silence after each recording and
+once without, where all speech is a single region. The benchmark runs a new process with `transformers` and a model, but
+without `speecheq`. It measures the peak memory from the kernel (`VmHWM`), with model and imports, and the time of the
+prediction for the file.
 """
 
 import argparse
@@ -42,8 +42,8 @@ print(json.dumps([peak, seconds, answer["duration"], answer["speech"], len(answe
 """
 
 
-class Heard(NamedTuple):
-    """Peak MiB of a process that answered one recording, its seconds of work, and what it heard."""
+class Measurement(NamedTuple):
+    """Peak MiB and seconds of a process for one recording; seconds of audio and speech, and number of segments."""
 
     peak: float
     seconds: float
@@ -53,13 +53,13 @@ class Heard(NamedTuple):
 
 
 def make_recording(path: Path, speech: Iterable[Path], minutes: float, pause: float):
-    """Write recordings one after another, until it is long enough.
+    """Write a recording of a given length from shorter recordings.
 
     Args:
-        path (`Path`): of the FLAC file.
-        speech (`Iterable[Path]`): files of speech; they come again when all were used.
-        minutes (`float`): how long it gets.
-        pause (`float`): seconds of silence after each.
+        path (`Path`): output FLAC file.
+        speech (`Iterable[Path]`): files of speech, repeated as needed.
+        minutes (`float`): length of the recording.
+        pause (`float`): seconds of silence after each file.
     """
     silence = np.zeros(int(pause * SAMPLING_RATE), np.float32)
     left = round(minutes * 60 * SAMPLING_RATE)
@@ -72,11 +72,11 @@ def make_recording(path: Path, speech: Iterable[Path], minutes: float, pause: fl
                 return
 
 
-def listen(model: str, recording: Path) -> Heard:
-    """Answer one recording in a fresh process with an empty cache.
+def listen(model: str, recording: Path) -> Measurement:
+    """Run the pipeline on one recording in a new process with an empty cache.
 
     Raises:
-        RuntimeError: if it fails; the message ends with what it wrote.
+        RuntimeError: if the process fails; the message ends with its output.
     """
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
@@ -85,38 +85,38 @@ def listen(model: str, recording: Path) -> Heard:
         )  # fmt: skip
     if done.returncode:
         raise RuntimeError(
-            f"memory: {model} must answer {recording.name}; got {done.returncode}.\n{done.stderr[-2000:]}"
+            f"memory: {model} must predict for {recording.name}; got {done.returncode}.\n{done.stderr[-2000:]}"
         )
-    return Heard(*json.loads(done.stdout.splitlines()[-1]))
+    return Measurement(*json.loads(done.stdout.splitlines()[-1]))
 
 
-def line(name: str, minutes: float, heard: Heard) -> str:
-    """What one recording took."""
-    each = heard.seconds / (heard.duration / 60)
-    return f"{name:12} {minutes:7g} {heard.peak:8.0f} {each:10.2f} {heard.speech / 60:12.1f} {heard.segments:8}"
+def line(name: str, minutes: float, result: Measurement) -> str:
+    """Format the measurement of one recording."""
+    each = result.seconds / (result.duration / 60)
+    return f"{name:12} {minutes:7g} {result.peak:8.0f} {each:10.2f} {result.speech / 60:12.1f} {result.segments:8}"
 
 
 def main(arguments: list[str] | None = None):
-    """Command line: `python benchmarks/memory.py`."""
+    """Run the command line, `python benchmarks/memory.py`."""
     parser = argparse.ArgumentParser(prog="memory", description="Memory and speed of the pipeline on long recordings.")
     parser.add_argument("model", nargs="?", default=str(ROOT), help="folder or name (default: this repository)")
     parser.add_argument("--speech", type=Path, default=ROOT / "space/examples", help="folder of recordings of speech")
     parser.add_argument("--minutes", type=float, nargs="+", default=[10, 60], help="lengths (default 10 60)")
     options = parser.parse_args(arguments)
-    heard_from = recordings(options.speech)
-    if not heard_from:
+    speech = recordings(options.speech)
+    if not speech:
         parser.error(f"--speech must be a folder with wav, flac, ogg, opus or mp3 files; got {str(options.speech)!r}")
-    print(f"{describe()}; {len(heard_from)} recordings of {options.speech}")
+    print(f"{describe()}; {len(speech)} recordings of {options.speech}")
     print(f"{'':12} {'minutes':>7} {'peak MiB':>8} {'s a minute':>10} {'min of speech':>12} {'segments':>8}")
     for name, pause in PAUSES.items():
         peaks = []
         for minutes in options.minutes:
             with tempfile.TemporaryDirectory() as scratch:
                 recording = Path(scratch, "recording.flac")
-                make_recording(recording, heard_from, minutes, pause)
-                heard = listen(options.model, recording)
-            peaks.append(heard.peak)
-            print(line(name, minutes, heard), flush=True)
+                make_recording(recording, speech, minutes, pause)
+                result = listen(options.model, recording)
+            peaks.append(result.peak)
+            print(line(name, minutes, result), flush=True)
         print(f"{name:12} {'ratio':>7} {peaks[-1] / peaks[0]:8.2f}", flush=True)
 
 

@@ -1,7 +1,7 @@
-"""Malformed audio files, made from good ones: the same number and seed give the same damage.
+"""Malformed audio files, made from valid files: the same number and seed give the same damage.
 
-Half of them begin as speech, the others as sound or data in which nobody speaks: these must never get a label. The kinds of
-damage are those that broken transfers and hostile uploads have; most of a file is kept, so that it gets past the first check.
+Half of them are made from speech, the others from audio or data without speech, which must never get a label. The damage
+imitates broken transfers and hostile uploads; most of a file is kept, so that it passes the first check.
 """
 
 import gzip
@@ -20,7 +20,7 @@ RATE = 16_000
 SECONDS = 1.0
 EXAMPLES = Path(__file__).resolve().parents[1] / "space" / "examples"
 SPEECH = ("angry_high_en.wav", "happy_high_zh.wav", "sad_high_en.wav")
-SILENT = ("noise", "tone", "chord", "hum", "silence")  # sounds in which nobody speaks
+SILENT = ("noise", "tone", "chord", "hum", "silence")  # sounds without speech
 FORMATS = {
     ".wav": ("WAV", "PCM_16"), ".8bit.wav": ("WAV", "PCM_U8"), ".float.wav": ("WAV", "FLOAT"),
     ".adpcm.wav": ("WAV", "IMA_ADPCM"), ".rf64.wav": ("RF64", "PCM_16"), ".aiff": ("AIFF", "PCM_16"), ".au": ("AU", "PCM_16"),
@@ -44,7 +44,7 @@ MAGICS = (
 
 
 class Input(NamedTuple):
-    """A file: what was done to make it, its suffix, its bytes, and whether it was made from speech."""
+    """Malformed file: a description of the damage, its suffix, its bytes, and whether it was made from speech."""
 
     name: str
     suffix: str
@@ -53,11 +53,11 @@ class Input(NamedTuple):
 
 
 def inputs(number: int, seed: int = 0) -> Iterator[Input]:
-    """So many malformed files; the first ones are the same whatever their number.
+    """Yield malformed files; a larger number adds files and keeps the first ones.
 
     Args:
-        number (`int`): how many.
-        seed (`int`, *optional*, defaults to 0): of the damage.
+        number (`int`): number of files.
+        seed (`int`, *optional*, defaults to 0): seed of the damage.
     """
     for index in range(number):
         rng = np.random.default_rng([seed, index])
@@ -65,7 +65,7 @@ def inputs(number: int, seed: int = 0) -> Iterator[Input]:
 
 
 def _damaged(rng: np.random.Generator) -> Input:
-    """A good file with one to three kinds of damage."""
+    """Create a valid file, and apply one to three kinds of damage."""
     suffixes = list(FORMATS) + (list(WITH_FFMPEG) if _has_ffmpeg() else [])
     suffix = suffixes[rng.integers(len(suffixes))]
     sources = SPEECH if rng.random() < 0.5 else SILENT
@@ -81,7 +81,7 @@ def _damaged(rng: np.random.Generator) -> Input:
 
 
 def _made(rng: np.random.Generator) -> Input:
-    """A file that never was good."""
+    """Create a file that is malformed from the start."""
     make = MADE[rng.integers(len(MADE))]
     suffix, content = make(rng)
     return Input(make.__name__.strip("_"), suffix, content, False)
@@ -89,7 +89,7 @@ def _made(rng: np.random.Generator) -> Input:
 
 @cache
 def encoded(source: str, suffix: str) -> bytes:
-    """A good file: an example of the Space or a sound in which nobody speaks, in one of the formats."""
+    """Encode an example of the Space, or a sound without speech, in one of the formats."""
     samples = soundfile.read(EXAMPLES / source, dtype="float32")[0] if source in SPEECH else sound(source)
     samples = np.resize(samples, int(SECONDS * RATE))
     if suffix in WITH_FFMPEG:
@@ -101,7 +101,7 @@ def encoded(source: str, suffix: str) -> bytes:
 
 
 def sound(name: str) -> np.ndarray:
-    """One of the sounds in which nobody speaks, float32 of shape `(samples,)`."""
+    """Generate a sound without speech, float32 of shape `(samples,)`."""
     time = np.arange(int(SECONDS * RATE)) / RATE
     waves = {"tone": (440,), "chord": (262, 330, 392, 523), "hum": (50, 100, 150, 200)}
     if name in waves:
@@ -154,7 +154,7 @@ def _header_bytes_changed(content: bytes, rng) -> bytes:
 
 
 def _header_number_changed(content: bytes, rng) -> bytes:
-    """A number of 2 or 4 bytes, of either order, at any place of the header."""
+    """Change a number of 2 or 4 bytes, in either byte order, anywhere in the header."""
     order, size = "<>"[rng.integers(2)], (2, 4)[rng.integers(2)]
     value = NUMBERS[rng.integers(len(NUMBERS))] & (0xFFFF if size == 2 else 0xFFFFFFFF)
     return _put(content, int(rng.integers(min(HEADER, len(content)))), struct.pack(order + " HI"[size // 2], value))
@@ -201,7 +201,7 @@ def _other_magic(content: bytes, rng) -> bytes:
 
 
 def _random_tail(content: bytes, rng) -> bytes:
-    """The header of the format, then noise for its data."""
+    """Keep the header of the format, and replace the data with noise."""
     return content[:HEADER] + rng.bytes(max(len(content) - HEADER, 0))
 
 
@@ -211,11 +211,11 @@ ANY: list[Callable] = [
 ]  # fmt: skip
 
 
-# Damage to the chunks of a WAV, http://soundfile.sapp.org/doc/WaveFormat
+# Damage to the chunks of a WAV file, http://soundfile.sapp.org/doc/WaveFormat
 
 
 def _wav_field(content: bytes, rng) -> bytes:
-    """A field of the chunk `fmt `: tag, channels, rate, bytes a second, block align, bits."""
+    """Change a field of the chunk `fmt `: tag, channels, rate, bytes per second, block align or bits."""
     values = {20: "<H", 22: "<H", 24: "<I", 28: "<I", 32: "<H", 34: "<H"}
     place = list(values)[rng.integers(len(values))]
     value = NUMBERS[rng.integers(len(NUMBERS))] & (0xFFFF if values[place] == "<H" else 0xFFFFFFFF)
@@ -252,7 +252,7 @@ RIFF: list[Callable] = [
 
 
 def _flac_streaminfo(content: bytes, rng) -> bytes:
-    """Rate, channels, bits and number of samples, https://www.rfc-editor.org/rfc/rfc9639#section-8.2."""
+    """Change rate, channels, bits and number of samples, https://www.rfc-editor.org/rfc/rfc9639#section-8.2."""
     rate = (1, 16_000, 384_000, 655_350, 2**20 - 1)[rng.integers(5)]
     samples = (0, 1, 2**32, 2**36 - 1)[rng.integers(4)]
     packed = (rate << 44) | (int(rng.integers(8)) << 41) | (int(rng.integers(32)) << 36) | samples
@@ -266,7 +266,7 @@ def _flac_block_sizes(content: bytes, rng) -> bytes:
 FLAC: list[Callable] = [_flac_streaminfo, _flac_block_sizes]
 
 
-# Files that never were good
+# Files that are malformed from the start
 
 
 def _text(rng) -> tuple[str, bytes]:
@@ -289,7 +289,7 @@ def _gzip_bomb(rng) -> tuple[str, bytes]:
 
 
 def _not_finite(rng) -> tuple[str, bytes]:
-    """A WAV of floats, of which some are no numbers, or numbers of no sound."""
+    """Create a float WAV file with NaN, infinite or very large samples."""
     samples = sound("noise")
     samples[rng.integers(len(samples), size=10)] = (np.nan, np.inf, -np.inf, 3e38, 1e10)[rng.integers(5)]
     return ".wav", _floats(samples)
@@ -300,14 +300,14 @@ def _huge(rng) -> tuple[str, bytes]:
 
 
 def _mp3_with_a_false_length(rng) -> tuple[str, bytes]:
-    """A Xing header that claims hours, http://gabriel.mp3-tech.org/mp3infotag.html."""
+    """Create an MP3 file whose Xing header claims hours, http://gabriel.mp3-tech.org/mp3infotag.html."""
     content = encoded("tone", ".mp3")
     place = max(content.find(b"Xing"), content.find(b"Info"), 36)
     return ".mp3", _put(content, place, b"Xing" + struct.pack(">III", 3, 2 ** int(rng.integers(1, 31)), 2**31))
 
 
 def _playlist(rng) -> tuple[str, bytes]:
-    """What FFmpeg would follow to other files."""
+    """Create a playlist that FFmpeg could follow to other files."""
     kinds = (
         b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
         b"ffconcat version 1.0\nfile /etc/passwd\n",
@@ -317,7 +317,7 @@ def _playlist(rng) -> tuple[str, bytes]:
 
 
 def _long_silence_in_little(rng) -> tuple[str, bytes]:
-    """A minute of silence in 3 kilobytes of FLAC, ended by a cut or not."""
+    """Create a minute of silence in 3 kilobytes of FLAC, complete or cut."""
     content = long_silence(60)
     return ".flac", content[: len(content) - int(rng.integers(2)) * 1000]
 
@@ -330,7 +330,7 @@ MADE: list[Callable] = [
 
 @cache
 def long_silence(seconds: int, rate: int = RATE) -> bytes:
-    """So many seconds of silence as FLAC: an hour is some 100 kilobytes."""
+    """Encode seconds of silence as FLAC: an hour takes about 100 kilobytes."""
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate, 1, "PCM_16", format="FLAC") as file:
         for _ in range(seconds // 60):
@@ -345,7 +345,7 @@ def _floats(samples: np.ndarray) -> bytes:
 
 
 def _chunks(content: bytes) -> list[bytes]:
-    """The chunks of a WAV as far as they are whole."""
+    """Split the chunks of a WAV file, up to the first incomplete header."""
     chunks, place = [], 12
     while len(head := content[place : place + 8]) == 8 and len(chunks) < 100:
         size = 8 + struct.unpack("<I", head[4:])[0]

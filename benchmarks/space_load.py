@@ -1,10 +1,10 @@
-"""The page under load: `python benchmarks/space_load.py --minutes 10 --users 10`.
+"""Load test of the page: `python benchmarks/space_load.py --minutes 10 --users 10`.
 
-It is served as on the Hub, by a process of its own. Each user asks again and again, as a program does: upload, call, wait. One
-of three uploads is malformed (`mutations.py`); some are over the limit, or ask for a file or an address that is not theirs.
-Printed are the answers, abstentions and errors by their kinds, the time to an answer (median and 95 %), and of the server the
-memory, the open files and the threads at the begin, in the middle and at the end, and the temporary files left. The exit status
-is 1 if a good recording got no answer, or the server answered anything with a fault of its own.
+A separate process serves the page as on the Hub. Each user repeats requests like a program: upload, call, wait. One of three
+uploads is malformed (`mutations.py`); some exceed the size limit, or request a file or URL without permission. The output
+lists the predictions, abstentions and errors by kind, the response time (median and 95 %), the memory, open files and threads
+of the server at the start, in the middle and at the end, and the remaining temporary files. The exit status is 1 if a valid
+recording gets no prediction, or if the server fails.
 """
 
 import argparse
@@ -27,20 +27,20 @@ import numpy as np
 from mutations import EXAMPLES, SPEECH, inputs
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 120.0  # s for one answer
-START = 240.0  # s for the server
+PATIENCE = 120.0  # s, timeout of one request
+START = 240.0  # s, timeout of the server start
 FAULTS = ("good recording failed", "server fault", "no answer")
-WARM_UP = 5.0  # s, before the memory is looked at
-TOO_LARGE = 25 * 2**20 + 1  # bytes; the page takes 25 MB
+WARM_UP = 5.0  # s, before the first memory measurement
+TOO_LARGE = 25 * 2**20 + 1  # bytes; the limit of the page is 25 MB
 
 
 class Load:
-    """What many users see of one server.
+    """Simulated users of one server, and their results.
 
     Args:
-        server (`str`): its address.
-        users (`int`): at once.
-        seed (`int`, *optional*, defaults to 0): of what they ask.
+        server (`str`): URL of the server.
+        users (`int`): number of concurrent users.
+        seed (`int`, *optional*, defaults to 0): seed of the requests.
     """
 
     def __init__(self, server: str, users: int, seed: int = 0):
@@ -50,7 +50,7 @@ class Load:
         self._lock = threading.Lock()
 
     def run(self, seconds: float):
-        """Ask for so long; what is asked last is waited for."""
+        """Send requests for a number of seconds, and wait for the last ones."""
         end = time.monotonic() + seconds
         threads = [threading.Thread(target=self._user, args=(number, end)) for number in range(self.users)]
         for thread in threads:
@@ -74,7 +74,7 @@ class Load:
                         self.seconds.append(time.monotonic() - begin)
 
     def _ask(self, client: httpx.Client, chance: float, malformed: Iterator, example: str) -> str:
-        """Ask one thing of one kind; the name of what came of it."""
+        """Send one request of a random kind, and return the name of its outcome."""
         if chance < 0.01:
             sent = client.post("gradio_api/upload", files={"files": ("a.wav", bytes(TOO_LARGE))})
             return (
@@ -94,13 +94,13 @@ class Load:
 
 
 def upload_and_call(client: httpx.Client, name: str, content: bytes) -> dict | None:
-    """The answer to a recording, or `None` if the server refuses it."""
+    """Upload a recording and return the output, or `None` if the server refuses it."""
     sent = client.post("gradio_api/upload", files={"files": (name, content)})
     return call(client, sent.json()[0]) if sent.status_code == 200 else None
 
 
 def call(client: httpx.Client, path: str) -> dict | None:
-    """The answer to a file that the server has, or `None` if it refuses."""
+    """Call the API on a file of the server and return the output, or `None` if the server refuses."""
     data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "basic"]}
     event = client.post("gradio_api/call/recognise", json=data).json()["event_id"]
     text = client.get(f"gradio_api/call/recognise/{event}").text
@@ -110,7 +110,7 @@ def call(client: httpx.Client, path: str) -> dict | None:
 
 
 def outcome(answer: dict | None) -> str:
-    """The kind of an answer of the page."""
+    """Return the kind of an output of the page."""
     if answer is None:
         return "refused by the server"
     if "error" in answer:
@@ -120,7 +120,7 @@ def outcome(answer: dict | None) -> str:
 
 @contextmanager
 def served(model: str, scratch: Path) -> Iterator[tuple[str, int]]:
-    """The page in a process of its own: its address and the id of the process."""
+    """Serve the page in a separate process, and yield its URL and the process id."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -137,7 +137,7 @@ def served(model: str, scratch: Path) -> Iterator[tuple[str, int]]:
             except httpx.HTTPError:
                 if process.poll() is not None or time.monotonic() > end:
                     raise SystemExit(
-                        f"space_load.py: the page does not start. {(scratch / 'log').read_text()[-500:]}"
+                        f"space_load.py: the page did not start. {(scratch / 'log').read_text()[-500:]}"
                     ) from None
                 time.sleep(0.5)
         yield address, process.pid
@@ -147,37 +147,35 @@ def served(model: str, scratch: Path) -> Iterator[tuple[str, int]]:
 
 
 def state(pid: int) -> dict[str, int]:
-    """Memory in MiB, open files and threads of a process."""
+    """Return the memory in MiB, the open files and the threads of a process."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     return {"MiB": int(status["VmRSS"].split()[0]) // 1024, "open files": files, "threads": int(status["Threads"])}
 
 
 def left_behind(folder: Path) -> tuple[int, int]:
-    """How many files a folder holds, and their MiB."""
+    """Return the number of files in a folder, and their total MiB."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return len(sizes), sum(sizes) >> 20
 
 
 def report(load: Load, states: list[dict[str, int]], left: tuple[int, int]) -> list[str]:
-    """The lines to print."""
+    """Format the results as lines."""
     lines = [f"{count:7} {kind}" for kind, count in sorted(load.counts.items())]
     if len(load.seconds) > 1:
         times = statistics.quantiles(load.seconds, n=20)
-        lines.append(
-            f"time to an answer: median {statistics.median(load.seconds):.2f} s, 95 % within {times[-1]:.2f} s"
-        )
-    for name, found in zip(("at the begin", "in the middle", "at the end"), states, strict=True):
+        lines.append(f"response time: median {statistics.median(load.seconds):.2f} s, 95 % within {times[-1]:.2f} s")
+    for name, found in zip(("at the start", "in the middle", "at the end"), states, strict=True):
         lines.append(f"server {name}: " + ", ".join(f"{value} {what}" for what, value in found.items()))
     return [*lines, f"temporary files left: {left[0]}, {left[1]} MiB"]
 
 
 def main(arguments: list[str] | None = None):
-    """Command line."""
+    """Run the command line, and exit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="how long (default 10)")
-    parser.add_argument("--users", type=int, default=10, help="at once (default 10)")
-    parser.add_argument("--seed", type=int, default=0, help="of what they ask (default 0)")
+    parser.add_argument("--minutes", type=float, default=10, help="duration (default 10)")
+    parser.add_argument("--users", type=int, default=10, help="concurrent users (default 10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the requests (default 0)")
     parser.add_argument("--model", default=str(ROOT), help="folder or Hub repository (default: this checkpoint)")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch, served(given.model, Path(scratch)) as (address, pid):

@@ -28,7 +28,7 @@ from speecheq.dataset_scripts.build.manifest import write_text
 from speecheq.evaluation.probe import fit_probe
 from speecheq.evaluation.protocols import Fold, audit, choose, class_of, folds, hold_out_texts, share_training
 from speecheq.evaluation.results import compare, comparison_table, read_results, summarise, summary_table
-from speecheq.labels_speecheq import ESC_LABELS, GENDER_LABELS
+from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS, GENDER_LABELS
 from speecheq.metrics.scores import fold as fold_probabilities
 from speecheq.metrics.scores import native_classes
 from speecheq.modeling_speecheq import SpeechEQModel
@@ -48,6 +48,7 @@ from speecheq.training.seqd import load_seqd
 from speecheq.training.speakers import speakers_to_know
 from speecheq.training.states import answer_rows, utterance_statistics
 
+BASIC_SETS = [frozenset(members) for members in BASIC_CLASSES.values()]
 KNOWN_OF = {"speaker": "speaker_id", "corpus": "corpus"}  # the column that groups the enrolment utterances
 
 
@@ -276,6 +277,8 @@ def describe_fold(part: Fold, facts: pd.DataFrame) -> dict:
         "ids": tested["id"].tolist(),
         "speakers": tested["speaker_id"].tolist(),
         "references": references,
+        "basic": [_class_index(esc, BASIC_SETS) for esc in tested["esc"]],
+        "renditions": [_rendition(row) for row in tested.to_dict("records")],
         "eis_low": [None if pd.isna(value) else value for value in tested["eis_low"]],
         "eis_high": [None if pd.isna(value) else value for value in tested["eis_high"]],
         "gender": [GENDER_LABELS.index(name) if name in GENDER_LABELS else None for name in tested["gender"]],
@@ -340,10 +343,19 @@ def answer_by_heads(
             "esc": fold_probabilities(probabilities, [sorted(fine) for fine in sets], ESC_LABELS)
             .argmax(axis=1)
             .tolist(),
+            "basic": fold_probabilities(probabilities, list(BASIC_CLASSES.values()), ESC_LABELS)
+            .argmax(axis=1)
+            .tolist(),
             "eis": output.eis.numpy().round(4).tolist(),
             "gender": output.gender_logits.argmax(dim=-1).tolist(),
         }
     return found
+
+
+def _rendition(row: dict) -> str | None:
+    """Return what two acted intensities have in common: speaker, text and emotion; `None` without a text."""
+    text = row.get("text")
+    return None if text is None or pd.isna(text) else " ".join((row["speaker_id"], str(row["native_label"]), text))
 
 
 def _device() -> torch.device:

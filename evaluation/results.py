@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from speecheq.evaluation.comparison import mean_interval, paired_difference
-from speecheq.metrics.scores import eis_scores, gender_scores, load_metric, phoneme_scores
+from speecheq.metrics.scores import eis_scores, gender_scores, intensity_order, load_metric, phoneme_scores
 
 
 def read_results(folder: Path) -> list[dict]:
@@ -34,8 +34,9 @@ def summarise(results: list[dict]) -> list[dict]:
 
     Returns:
         `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`;
-        if there are labels, `eis_ccc`, `eis_mae`, `phoneme_per` and `gender_uar`; `shared_speakers`, the test speakers in
-        the training data; and, after a checkpoint, `not_counted`, which describes the speakers missing from them.
+        `open_uar`, with all seven basic classes allowed; if there are labels, `eis_ccc`, `eis_mae`, `eis_order`,
+        `phoneme_per` and `gender_uar`; `shared_speakers`, the test speakers in the training data; and, after a checkpoint,
+        `not_counted`, which describes the speakers missing from them.
 
     Raises:
         ValueError: if the seeds do not have the same folds.
@@ -83,7 +84,7 @@ def _scores(results: list[dict], known: int) -> dict[str, float]:
         predictions=[answer for part in answers for answer in part["esc"]],
         references=[answer for result in results for answer in result["references"]],
     )
-    scores = {"uar": rates["uar"], "wa": rates["wa"]}
+    scores = {"uar": rates["uar"], "wa": rates["wa"]} | _open_scores(results, answers)
     if "eis" not in answers[0]:
         return scores
 
@@ -93,13 +94,33 @@ def _scores(results: list[dict], known: int) -> dict[str, float]:
     corpora = [results[0]["corpus"]] * sum(len(result["ids"]) for result in results)
     values = np.array([value for part in answers for value in part["eis"]])
     eis = eis_scores(values, column("eis_low"), column("eis_high"), corpora)
+    if "renditions" in results[0]:
+        eis |= intensity_order(values, column("eis_low"), column("eis_high"), column("renditions"))
     ids = np.array([value for part in answers for value in part["gender"]])
     gender = gender_scores(ids, column("gender"), corpora)
     if "heard_phonemes" in results[0]:
         per = phoneme_scores(column("heard_phonemes"), column("phonemes"), corpora)
         scores |= {name: per[name] for name in ("phoneme_per",) if name in per}
-    scores |= {name: eis[name] for name in ("eis_ccc", "eis_mae") if name in eis}
+    scores |= {name: eis[name] for name in ("eis_ccc", "eis_mae", "eis_order") if name in eis}
     return scores | {name: gender[name] for name in ("gender_uar",) if name in gender}
+
+
+def _open_scores(results: list[dict], answers: list[dict]) -> dict[str, float]:
+    """Score open answers, among all seven basic classes, where results have them and a label lies in one basic class."""
+    if "basic" not in results[0] or "basic" not in answers[0]:
+        return {}
+    pairs = [
+        (answer, reference)
+        for result, part in zip(results, answers, strict=True)
+        for answer, reference in zip(part["basic"], result["basic"], strict=True)
+        if reference is not None
+    ]
+    predictions, references = zip(*pairs, strict=True) if pairs else ((), ())
+    return (
+        {"open_uar": load_metric("uar").compute(predictions=predictions, references=references)["uar"]}
+        if pairs
+        else {}
+    )
 
 
 def compare(first: list[dict], second: list[dict]) -> list[dict]:
@@ -140,23 +161,26 @@ def compare(first: list[dict], second: list[dict]) -> list[dict]:
 def summary_table(summary: list[dict]) -> str:
     """Format a summary as a markdown table, rates in percent."""
     lines = [
-        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | WA (%) | EIS CCC | PER (%) "
-        "| gender UAR (%) | shared |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | EIS CCC "
+        "| EIS order (%) | PER (%) | gender UAR (%) | shared |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in summary:
         interval = "" if row["uar_low"] is None else f"{100 * row['uar_low']:.1f} to {100 * row['uar_high']:.1f}"
         ccc = f"{row['eis_ccc']:.3f}" if "eis_ccc" in row else ""
-        per = f"{100 * row['phoneme_per']:.1f}" if "phoneme_per" in row else ""
-        gender = f"{100 * row['gender_uar']:.1f}" if "gender_uar" in row else ""
+        percent = {
+            name: f"{100 * row[name]:.1f}" if name in row else ""
+            for name in ("open_uar", "eis_order", "phoneme_per", "gender_uar")
+        }
         lines.append(
             f"| {row['corpus']} | {row['protocol']} | {_known(row['known'])} | {row['folds']} × {row['seeds']} "
-            f"| {100 * row['uar']:.1f} | {interval} | {100 * row['wa']:.1f} | {ccc} | {per} | {gender} "
-            f"| {len(row['shared_speakers'])} |"
+            f"| {100 * row['uar']:.1f} | {interval} | {percent['open_uar']} | {100 * row['wa']:.1f} | {ccc} "
+            f"| {percent['eis_order']} | {percent['phoneme_per']} | {percent['gender_uar']} | {len(row['shared_speakers'])} |"
         )
     notes = [
         "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
-        "shared: test speakers in the training data.",
+        "open: all seven basic classes are allowed. order: of two renditions of a text and an emotion by one speaker, the "
+        "stronger one has the higher intensity. shared: test speakers in the training data.",
         *(
             f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])}{', …' * (len(row['shared_speakers']) > 10)}"
             for row in summary

@@ -1,12 +1,13 @@
-"""From model outputs and references to the scores of the four tasks, over everything and corpus by corpus.
+"""Scores of the four tasks from model outputs and references, over all rows and per corpus.
 
-A score is named `<task>_<metric>` over everything and `<corpus>/<task>_<metric>` in one corpus. A row whose reference
-is missing (`None`) is left out; a task without any reference yields no score.
+A score is named `<task>_<metric>` over all rows and `<corpus>/<task>_<metric>` in one corpus. Rows with a missing
+reference (`None`) are left out. A task without references has no score.
 """
 
 import functools
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import evaluate
@@ -15,15 +16,15 @@ import numpy as np
 from speecheq.labels_speecheq import ESC_LABELS, ESC_SCALES
 
 METRICS = ("uar", "ccc", "per", "ece")
-# What the end of a score's name says: a rate is shown in percent, every other number as it is.
+# Suffixes of scores that are rates, shown in percent.
 _RATES = ("uar", "wa", "macro_f1", "per", "ece")
 
 
 @functools.cache
 def load_metric(name: str) -> evaluate.Metric:
-    """Load one of the repository's `evaluate` modules by its path, once per process.
+    """Load an `evaluate` module of this repository, once per process.
 
-    It keeps its data in memory, so that processes never wait for each other's cache files.
+    The module keeps its data in memory, so that processes do not wait for shared cache files.
 
     Args:
         name (`str`): one of `uar`, `ccc`, `per` and `ece`.
@@ -32,7 +33,7 @@ def load_metric(name: str) -> evaluate.Metric:
         `evaluate.Metric`: the module; its `compute` takes `predictions` and `references`.
 
     Raises:
-        ValueError: if there is no such module.
+        ValueError: if the name is unknown.
     """
     if name not in METRICS:
         raise ValueError(f"load_metric: name must be one of {', '.join(METRICS)}; got {name!r}.")
@@ -48,13 +49,13 @@ def fold(probabilities: np.ndarray, groups: list[list[str]], labels: list[str]) 
         labels (`list[str]`): fine classes in the order of the columns.
 
     Returns:
-        `np.ndarray` of shape `(n, len(groups))`: rows that sum to 1; uniform where no group has any probability.
+        `np.ndarray` of shape `(n, len(groups))`: rows that sum to 1; uniform if all groups have probability 0.
 
     Raises:
-        ValueError: if there is no group, or a group names an unknown fine class.
+        ValueError: if there is no group, or a group contains an unknown fine class.
     """
     if not groups:
-        raise ValueError("fold: groups must hold at least one group; got none.")
+        raise ValueError("fold: groups must contain at least one group; got none.")
     column = {label: index for index, label in enumerate(labels)}
     for group in groups:
         _check_known(group, column, "fold")
@@ -73,29 +74,29 @@ def esc_scores(
     scales: dict[str, dict[str, list[str]]] = ESC_SCALES,
     label_spaces: dict[str, dict[str, list[str]]] | None = None,
 ) -> dict[str, float]:
-    """Score Emotion State Category at every scale, and in each corpus inside its own label space.
+    """Score Emotion State Category at each scale, and in the label space of each corpus.
 
-    At a scale, a row counts only if its set lies inside one class of that scale. In a corpus, the fine probabilities
-    are folded into the corpus's own labels before the decision. Native labels with the same set are one class there,
-    since no prediction of fine classes can tell them apart. Where two sets overlap, both get the shared probability,
-    so that a set never beats one that contains it.
+    At a scale, a row counts only if its set is inside one class of the scale. In a corpus, the fine probabilities are
+    folded into the labels of the corpus before the decision. Native labels with the same set are one class, because
+    fine classes cannot separate them. If two sets overlap, both get the shared probability, so that a set never scores
+    higher than a set that contains it.
 
     Args:
         probabilities (`np.ndarray` of shape `(n, fine)`): predicted probabilities of the fine classes.
-        esc_sets (`list[list[str] | None]`): fine classes of each row's label.
-        native_labels (`list[str | None]`): each row's label as the corpus names it.
-        corpora (`list[str]`): each row's corpus.
+        esc_sets (`list[list[str] | None]`): set of fine classes of each row.
+        native_labels (`list[str | None]`): native label of each row.
+        corpora (`list[str]`): corpus of each row.
         labels (`list[str]`, *optional*, defaults to `ESC_LABELS`): fine classes in the order of the columns.
         scales (`dict[str, dict[str, list[str]]]`, *optional*, defaults to `ESC_SCALES`):
             Scale -> class -> fine classes.
         label_spaces (`dict[str, dict[str, list[str]]]`, *optional*):
-            Corpus -> native label -> fine classes. Rows of that corpus with another label leave its own score. The
-            label space of a corpus not named here is that of its rows: a label that none of them has is not in it.
+            Corpus -> native label -> fine classes. Rows with other labels do not count in the scores of the corpus. By
+            default, the label space of a corpus consists of the labels of its rows.
 
     Returns:
         `dict[str, float]`: `esc_<scale>_<uar|wa|macro_f1>` for `fine` and for each scale,
         `<corpus>/esc_<uar|wa|macro_f1>`, and `esc_uar`, the mean of the UARs of the corpora. A corpus with fewer than
-        two classes has no score of its own: there is nothing to decide.
+        two classes has no scores.
 
     Raises:
         ValueError: if the lengths differ, a probability is NaN or infinite, a fine class is unknown, or a native label
@@ -129,16 +130,16 @@ def eis_scores(
     eis_high: Sequence[float | None],
     corpora: Sequence[str],
 ) -> dict[str, float]:
-    """Score Emotion Intensity Scale against the midpoints of the labels' intervals.
+    """Score Emotion Intensity Scale against the midpoints of the intensity intervals.
 
-    CCC and QWK are those of single corpora and their mean: how intense a corpus is depends on how it was annotated, so
-    that pooling would reward a model for recognising the corpus. A corpus whose midpoints are all equal has MAE only.
+    CCC and QWK are computed per corpus and averaged. The annotation of a corpus affects its intensity, so pooled scores
+    would reward a model that recognises the corpus. A corpus with equal midpoints has only MAE.
 
     Args:
         values (`np.ndarray` of shape `(n,)`): predicted intensity in [0, 1].
-        eis_low (`list[float | None]`): lower end of each row's interval.
-        eis_high (`list[float | None]`): upper end. The row is left out if either end is missing.
-        corpora (`list[str]`): each row's corpus.
+        eis_low (`list[float | None]`): lower end of the interval of each row.
+        eis_high (`list[float | None]`): upper end. Rows with a missing end are left out.
+        corpora (`list[str]`): corpus of each row.
 
     Returns:
         `dict[str, float]`: `<corpus>/eis_<ccc|mae|qwk>`, `eis_ccc` and `eis_qwk` (means over the corpora that have
@@ -166,15 +167,50 @@ def eis_scores(
     return scores | _mean_over_corpora(of_corpora, "eis_qwk") | of_corpora
 
 
+def intensity_order(
+    values: np.ndarray,
+    eis_low: Sequence[float | None],
+    eis_high: Sequence[float | None],
+    renditions: Sequence[str | None],
+) -> dict[str, float]:
+    """Score the order of intensities within pairs: is the stronger rendition of the same words ranked higher?
+
+    Args:
+        values (`np.ndarray` of shape `(n,)`): predicted intensity in [0, 1].
+        eis_low, eis_high (`list[float | None]`): ends of each row's interval.
+        renditions (`list[str | None]`): rows with the same value, such as speaker, text and emotion, are compared.
+
+    Returns:
+        `dict[str, float]`: `eis_order`, the share of the pairs with different midpoints whose predictions have the same order
+        (a tie counts half), and `eis_pairs`, their number; empty if there is no such pair.
+
+    Raises:
+        ValueError: if the lengths differ.
+    """
+    _check_lengths("intensity_order", values, eis_low=eis_low, eis_high=eis_high, renditions=renditions)
+    middle = (np.array(eis_low, dtype=np.float64) + np.array(eis_high, dtype=np.float64)) / 2
+    groups: dict[str, list[int]] = {}
+    for row, rendition in enumerate(renditions):
+        if rendition is not None and not math.isnan(middle[row]):
+            groups.setdefault(rendition, []).append(row)
+    agreements = [
+        (np.sign(values[one] - values[other]) * np.sign(middle[one] - middle[other]) + 1) / 2
+        for rows in groups.values()
+        for one, other in combinations(rows, 2)
+        if middle[one] != middle[other]
+    ]
+    return {"eis_order": float(np.mean(agreements)), "eis_pairs": len(agreements)} if agreements else {}
+
+
 def phoneme_scores(
     predicted: Sequence[list[str]], references: Sequence[list[str] | None], corpora: Sequence[str]
 ) -> dict[str, float]:
-    """Score phoneme recognition: edits over reference symbols, of everything and of each corpus.
+    """Score phoneme recognition by the phoneme error rate, over all rows and per corpus.
 
     Args:
         predicted (`list[list[str]]`): recognised IPA symbols of each row.
         references (`list[list[str] | None]`): true IPA symbols of each row.
-        corpora (`list[str]`): each row's corpus.
+        corpora (`list[str]`): corpus of each row.
 
     Returns:
         `dict[str, float]`: `phoneme_per` and `<corpus>/phoneme_per`.
@@ -198,12 +234,12 @@ def phoneme_scores(
 def gender_scores(
     predicted_ids: np.ndarray, references: Sequence[int | None], corpora: Sequence[str]
 ) -> dict[str, float]:
-    """Score gender recognition over all rows and in each corpus.
+    """Score gender recognition over all rows and per corpus.
 
     Args:
         predicted_ids (`np.ndarray` of shape `(n,)`): predicted class ids.
         references (`list[int | None]`): true class ids.
-        corpora (`list[str]`): each row's corpus.
+        corpora (`list[str]`): corpus of each row.
 
     Returns:
         `dict[str, float]`: `gender_uar`, `gender_wa`, `<corpus>/gender_uar` and `<corpus>/gender_wa`.
@@ -223,10 +259,10 @@ def gender_scores(
 
 
 def table(scores: dict[str, float]) -> str:
-    """Write scores as a markdown table: a row for each corpus and one for all, a column for each metric.
+    """Format scores as a Markdown table: one row per corpus and one for all, one column per metric.
 
     Args:
-        scores (`dict[str, float]`): scores by name, as the functions of this file give them.
+        scores (`dict[str, float]`): scores by name, from the functions of this file.
 
     Returns:
         `str`: the table. Rates are in percent with one decimal, other numbers have three; a missing score is an empty
@@ -240,7 +276,7 @@ def table(scores: dict[str, float]) -> str:
         if value is not None and not math.isnan(value):
             cells[corpus or "all", metric] = f"{100 * value:.1f}" if rate else f"{value:.3f}"
     corpora = dict.fromkeys(name.rpartition("/")[0] or "all" for name in scores)
-    # `all` closes the table, as a sum does.
+    # `all` is the last row, like a total.
     rows = [corpus for corpus in corpora if corpus != "all"] + ["all"] * ("all" in corpora)
     lines = [["corpus", *columns.values()], ["---", *["---:"] * len(columns)]]
     lines += [[corpus, *[cells.get((corpus, metric), "") for metric in columns]] for corpus in rows]
@@ -248,20 +284,20 @@ def table(scores: dict[str, float]) -> str:
 
 
 def native_classes(space: dict[str, list[str]]) -> tuple[dict[str, frozenset[str]], list[frozenset[str]]]:
-    """What a corpus's label space lets a model decide between: native labels with the same set are one class.
+    """Return the classes of a corpus label space: native labels with the same set are one class.
 
     Args:
-        space (`dict[str, list[str]]`): native label -> fine classes. A label without any is none.
+        space (`dict[str, list[str]]`): native label -> fine classes. Labels without fine classes are left out.
 
     Returns:
-        `dict[str, frozenset[str]]`, native label -> its set, and `list[frozenset[str]]`, the distinct sets in their order.
+        `dict[str, frozenset[str]]`, native label -> its set, and `list[frozenset[str]]`, the distinct sets in order.
     """
     sets = {native: frozenset(fine) for native, fine in space.items() if fine}
     return sets, list(dict.fromkeys(sets.values()))
 
 
 def _class_of(fine: frozenset[str] | None, classes: dict[str, list[str]]) -> int | None:
-    """Index of the class that holds the whole set, or `None` if there is no set or no such class."""
+    """Return the index of the class that contains the set; `None` without a set or such a class."""
     if fine is None:
         return None
     return next((index for index, members in enumerate(classes.values()) if fine <= set(members)), None)
@@ -270,7 +306,7 @@ def _class_of(fine: frozenset[str] | None, classes: dict[str, list[str]]) -> int
 def _native_scores(
     probabilities: np.ndarray, natives: list[str | None], space: dict[str, list[str]], labels: list[str], prefix: str
 ) -> dict[str, float]:
-    """Rates inside one corpus's label space, or nothing if the space has fewer than two classes."""
+    """Compute the rates in the label space of a corpus; empty if it has fewer than two classes."""
     sets, classes = native_classes(space)
     if len(classes) < 2:
         return {}
@@ -282,7 +318,7 @@ def _native_scores(
 def _label_space(
     natives: list[str | None], sets: list[frozenset[str] | None], corpus: str
 ) -> dict[str, frozenset[str]]:
-    """The native labels of a corpus's rows with their sets, in alphabetical order."""
+    """Collect the native labels of the rows of a corpus with their sets, in alphabetical order."""
     space = {}
     for native, fine in zip(natives, sets, strict=True):
         if native is None or fine is None:
@@ -290,13 +326,13 @@ def _label_space(
         if space.setdefault(native, fine) != fine:
             raise ValueError(
                 f"esc_scores: a native label must have one set of fine classes; got {sorted(space[native])} and "
-                f"{sorted(fine)} in {native!r} of {corpus!r}. Give the corpus's sets in label_spaces."
+                f"{sorted(fine)} in {native!r} of {corpus!r}. Pass the sets of the corpus in label_spaces."
             )
     return dict(sorted(space.items()))
 
 
 def _rates(predicted: np.ndarray, references: list[int | None], prefix: str) -> dict[str, float]:
-    """UAR, WA and macro-F1 over the rows that have a reference, each under its prefixed name."""
+    """Compute UAR, WA and macro-F1 over the rows with a reference, with a prefix before each name."""
     rows = [row for row, reference in enumerate(references) if reference is not None]
     if not rows:
         return {}
@@ -305,7 +341,7 @@ def _rates(predicted: np.ndarray, references: list[int | None], prefix: str) -> 
 
 
 def _rows_of_corpora(corpora: Sequence[str], rows: Sequence[int] | None = None) -> dict[str, list[int]]:
-    """The rows of each corpus, corpora in alphabetical order."""
+    """Group rows by corpus, in alphabetical order."""
     found = {}
     for row in range(len(corpora)) if rows is None else rows:
         found.setdefault(corpora[row], []).append(int(row))
@@ -313,7 +349,7 @@ def _rows_of_corpora(corpora: Sequence[str], rows: Sequence[int] | None = None) 
 
 
 def _parts(corpora: Sequence[str], rows: list[int]) -> dict[str, list[int]]:
-    """What a pooled task is scored over: prefix of the score's name -> rows."""
+    """Return the row groups that a pooled task is scored on: prefix of the score name -> rows."""
     found = _rows_of_corpora(corpora, rows)
     return ({"": rows} if rows else {}) | {f"{corpus}/": of_corpus for corpus, of_corpus in found.items()}
 
@@ -331,7 +367,7 @@ def _check_known(fine: list[str], labels, where: str):
 
 
 def _check_predictions(values: np.ndarray, where: str, columns: int | None = None) -> np.ndarray:
-    """The predictions as float64 of shape `(n,)`, or `(n, columns)`, and finite."""
+    """Check that predictions are finite and of shape `(n,)` or `(n, columns)`, and return them as float64."""
     values = np.asarray(values, dtype=np.float64)
     shape = "(n,)" if columns is None else f"(n, {columns})"
     if values.ndim != (1 if columns is None else 2) or (columns is not None and values.shape[1] != columns):
@@ -341,7 +377,7 @@ def _check_predictions(values: np.ndarray, where: str, columns: int | None = Non
         wrong = int((~finite).sum())
         raise ValueError(
             f"{where}: predictions must be finite; got NaN or infinity in {wrong} of {len(values)} rows. "
-            "Look for a diverged training or for rows without speech."
+            "Check for diverged training and for rows without speech."
         )
     return values
 
@@ -349,4 +385,4 @@ def _check_predictions(values: np.ndarray, where: str, columns: int | None = Non
 def _check_lengths(where: str, predictions: Sequence, **columns: Sequence):
     for field, column in columns.items():
         if len(column) != len(predictions):
-            raise ValueError(f"{where}: {field} must have {len(predictions)} items, one a row; got {len(column)}.")
+            raise ValueError(f"{where}: {field} must have {len(predictions)} items, one per row; got {len(column)}.")

@@ -1,4 +1,4 @@
-"""The repositories of a release as folders: of this root, what each needs, with the names that they will have on the Hub."""
+"""Assembly of the repositories of a release: folders with the files of each and its repository names."""
 
 import os
 import re
@@ -19,23 +19,21 @@ from speecheq.dataset_scripts.corpora.records import options
 
 CARD = "README.md"
 MODEL_FILES = (CARD, "LICENSE", "config.json", "model.safetensors", "processor_config.json")
-HERE = re.compile(
-    r"""((?:\bmodel=|\bfrom_pretrained\()["'])\.(?=["'])"""
-)  # the model of the card's snippets, in a clone
+HERE = re.compile(r"""((?:\bmodel=|\bfrom_pretrained\()["'])\.(?=["'])""")  # the model in the snippets of the card
 
 
 class ReleaseError(ValueError):
-    """A release that cannot be made; the message says why."""
+    """Error for a release that cannot be made."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A folder that is to be a repository of the Hub.
+    """Folder with the content of a Hub repository.
 
     Args:
         kind (`str`): `model`, `dataset` or `space`.
         id (`str`): `"user/name"`.
-        folder (`Path`): its files.
+        folder (`Path`): folder with the files.
     """
 
     kind: str
@@ -44,7 +42,7 @@ class Repository:
 
     @property
     def files(self) -> list[str]:
-        """Paths from the folder, sorted."""
+        """Paths relative to the folder, sorted."""
         return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
 
     def __str__(self) -> str:
@@ -52,14 +50,17 @@ class Repository:
 
 
 def assemble_model(root: Path, repo_id: str, out: Path) -> Repository:
-    """Card, license, weights, configurations, the code that reads them, `results/`, and the files that the card links to.
+    """Copy the card, license, weights, configurations, remote code, `results/`, and the files that the card links to.
 
-    In the card's copy, `"."` in `model="."` and `from_pretrained(".")` becomes the name of the repository.
+    In the copied card, `"."` in `model="."` and `from_pretrained(".")` becomes the name of the repository.
 
     Args:
         root (`Path`): folder of the package and of its checkpoint.
         repo_id (`str`): name of the repository.
-        out (`Path`): folder to write.
+        out (`Path`): output folder.
+
+    Returns:
+        [`Repository`]: the model repository.
     """
     names = [*MODEL_FILES, *sorted(path.name for path in root.glob("*_speecheq.py"))]
     out.mkdir(parents=True)
@@ -75,22 +76,25 @@ def assemble_model(root: Path, repo_id: str, out: Path) -> Repository:
 
 
 def assemble_space(root: Path, repo_id: str, model_id: str, out: Path) -> Repository:
-    """What lies in `space/`.
+    """Copy `space/`, and set the name of its model.
 
-    In its card and its Python files, the first name under the card's `models` becomes `model_id`.
+    In the card and the Python files, the first name under `models` in the card becomes `model_id`.
 
     Args:
         root (`Path`): folder of the package.
         repo_id (`str`): name of the Space.
         model_id (`str`): name of the model repository.
-        out (`Path`): folder to write.
+        out (`Path`): output folder.
+
+    Returns:
+        [`Repository`]: the Space.
     """
     out.mkdir(parents=True)
     _copy_tree(root / "space", out)
     try:
         named = metadata_load(out / CARD)["models"][0]
         old = re.compile(rf"(?<!spaces/)(?<![\w-]){re.escape(named)}(?![\w-])")
-    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):  # no card of a Space; the check says so
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):  # no valid Space card; `check` reports it
         return Repository("space", repo_id, out)
     for path in [out / CARD, *sorted(out.rglob("*.py"))]:
         _replace(path, old, model_id)
@@ -98,26 +102,29 @@ def assemble_space(root: Path, repo_id: str, model_id: str, out: Path) -> Reposi
 
 
 def assemble_dataset(folder: Path, repo_id: str, out: Path, metadata_only: bool = False) -> Repository:
-    """A finished SEQD folder, without what is not of it.
+    """Copy the files of a complete SEQD folder.
 
     Args:
         folder (`Path`): the SEQD folder.
         repo_id (`str`): name of the repository.
-        out (`Path`): folder to write.
+        out (`Path`): output folder.
         metadata_only (`bool`, *optional*, defaults to `False`): leave out audio, text and phonemes of the corpora whose
             terms forbid redistribution.
 
+    Returns:
+        [`Repository`]: the dataset repository.
+
     Raises:
-        CorpusError: if the folder is not a finished SEQD.
-        ReleaseError: if it holds a corpus that may not be passed on, unless `metadata_only`.
+        CorpusError: if the folder is not a complete SEQD.
+        ReleaseError: if the terms of a corpus forbid redistribution, unless `metadata_only`.
     """
     corpora = hub.check(folder)["corpora"]
     closed = closed_terms(corpora)
     if closed and not metadata_only:
         terms = options(f"{corpus} ({found})" for corpus, found in closed.items())
         raise ReleaseError(
-            f"release: terms of every corpus must allow redistribution; got {terms} in {str(folder)!r}. Give "
-            "--metadata-only, which leaves out their audio, text and phonemes, or build a SEQD without them."
+            f"release: terms of every corpus must allow redistribution; got {terms} in {str(folder)!r}. Pass "
+            "--metadata-only to leave out their audio, text and phonemes, or build a SEQD without them."
         )
     out.mkdir(parents=True)
     if closed:
@@ -130,10 +137,13 @@ def assemble_dataset(folder: Path, repo_id: str, out: Path, metadata_only: bool 
 
 
 def links(page: str) -> list[str]:
-    """The relative links and images of a Markdown page, HTML included; not those into the page itself.
+    """Find the relative links and images of a Markdown page, including HTML, except links within the page.
 
     Args:
-        page (`str`): its text.
+        page (`str`): text of the page.
+
+    Returns:
+        `list[str]`: paths, as written.
     """
     found, html = [], _Html()
     blocks = MarkdownIt("commonmark").enable("table").parse(page)
@@ -146,18 +156,18 @@ def links(page: str) -> list[str]:
 
 
 def resolve(page: str, link: str) -> str | None:
-    """The path, from the repository's folder, that a link of a page leads to; `None` if it leads out of it.
+    """Resolve a link of a page to a path relative to the repository; `None` if it is outside the repository.
 
     Args:
-        page (`str`): path of the page, from the repository's folder.
-        link (`str`): as [`links`] gives it.
+        page (`str`): path of the page, relative to the repository.
+        link (`str`): link from [`links`].
     """
     path = os.path.normpath(os.path.join(os.path.dirname(page), link)).replace(os.sep, "/")
     return None if path.startswith(("../", "/")) or path == ".." else path
 
 
 class _Html(HTMLParser):
-    """Collects `href` and `src`."""
+    """HTML parser that collects `href` and `src`."""
 
     def __init__(self):
         super().__init__()
@@ -168,13 +178,13 @@ class _Html(HTMLParser):
 
 
 def _replace(path: Path, pattern: re.Pattern, text: str):
-    """Replace in a file; bytes that are no text stay, for the check to find."""
+    """Replace a pattern in a file; invalid UTF-8 is kept, so that `check` reports it."""
     content = path.read_text(encoding="utf-8", errors="surrogateescape")
     path.write_text(pattern.sub(text, content), encoding="utf-8", errors="surrogateescape")
 
 
 def _copy_tree(source: Path, out: Path):
-    """Copy all files but hidden ones and what Python and gradio make of code."""
+    """Copy all files except hidden files and files that Python and gradio generate from code."""
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source)
         made = path.suffix in (".pyc", ".pyi")
@@ -184,9 +194,9 @@ def _copy_tree(source: Path, out: Path):
 
 
 def _copy_linked(root: Path, out: Path):
-    """Copy the files of the root that the card links to, and those that linked pages link to."""
+    """Copy the files of the root that the card links to, directly or through linked pages."""
     pages = [CARD]
-    for page in pages:  # grows as pages are found
+    for page in pages:  # the loop appends linked pages
         for link in links((out / page).read_text(encoding="utf-8", errors="replace")):
             name = resolve(page, link)
             if name is None or name.startswith(".") or not (root / name).is_file():

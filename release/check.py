@@ -1,4 +1,4 @@
-"""What the Hub, and who loads from it, would find wrong with a repository, found before it is sent; no network is used."""
+"""Checks of a repository before the upload to the Hub, without network access."""
 
 import math
 import os
@@ -22,7 +22,7 @@ from speecheq.release.assemble import CARD, MODEL_FILES, Repository, links, reso
 
 MIB = 2**20
 TEXT = (".csv", ".css", ".ipynb", ".json", ".md", ".py", ".svg", ".txt", ".yaml")
-# Bytes of a file at most. The Hub shows and compares no larger text: https://huggingface.co/docs/hub/repositories-recommendations
+# Maximum bytes of a file. The Hub does not show larger texts: https://huggingface.co/docs/hub/repositories-recommendations
 LIMITS = dict.fromkeys(TEXT, 10 * MIB) | {
     "LICENSE": MIB, ".png": 10 * MIB, ".wav": MIB, ".safetensors": 5 * 1024 * MIB, ".parquet": 5 * 1024 * MIB,
 }  # fmt: skip
@@ -36,7 +36,7 @@ REQUIRED = {
     "space": (CARD, "requirements.txt"),
     "dataset": (CARD, MANIFEST, REPORT),
 }
-EXAMPLES = "examples/"  # of a Space: synthetic speech, the only audio outside of a data set
+EXAMPLES = "examples/"  # synthetic speech of a Space, the only audio outside a dataset
 COLORS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 LANGUAGE = re.compile(r"multilingual|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # https://huggingface.co/docs/hub/model-cards
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -67,22 +67,22 @@ from datasets import Audio, get_dataset_config_names, load_dataset
 for config in get_dataset_config_names(sys.argv[1]):
     for rows in load_dataset(sys.argv[1], config, streaming=True).values():
         next(iter(rows.cast_column("audio", Audio(decode=False))))
-os._exit(0)  # threads of streams that are not read to their end may abort an ordinary exit
+os._exit(0)  # threads of partly read streams can abort a normal exit
 """,
 }
 
 
 def check(repository: Repository, model: Repository | None = None) -> list[str]:
-    """What is wrong with a repository: its files, its card, its links, and whether a fresh process loads it.
+    """Check the files, the card and the links of a repository, and load it in a fresh process.
 
-    It is loaded only if nothing else is wrong.
+    Loading is tested only if there is no other fault.
 
     Args:
-        repository ([`Repository`]): to check.
-        model ([`Repository`], *optional*): for a Space, the model that it shows.
+        repository ([`Repository`]): the repository.
+        model ([`Repository`], *optional*): the model of a Space.
 
     Returns:
-        `list[str]`: one message for each fault, which names the file.
+        `list[str]`: one message per fault, with the file name.
     """
     faults = [*_files(repository), *_card(repository), *_links(repository)]
     if repository.kind == "space" and not faults:
@@ -98,16 +98,16 @@ def _files(repository: Repository) -> Iterator[str]:
     allowed = KINDS[repository.kind]
     for name in REQUIRED[repository.kind]:
         if not (repository.folder / name).is_file():
-            yield f"release: {name} must be there; got none in {repository}. Add it."
+            yield f"release: {name} must exist; got no file in {repository}. Add it."
     for name in repository.files:
         path = repository.folder / name
         kind = path.suffix.lower() or path.name
         if kind not in allowed:
-            then = "Pickles may run code: save weights as safetensors. Audio belongs to its corpus. Remove the file."
+            then = "Remove the file. Save weights as safetensors, because pickles can run code; do not upload audio."
             yield f"release: file must be one of {', '.join(allowed)}; got {name!r} in {repository}. {then}"
         elif path.stat().st_size > LIMITS[kind]:
             size = f"{path.stat().st_size:,} bytes"
-            yield _fault(repository, "size", f"{LIMITS[kind]:,} bytes at most", size, name, "Make it smaller.")
+            yield _fault(repository, "size", f"at most {LIMITS[kind]:,} bytes", size, name, "Make it smaller.")
         elif kind == ".wav" and not name.startswith(EXAMPLES):
             yield _fault(repository, "audio", f"in {EXAMPLES}, and synthetic", "audio", name, "Remove it.")
         else:
@@ -115,7 +115,7 @@ def _files(repository: Repository) -> Iterator[str]:
 
 
 def _content(repository: Repository, name: str, kind: str) -> Iterator[str]:
-    """That a file is what its name says; a renamed pickle or recording is not."""
+    """Check that the content of a file matches its name, to find renamed pickles or recordings."""
     path = repository.folder / name
     if kind == ".safetensors":
         try:
@@ -132,16 +132,16 @@ def _content(repository: Repository, name: str, kind: str) -> Iterator[str]:
                 compile(text, name, "exec", dont_inherit=True)
         except (ValueError, SyntaxError) as error:
             rule = "Python" if isinstance(error, SyntaxError) else "UTF-8 text"
-            yield _fault(repository, "file", rule, str(error), name, "Mend or remove it.")
+            yield _fault(repository, "file", rule, str(error), name, "Fix or remove it.")
     else:
         begin = {".png": b"\x89PNG", ".wav": b"RIFF", ".parquet": b"PAR1"}[kind]
         with path.open("rb") as file:
             if file.read(4) != begin:
-                yield _fault(repository, "file", f"{kind[1:]}, as its name says", "something else", name, "Remove it.")
+                yield _fault(repository, "file", f"in {kind[1:]} format", "another format", name, "Remove it.")
 
 
 def _card(repository: Repository) -> Iterator[str]:
-    """That the metadata of the card are what the Hub takes, https://huggingface.co/docs/hub/model-cards."""
+    """Check that the Hub accepts the metadata of the card, https://huggingface.co/docs/hub/model-cards."""
     path = repository.folder / CARD
     if not path.is_file():
         return
@@ -149,7 +149,7 @@ def _card(repository: Repository) -> Iterator[str]:
         data = metadata_load(path)
     except (ValueError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
-        yield _fault(repository, "metadata", "YAML between two lines of ---", problem, CARD, "Mend it.")
+        yield _fault(repository, "metadata", "YAML between two lines of ---", problem, CARD, "Fix it.")
         return
     for field, (rule, holds) in RULES[repository.kind].items():
         value = (data or {}).get(field)
@@ -159,11 +159,11 @@ def _card(repository: Repository) -> Iterator[str]:
             got = "none" if value is None else f"{value!r:.100}"
             yield _fault(repository, field, rule, got, CARD, "Change its metadata.")
     if data and data.get("license") == "other" and not data.get("license_name"):
-        yield _fault(repository, "license_name", "there if license is other", "none", CARD, "Change its metadata.")
+        yield _fault(repository, "license_name", "given if license is other", "none", CARD, "Change its metadata.")
 
 
 def _is_license(value: object) -> bool:
-    """Whether it is one of the Hub's names: those of SPDX in small letters, or `other`."""
+    """Return whether a value is a license name of the Hub: an SPDX name in lower case, or `other`."""
     try:
         return value == "other" or canonicalize_license_expression(value).lower() == value
     except (InvalidLicenseExpression, AttributeError, TypeError):
@@ -188,7 +188,7 @@ def _is_text(pattern: str):
     return lambda value: isinstance(value, str) and re.fullmatch(pattern, value)
 
 
-LICENSE = ("the SPDX name in small letters, or other", _is_license)
+LICENSE = ("the SPDX name in lower case, or other", _is_license)
 LANGUAGES = ("a list of ISO 639 codes", _is_list(LANGUAGE))
 NAMES = ("a list of names", _is_list(re.compile(r"\S.*")))
 COLOR = (f"one of {', '.join(COLORS)}", COLORS.__contains__)
@@ -205,12 +205,12 @@ RULES = {
         "title": ("a name", _is_text(r"\S.*")),
         "license": LICENSE,
         "sdk": ("gradio", _is_text("gradio")),
-        "sdk_version": ("a text of three numbers, such as 6.0.0", _is_text(r"\d+\.\d+\.\d+")),
+        "sdk_version": ("a string of three numbers, for example 6.0.0", _is_text(r"\d+\.\d+\.\d+")),
         "app_file": ("a Python file", _is_text(r"[\w/]+\.py")),
         "models": ("a list of user/name", _is_list(REPO_ID)),
         "colorFrom": COLOR,
         "colorTo": COLOR,
-        "short_description": ("60 characters at most", _is_text(r".{1,60}")),
+        "short_description": ("at most 60 characters", _is_text(r".{1,60}")),
     },
     "dataset": {"license": LICENSE, "language": LANGUAGES, "tags": NAMES, "configs": ("a list", bool)},
 }
@@ -222,7 +222,7 @@ def _links(repository: Repository) -> Iterator[str]:
             continue
         try:
             text = (repository.folder / page).read_text(encoding="utf-8")
-        except UnicodeDecodeError:  # its content is at fault, which stands elsewhere
+        except UnicodeDecodeError:  # `_content` reports it
             continue
         for link in links(text):
             name = resolve(page, link)
@@ -231,14 +231,14 @@ def _links(repository: Repository) -> Iterator[str]:
 
 
 def _space(repository: Repository, model: Repository | None) -> Iterator[str]:
-    """That app, requirements and model belong together."""
+    """Check that the app, the requirements and the model of a Space match."""
     app = metadata_load(repository.folder / CARD)["app_file"]
     code = "".join(path.read_text(encoding="utf-8") for path in sorted(repository.folder.rglob("*.py")))
     if not (repository.folder / app).is_file():
-        yield _fault(repository, "app_file", "there", f"no {app}", CARD, "Change its metadata.")
+        yield _fault(repository, "app_file", "an existing file", repr(app), CARD, "Change its metadata.")
     if model and not re.search(rf"""["']{re.escape(model.id)}["']""", code):
-        then = f"The default model of the app must be the first of models in {CARD}."
-        yield _fault(repository, "model", repr(model.id), "another or none", "the Python files", then)
+        then = f"The default model of the app must be the first entry of models in {CARD}."
+        yield _fault(repository, "model", repr(model.id), "another model or none", "the Python files", then)
     for line in (repository.folder / "requirements.txt").read_text(encoding="utf-8").splitlines():
         line = line.split(" #")[0].strip()
         try:
@@ -246,17 +246,17 @@ def _space(repository: Repository, model: Repository | None) -> Iterator[str]:
         except InvalidRequirement:
             unfit = True
         if unfit:
-            rule = "a package of the index, other than this one"
+            rule = "another package from the package index"
             yield _fault(repository, "requirement", rule, repr(line), "requirements.txt", "Change it.")
 
 
 def _loads(repository: Repository, model: Repository | None) -> Iterator[str]:
-    """That a process without `speecheq`, with an empty cache and no network, loads it."""
+    """Check that a process without `speecheq`, with an empty cache and no network, loads the repository."""
     with tempfile.TemporaryDirectory() as home:
         arguments, folder = [str(repository.folder.resolve())], Path(home, "work")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
         environment |= {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        if repository.kind == "space":  # an app is started where it lies, and may write there
+        if repository.kind == "space":  # an app starts in its folder and may write there
             shutil.copytree(repository.folder, folder)
             arguments.append(metadata_load(repository.folder / CARD)["app_file"])
             environment |= {"GRADIO_ANALYTICS_ENABLED": "False"}
@@ -269,5 +269,5 @@ def _loads(repository: Repository, model: Repository | None) -> Iterator[str]:
         )  # fmt: skip
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        then = "Mend it; a library that is missing here must be installed."
+        then = "Fix the error, or install the missing library."
         yield f"release: {repository} must load in a fresh process without speecheq; got {reason}. {then}"

@@ -1,8 +1,8 @@
-"""A release in one command: assemble the repositories, check them, show what would change on the Hub, push.
+"""Release in one command: assemble the repositories, check them, show the changes on the Hub, push.
 
-`python -m speecheq.release.push --model-repo me/speecheq` writes and checks, and asks nobody. `--diff` shows what differs
-from the Hub; `--push` sends it, one commit for each repository. The exit status is 0 if all went well, 1 if a check or
-the Hub refused, 2 for wrong arguments.
+`python -m speecheq.release.push --model-repo me/speecheq` writes and checks the folders offline. `--diff` shows the
+differences from the Hub; `--push` uploads them, one commit per repository. The exit status is 0 on success, 1 if a check
+fails or the Hub refuses, and 2 for invalid arguments.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from speecheq.dataset_scripts.corpora.records import CorpusError
 from speecheq.release.assemble import ReleaseError, Repository, assemble_dataset, assemble_model, assemble_space
 from speecheq.release.check import TEXT, check
 
-KEPT = (".gitattributes",)  # the Hub's own, made with the repository
-SHOWN = 64 * 2**10  # bytes; of larger texts the size alone is shown
+KEPT = (".gitattributes",)  # files that the Hub creates with a repository
+SHOWN = 64 * 2**10  # bytes; for larger texts only the size is shown
 
 
 class Change(NamedTuple):
-    """A file that differs from the Hub's; sizes in bytes, `None` where there is none."""
+    """File that differs from the Hub; sizes in bytes, `None` for a missing file."""
 
     path: str
     before: int | None
@@ -43,18 +43,21 @@ class Change(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What a push changes, and the commit that it was compared with, `None` where there is no repository."""
+    """Changes of a push, and the commit on the Hub that they refer to, `None` without a repository."""
 
     changes: list[Change]
     commit: str | None
 
 
 def compare(repository: Repository, api: HfApi) -> Difference:
-    """Compare a folder with the repository on the Hub, by hashes; nothing is downloaded.
+    """Compare a folder with the repository on the Hub by hashes, without downloads.
 
     Args:
         repository ([`Repository`]): the folder.
         api (`HfApi`): client of the Hub.
+
+    Returns:
+        [`Difference`]: the changes.
     """
     try:
         info = api.repo_info(repository.id, repo_type=repository.kind, files_metadata=True)
@@ -72,11 +75,11 @@ def compare(repository: Repository, api: HfApi) -> Difference:
 
 
 def describe(repository: Repository, difference: Difference, api: HfApi) -> str:
-    """One line for each change, and the changed lines of small texts.
+    """Format the changes, one line each, and the changed lines of small texts.
 
     Args:
         repository ([`Repository`]): the folder.
-        difference ([`Difference`]): as [`compare`] gives it.
+        difference ([`Difference`]): result of [`compare`].
         api (`HfApi`): client of the Hub.
     """
     where = "" if difference.commit else " (not on the Hub, or not visible without a token)"
@@ -90,36 +93,36 @@ def describe(repository: Repository, difference: Difference, api: HfApi) -> str:
 
 
 def prepare(repository: Repository, api: HfApi, public: bool = False):
-    """Make the repository on the Hub where there is none.
+    """Create the repository on the Hub if it does not exist.
 
     Args:
-        repository ([`Repository`]): what will be pushed.
+        repository ([`Repository`]): the folder.
         api (`HfApi`): client of the Hub.
-        public (`bool`, *optional*, defaults to `False`): whether a new repository is public. One that is there stays as it is.
+        public (`bool`, *optional*, defaults to `False`): whether a new repository is public. Existing ones do not change.
 
     Raises:
-        ReleaseError: if it is public and should be private.
+        ReleaseError: if the repository is public but `public` is `False`.
     """
     sdk = "gradio" if repository.kind == "space" else None
     api.create_repo(repository.id, repo_type=repository.kind, private=not public, exist_ok=True, space_sdk=sdk)
     if not public and not api.repo_info(repository.id, repo_type=repository.kind).private:
         raise ReleaseError(
             f"release: repository must be private; got public {repository}. Make it private in its settings, choose "
-            "another name, or give --public."
+            "another name, or pass --public."
         )
 
 
 def upload(repository: Repository, difference: Difference, api: HfApi, message: str) -> str | None:
-    """Make the repository on the Hub the same as the folder, in one commit. Files that the folder has not are deleted there.
+    """Update the repository on the Hub to match the folder, in one commit. Files that are not in the folder are deleted.
 
     Args:
         repository ([`Repository`]): the folder.
-        difference ([`Difference`]): as [`compare`] gives it. A commit since then makes the Hub refuse this one.
+        difference ([`Difference`]): result of [`compare`]. The Hub refuses the upload after a newer commit.
         api (`HfApi`): client of the Hub.
-        message (`str`): of the commit.
+        message (`str`): commit message.
 
     Returns:
-        `str` or `None`: the address of the commit; `None` if nothing differs, when there is none.
+        `str` or `None`: URL of the commit; `None` without changes.
     """
     operations = [
         CommitOperationDelete(path_in_repo=change.path)
@@ -136,7 +139,7 @@ def upload(repository: Repository, difference: Difference, api: HfApi, message: 
 
 
 def _same(path: Path, file: RepoSibling) -> bool:
-    """Whether a file has the hash that the Hub names: SHA-256 of a large file, git's own of others."""
+    """Return whether a file matches its hash on the Hub: SHA-256 for LFS files, the git blob hash for others."""
     if file.lfs:
         return file_sha256(path) == file.lfs.sha256
     content = path.read_bytes()
@@ -152,7 +155,7 @@ def _changed_lines(repository: Repository, name: str, commit: str, api: HfApi) -
 
 
 def assemble(given: argparse.Namespace, out: Path) -> list[Repository]:
-    """Write the repositories that the arguments name into folders of `out`; the Space last, since it needs the others."""
+    """Write the repositories of the arguments to folders in `out`; the Space is last because it needs the others."""
     repositories = [assemble_model(given.root, given.model_repo, out / "model")]
     if given.dataset:
         name = given.dataset_repo or given.model_repo
@@ -162,7 +165,7 @@ def assemble(given: argparse.Namespace, out: Path) -> list[Repository]:
 
 
 def release(given: argparse.Namespace, out: Path) -> bool:
-    """Do what the arguments say, and print it. Returns whether all repositories are fit to be pushed."""
+    """Run the steps of the arguments and print the results; return whether all repositories pass the checks."""
     repositories, faults = assemble(given, out), []
     for repository in repositories:
         found = check(repository, model=repositories[0])
@@ -173,20 +176,20 @@ def release(given: argparse.Namespace, out: Path) -> bool:
         print(*faults, sep="\n")
         return False
     if not (given.push or given.diff):
-        print("Dry run: the Hub was not asked. --diff shows what differs there, --push sends it.")
+        print("Dry run without access to the Hub. --diff shows the differences, --push uploads them.")
         return True
     try:
         _to_hub(repositories, given, HfApi())
     except UNREACHABLE as error:
         if given.push:
             raise
-        print(f"The Hub could not be asked: {error}")
+        print(f"The Hub is not reachable: {error}")
     return True
 
 
 def _to_hub(repositories: list[Repository], given: argparse.Namespace, api: HfApi):
-    """Print what differs, and push it if that is asked."""
-    for repository in repositories if given.push else []:  # all are there before the first commit
+    """Print the differences, and push them with `--push`."""
+    for repository in repositories if given.push else []:  # create all repositories before the first commit
         prepare(repository, api, given.public)
     for repository in repositories:
         difference = compare(repository, api)
@@ -196,7 +199,7 @@ def _to_hub(repositories: list[Repository], given: argparse.Namespace, api: HfAp
 
 
 def repo_id(text: str) -> str:
-    """A name on the Hub, from the command line.
+    """Parse a repository name from the command line.
 
     Raises:
         ArgumentTypeError: if it is not `user/name`.
@@ -210,25 +213,32 @@ def repo_id(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None):
-    """Command line: `python -m speecheq.release.push`."""
+    """Run the command line, `python -m speecheq.release.push`, and exit."""
     parser = argparse.ArgumentParser(
         prog="python -m speecheq.release.push",
-        description="Release to the Hub: assemble and check; with --diff compare, with --push send.",
+        description="Release to the Hub: assemble and check; --diff compares, --push uploads.",
     )
     add = parser.add_argument
     add("--model-repo", type=repo_id, required=True, metavar="USER/NAME", help="the model repository")
     add("--space-repo", type=repo_id, metavar="USER/NAME", help="the Space (default: the name of the model)")
-    add("--dataset", type=Path, metavar="FOLDER", help="a built SEQD to release too")
-    add("--dataset-repo", type=repo_id, metavar="USER/NAME", help="its repository (default: the name of the model)")
-    add("--metadata-only", action="store_true", help="leave out audio and text of corpora that may not be passed on")
+    add("--dataset", type=Path, metavar="FOLDER", help="folder of a SEQD to release")
+    add("--dataset-repo", type=repo_id, metavar="USER/NAME", help="the dataset (default: the name of the model)")
     add(
-        "--root", type=Path, default=Path(__file__).parents[1], help="folder of code and checkpoint (default: its own)"
+        "--metadata-only",
+        action="store_true",
+        help="leave out audio and text of corpora without redistribution rights",
+    )
+    add(
+        "--root",
+        type=Path,
+        default=Path(__file__).parents[1],
+        help="folder of code and checkpoint (default: this one)",
     )
     add("--out", type=Path, help="a new folder for the repositories (default: a temporary one)")
-    add("--diff", action="store_true", help="show what differs from the Hub")
-    add("--push", action="store_true", help="show it, and send it")
+    add("--diff", action="store_true", help="show the differences from the Hub")
+    add("--push", action="store_true", help="show the differences and upload them")
     add("--public", action="store_true", help="make new repositories public (default: private)")
-    add("--message", default="Release", help="of the commits (default: Release)")
+    add("--message", default="Release", help="commit message (default: Release)")
     given = parser.parse_args(arguments)
     if not given.root.is_dir():
         parser.error(f"--root must be a folder; got {str(given.root)!r}")
@@ -241,7 +251,7 @@ def main(arguments: list[str] | None = None):
     except (CorpusError, ReleaseError, *UNREACHABLE) as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "Interrupted. Give the same command again.\n")
+        parser.exit(130, "Interrupted. Repeat the command.\n")
     parser.exit(0 if fit else 1)
 
 

@@ -47,14 +47,14 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
         "model": model, "device": given.device, "int8": given.int8, "folder": str(folder), "out": str(out), "columns": columns,
         "options": options,
     }  # fmt: skip
-    alone = given.ray is None and given.workers in (None, 1)
-    scorer = Scorer(**(arguments if alone else arguments | {"device": "cpu"}))  # refuses invalid labels
+    in_process = given.ray is None and given.workers in (None, 1)
+    scorer = Scorer(**(arguments if in_process else arguments | {"device": "cpu"}))  # refuses invalid labels
     pieces = find_pieces(given.source, folder, given.rows_per_shard, given.audio_column)
     of_rows = {"columns": columns, "rows_per_shard": given.rows_per_shard, "weights_sha256": scorer.weights_sha256()}
     fix_plan(out, pieces, options | of_rows)
     before, rows, left = _progress(out)
     todo = ((number, piece) for number, piece in planned(out) if not shard_path(out, number).exists())
-    if alone:
+    if in_process:
         found = (scorer.score(*task) for task in todo)
     else:
         del scorer

@@ -263,12 +263,12 @@ def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, 
                 try:
                     file, wrong, labels = rows.parse(record)
                 except (ValueError, csv.Error):  # JSON and UTF-8 errors are ValueErrors
-                    raise _foreign(path, record) from None
+                    raise _not_our_output(path, record) from None
                 failed[file] = wrong
                 found |= {labels} - {frozenset()}
             kept, record = kept + len(record), b""
     if record and not rows.torn(record, kept > 0):
-        raise _foreign(path, record)
+        raise _not_our_output(path, record)
     return failed, kept, found
 
 
@@ -306,7 +306,7 @@ def _apart(intervals: list[tuple[float, float, str]], duration: float) -> list[t
     return [(start, end, label) for (start, end), label in zip(bounds, labels, strict=True) if start < end]
 
 
-def _foreign(path, record: bytes) -> ValueError:
+def _not_our_output(path, record: bytes) -> ValueError:
     return ValueError(
         f"--out must be a new file, or have rows of this command in the same format; got {record[:40]!r} in "
         f"{os.fspath(path)!r}. Pass another file."

@@ -131,8 +131,8 @@ def _encoder_matrices(path: Path) -> list[str]:
 def _inputs(model: SpeechEQModel, processor: SpeechEQProcessor, samples: Sequence[int]) -> dict[str, torch.Tensor]:
     """Create model inputs: noise with the given lengths, and empty speaker statistics."""
     inputs = dict(processor([_noise(size) for size in samples], sampling_rate=SAMPLING_RATE))
-    nobody = SpeakerStatistics(model.standardizer, model.config.speaker_prior)
-    speaker = {"speaker_mean": nobody.mean, "speaker_std": nobody.std}
+    empty = SpeakerStatistics(model.standardizer, model.config.speaker_prior)
+    speaker = {"speaker_mean": empty.mean, "speaker_std": empty.std}
     return inputs | {name: value.expand(len(samples), -1, -1) for name, value in speaker.items()}
 
 

@@ -60,8 +60,8 @@ class OnnxModel(nn.Module):
         with safe_open(os.path.join(folder, "model.safetensors"), framework="pt") as weights:
             for name, buffer in self.standardizer.named_buffers():
                 buffer.copy_(weights.get_tensor(f"standardizer.{name}"))
-        nobody = SpeakerStatistics(self.standardizer, self.config.speaker_prior)
-        self._unknown = {"speaker_mean": nobody.mean, "speaker_std": nobody.std}
+        empty = SpeakerStatistics(self.standardizer, self.config.speaker_prior)
+        self._unknown = {"speaker_mean": empty.mean, "speaker_std": empty.std}
         self.session = open_session(path)
         if self.session.get_modelmeta().custom_metadata_map.get(SOURCE) != source_of(folder, self.config):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""From a recording to what the page shows: the pipeline's answer, or in plain words why there is none."""
+"""Prediction for a recording on the page, or a plain reason why there is none."""
 
 import math
 from importlib import import_module
@@ -9,34 +9,34 @@ from transformers import Pipeline
 
 MAX_SECONDS = 300
 MAX_BYTES = 25 * 2**20
-# What the beginnings of the pipeline's reasons mean to people.
+# Plain messages for the error prefixes of the pipeline.
 PLAIN = {
-    "unreadable": "This file is not sound that can be read",
-    "truncated": "This file ends before its sound does: it was cut off",
+    "unreadable": "This file cannot be read as audio",
+    "truncated": "This file is incomplete: its end is missing",
     "damaged": "This file is damaged",
-    "not finite": "This file holds values that are no sound",
-    "out of range": "This file holds values that are no sound",
-    "no audio": "This file is of a kind that no recording has",
+    "not finite": "This file contains values that are not audio",
+    "out of range": "This file contains values that are not audio",
+    "no audio": "This file has an unusual audio format",
     "empty": "This recording is too short",
 }
 
 
 def scales(config) -> dict[str, list[str]]:
-    """The labels of each scale of a model's configuration, in its order: `fine` first."""
+    """Return the labels of each scale of a configuration, in order, `fine` first."""
     return {"fine": list(config.esc_labels)} | {name: list(labels) for name, labels in config.esc_scales.items()}
 
 
 def hear(pipe: Pipeline, path: str | None, scale: str) -> tuple[dict, np.ndarray | None, int]:
-    """Answer a file within the limits of the page.
+    """Predict for a file within the limits of the page.
 
     Args:
-        pipe (`SpeechEQPipeline`): loaded with `trust_remote_code`, so that its class brings the code that reads files.
-        path (`str`, *optional*): of the recording.
+        pipe (`SpeechEQPipeline`): pipeline loaded with `trust_remote_code`, whose module reads the file.
+        path (`str`, *optional*): path of the recording.
         scale (`str`): `fine`, `basic` or `valence`.
 
     Returns:
-        `tuple`: the pipeline's answer, or `{"error": reason}`; the samples, `(samples,)`, or `None` where there are none;
-        and their rate in Hz.
+        `tuple`: the output of the pipeline, or `{"error": reason}`; the samples, `(samples,)`, or `None` after an error;
+        and their sampling rate in Hz.
     """
     code = import_module(type(pipe).__module__)
     try:
@@ -48,7 +48,7 @@ def hear(pipe: Pipeline, path: str | None, scale: str) -> tuple[dict, np.ndarray
 
 
 def _read(blocks_of, rate: int, path: str | None) -> np.ndarray:
-    """The samples of a file, of which no more is decoded than may be answered."""
+    """Read the samples of a file, and stop decoding at the limits of the page."""
     if path is None:
         raise ValueError("There is no recording yet. Record one or upload a file.")
     if not Path(path).is_file():
@@ -70,19 +70,19 @@ def _plain(reason: str) -> str:
 
 
 def why_not(answer: dict) -> str | None:
-    """The reason for an answer without a label, in plain words; `None` where there is a label."""
+    """Explain in plain words why there is no label; `None` if there is a label."""
     if "error" in answer:
         return answer["error"]
     if answer["abstained"] == "low confidence":
         best = answer["emotion"][0]
-        return f"The model is not sure enough: the likeliest, {best['label']}, has only {percent(best['score'])}."
+        return f"The confidence is too low: the best label, {best['label']}, has only {percent(best['score'])}."
     return {
         None: None,
         "silence": "There is no sound in this recording.",
-        "no speech": "Nobody can be heard speaking in this recording.",
+        "no speech": "No speech was detected in this recording.",
     }[answer["abstained"]]
 
 
 def percent(score: float) -> str:
-    """A probability as people read it. Certainty is never claimed: 0.999 is 99 %, not 100 %."""
+    """Format a probability in percent, at most 99 %, because a prediction is never certain."""
     return f"{min(99, math.floor(100 * score + 0.5))} %"

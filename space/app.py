@@ -1,7 +1,7 @@
-"""A page that hears the emotion of speech: `python space/app.py`, or the Space of this folder.
+"""Gradio page for speech emotion recognition: `python space/app.py`, or the Space of this folder.
 
-The model is that of `SPEECHEQ_MODEL`, a folder or a repository on the Hub; by default the one in the folder above, and without
-one `HUB_MODEL`.
+The environment variable `SPEECHEQ_MODEL` names the model, a folder or a Hub repository. The default is the parent folder, or
+`HUB_MODEL` if that folder contains no weights.
 """
 
 import os
@@ -17,7 +17,7 @@ from figures import SIZES, colours, timeline_svg
 from page import CSS, WAITING, summary, timeline
 from transformers import Pipeline, pipeline
 
-HUB_MODEL = "your~name/speecheq"  # nobody can own this name; the release puts the model's own in its place
+HUB_MODEL = "your~name/speecheq"  # an invalid name, which the release replaces with the name of the model
 HERE = Path(__file__).resolve().parent
 EXAMPLES = {
     "Angry, English": "angry_high_en.wav",
@@ -27,16 +27,18 @@ EXAMPLES = {
     "Noise, no speech": "noise_no_speech.wav",
 }
 AT_ONCE, WAITING_AT_MOST = 2, 64  # recordings
-SESSIONS = 500  # whose state is kept, some 85 KB each; every call of the API is one, and gradio would keep 10,000
-KEPT = (3600, 3600)  # s: how often temporary files are looked through, and how old they may be
-FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # those of the reader's machine
+SESSIONS = 500  # sessions with saved state, about 85 KB each; every API call is a session, and gradio keeps 10,000
+KEPT = (3600, 3600)  # s: interval between cleanups of temporary files, and their maximum age
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # installed fonts only
 MONOSPACED = ("ui-monospace", "Consolas", "Menlo", "monospace")
-TO_ANSWER = "() => document.getElementById('answer').scrollIntoView({block: 'nearest'})"  # on a phone it is below
-NOTE = f"""At most {MAX_SECONDS // 60} minutes and {MAX_BYTES >> 20} MB. The recording is analysed here and is not kept: its
-temporary copy is deleted within two hours."""
-API = """Every answer of this page is also had by a program. It is the answer of the model's pipeline as JSON: `label`, `score`,
-`abstained`, `emotion`, `intensity`, `gender`, `phonemes`, `timeline`, `duration`, `speech`; or `error` with the reason, for a
-recording that cannot be used. `scale` is one of {scales}.
+TO_ANSWER = (
+    "() => document.getElementById('answer').scrollIntoView({block: 'nearest'})"  # on a phone it is below the form
+)
+NOTE = f"""At most {MAX_SECONDS // 60} minutes and {MAX_BYTES >> 20} MB. This machine analyses the recording and does not keep
+it: the temporary copy is deleted within two hours."""
+API = """A program can call this page. The result is the output of the pipeline as JSON: `label`, `score`, `abstained`,
+`emotion`, `intensity`, `gender`, `phonemes`, `timeline`, `duration`, `speech`; or `error` with the reason, if the recording
+cannot be used. `scale` is one of {scales}.
 
 ```python
 # pip install gradio_client
@@ -47,14 +49,14 @@ answer = client.predict(audio=handle_file("speech.wav"), scale="basic", api_name
 print(answer["label"], answer["score"], answer["timeline"])
 ```
 
-The same limits hold as for the page: {minutes} minutes, {megabytes} MB, one file a call. Calls wait for their turn. The file
-itself is sent; an address is not fetched. The link "Use via API" below shows the same call from JavaScript and the shell."""
+The limits of the page apply: {minutes} minutes, {megabytes} MB, one file per call. Calls wait in a queue. Send the file
+itself; the page does not download URLs. The link "Use via API" below shows the same call from JavaScript and the shell."""
 
 
 class Recording(gr.Audio):
-    """Sound that was recorded or uploaded here. An address is refused, which gradio would fetch whatever its size."""
+    """Audio component for recordings and uploads. It refuses URLs, which gradio would download without a size limit."""
 
-    is_template = True  # in the browser it is gradio's own
+    is_template = True  # the browser uses the component of gradio
 
     def example_payload(self) -> dict:
         return {"path": "speech.wav", "url": "speech.wav", "meta": {"_type": "gradio.FileData"}}
@@ -64,15 +66,15 @@ class Recording(gr.Audio):
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
         if str(url_or_file_path).startswith(("http://", "https://")):
-            raise gr.Error("Send the recording itself, not its address.", print_exception=False)
+            raise gr.Error("Send the recording itself, not its URL.", print_exception=False)
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
 
 class Recogniser:
-    """What the page and its API call.
+    """Functions of the page and its API.
 
     Args:
-        pipe (`SpeechEQPipeline`): made with `trust_remote_code=True`.
+        pipe (`SpeechEQPipeline`): pipeline loaded with `trust_remote_code=True`.
     """
 
     def __init__(self, pipe: Pipeline):
@@ -80,19 +82,19 @@ class Recogniser:
         self.levels = list(pipe.model.config.eis_labels)
 
     def recognise(self, audio: str, scale: str = "fine") -> dict:
-        """The emotion of speech, its intensity and its place in time, gender and phonemes.
+        """Predict emotion, intensity, timeline, gender and phonemes of speech.
 
         Args:
-            audio: a sound file, at most 5 minutes and 25 MB.
+            audio: an audio file, at most 5 minutes and 25 MB.
             scale: fine (12 classes), basic (7) or valence (4).
 
         Returns:
-            the pipeline's answer as JSON, or {"error": reason} for a file that cannot be used.
+            the output of the pipeline as JSON, or {"error": reason} if the file cannot be used.
         """
         return hear(self.pipe, audio, scale)[0]
 
     def show(self, audio: str | None, scale: str) -> tuple:
-        """The answer as the page shows it: summary, scores, timeline and JSON."""
+        """Predict, and return the parts of the page: summary, scores, timeline and JSON."""
         answer, samples, rate = hear(self.pipe, audio, scale)
         colour = colours(self.scales[scale])
         segments = answer.get("timeline") or []
@@ -108,18 +110,21 @@ class Recogniser:
 
 
 def build(pipe: Pipeline, model: str) -> gr.Blocks:
-    """The page.
+    """Build the page.
 
     Args:
-        pipe (`SpeechEQPipeline`): that answers.
-        model (`str`): where its card lies.
+        pipe (`SpeechEQPipeline`): pipeline of the page.
+        model (`str`): folder or Hub repository with the model card.
+
+    Returns:
+        `gr.Blocks`: the page.
     """
     recogniser = Recogniser(pipe)
     with gr.Blocks(title="SpeechEQ", analytics_enabled=False, delete_cache=KEPT) as page:
-        gr.Markdown("# SpeechEQ\nThe emotion of speech: which, how intense, and from when to when.")
+        gr.Markdown("# SpeechEQ\nSpeech emotion recognition: category, intensity and timeline.")
         with gr.Tab("Recognise"):
             _recognise_tab(recogniser)
-        with gr.Tab("About"):  # short: on a phone all three stand side by side
+        with gr.Tab("About"):  # short names, because a phone shows all three tabs in one row
             gr.Markdown(about(model), elem_classes="seq-card")
         with gr.Tab("API"):
             address = os.environ.get("SPACE_ID", f"http://127.0.0.1:{os.environ.get('GRADIO_SERVER_PORT', 7860)}")
@@ -150,7 +155,7 @@ def _recognise_tab(recogniser: Recogniser):
                 files,
                 audio,
                 example_labels=list(EXAMPLES),
-                label="Examples, spoken by a machine",
+                label="Examples (synthetic speech)",
                 cache_examples=False,
             )
         with gr.Column():
@@ -162,18 +167,18 @@ def _recognise_tab(recogniser: Recogniser):
     shared = {"concurrency_id": "model", "concurrency_limit": AT_ONCE}
     call = {"fn": recogniser.show, "inputs": [audio, scale], "outputs": [head, scores, places, json]} | shared
     call |= {"api_visibility": "private", "show_progress_on": head}
-    asked = [button.click, scale.input, audio.upload, audio.stop_recording]
-    for answered in (gr.on(asked, **call, trigger_mode="always_last"), examples.load_input_event.then(**call)):
-        answered.then(None, js=TO_ANSWER)
+    triggers = [button.click, scale.input, audio.upload, audio.stop_recording]
+    for event in (gr.on(triggers, **call, trigger_mode="always_last"), examples.load_input_event.then(**call)):
+        event.then(None, js=TO_ANSWER)
     unseen = gr.Button(visible=False)
     unseen.click(recogniser.recognise, [audio, scale], json, api_name="recognise", **shared)
 
 
 def default_model() -> str:
-    """`SPEECHEQ_MODEL`, else the folder above if it holds weights, else the repository on the Hub.
+    """Return `SPEECHEQ_MODEL`, or else the parent folder if it contains weights, or else `HUB_MODEL`.
 
     Raises:
-        SystemExit: if there is none of these.
+        SystemExit: if none of these names a model.
     """
     above = HERE.parent
     found = os.environ.get("SPEECHEQ_MODEL") or (str(above) if (above / "model.safetensors").is_file() else HUB_MODEL)
@@ -192,7 +197,7 @@ def main():
         max_file_size=MAX_BYTES,
         state_session_capacity=SESSIONS,
         footer_links=["api"],
-        run_history=False,  # the browser would keep recordings
+        run_history=False,  # a history would keep recordings in the browser
         share=False,
         ssr_mode=False,
     )

@@ -1,4 +1,4 @@
-"""What the model's own card says of its training and its limits, for the page."""
+"""Text of the page about the model, its training and its limits, from the model card."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HfHubHTTPError
 
-# Codes of languages, ISO 639-1, that cards of this project use; another code is shown as it is.
+# ISO 639-1 language codes in the cards of this project; the page shows other codes unchanged.
 LANGUAGES = {
     "am": "Amharic", "bn": "Bangla", "da": "Danish", "de": "German", "en": "English", "fa": "Persian", "it": "Italian",
     "pl": "Polish", "ur": "Urdu", "zh": "Mandarin",
@@ -18,51 +18,54 @@ SECTIONS = (
 CAN_AND_CANNOT = """
 ## What it can do
 
-It hears how speech sounds: which of a few emotions, how intense, and from when to when; whether the voice sounds female or
-male; and which phonemes are spoken. It does not need to know the words or the language.
+The model predicts from the sound of the voice: the emotion among a few classes, its intensity and its timeline; whether the
+voice sounds female or male; and the phonemes. It needs neither the words nor the language.
 
-It gives no label when nobody speaks, or when it is not sure enough. Of a hundred answers with a probability of 70 %
-some thirty are wrong, and more on speech unlike that of its training.
+It gives no label if the recording contains no speech or the confidence is too low. About thirty of a hundred predictions with
+a probability of 70 % are wrong, and more on speech that differs from the training data.
 
 ## What it cannot do
 
-- It does not know what a person feels. It hears what the voice shows, which may be acted, hidden or simply how somebody talks.
-- One voice at a time: of several people who speak together it makes one answer.
-- Irony, mixed feelings and a culture's own ways of showing them are beyond it.
-- Other languages, children, old people, noisy rooms and telephones make it worse, or were never measured.
-- Do not use it to judge people: not for hiring, schools, policing, insurance or health.
+- It cannot tell what a person feels. It predicts the emotion that the voice expresses, which may be acted or hidden.
+- It expects one speaker at a time. If several people speak together, it makes one prediction.
+- It does not recognise irony, mixed emotions or expressions that are specific to a culture.
+- It is less accurate, or not tested, on other languages, children, old people, noisy rooms and telephone speech.
+- Do not use it to judge people, for example in hiring, schools, policing, insurance or health.
 """
 PRIVACY = """
 ## What happens to a recording
 
-It is analysed on the machine that serves this page, used for nothing else, and not kept: its temporary copy is deleted within
-two hours. Answers are not stored.
+The machine that serves this page analyses the recording and uses it for nothing else. The temporary copy is deleted within
+two hours. Predictions are not stored.
 """
 
 
 def about(model: str) -> str:
-    """The page's text about the model, as Markdown.
+    """Write the text about the model, as Markdown.
 
     Args:
-        model (`str`): a folder, or the name of a repository on the Hub. Its languages and its training are read from its card.
+        model (`str`): a folder or a Hub repository. Languages and training come from its card.
+
+    Returns:
+        `str`: the text.
     """
     card = load(model)
     if card is None:
-        return f"{CAN_AND_CANNOT}\n## What it was trained on\n\nThis model brings no card that says so.\n{PRIVACY}"
+        return f"{CAN_AND_CANNOT}\n## What it was trained on\n\nThis model has no card.\n{PRIVACY}"
     codes = card.data.get("language") or []
     names = [LANGUAGES.get(code, code) for code in ([codes] if isinstance(codes, str) else codes)]
-    facts = [f"Languages of its training: {', '.join(names)}."] if names else []
+    facts = [f"Training languages: {', '.join(names)}."] if names else []
     if "synthetic-data" in (card.data.get("tags") or []):
-        facts.append("**It was trained on synthetic speech, and does not recognise the emotions of people.**")
+        facts.append("**It was trained on synthetic speech and does not recognise human emotions.**")
     if card.data.get("license"):
         facts.append(f"Licence of the model: {card.data.get('license_name') or card.data.license}.")
-    said = training(card.text)
-    intro = "\n\n".join([*facts, *(["From its card:", said] if said else [])])
-    return f"{CAN_AND_CANNOT}\n## What it was trained on\n\n{intro or 'Its card does not say.'}\n{PRIVACY}"
+    sections = training(card.text)
+    intro = "\n\n".join([*facts, *(["From the model card:", sections] if sections else [])])
+    return f"{CAN_AND_CANNOT}\n## What it was trained on\n\n{intro or 'The model card does not say.'}\n{PRIVACY}"
 
 
 def load(model: str) -> ModelCard | None:
-    """The model's `README.md`, or `None` if it has none."""
+    """Load the model card, or return `None` if there is none."""
     try:
         if Path(model).is_dir():
             return ModelCard.load(Path(model) / "README.md")
@@ -72,11 +75,11 @@ def load(model: str) -> ModelCard | None:
 
 
 def training(text: str) -> str:
-    """The sections of a card on training and limits, without pictures, comments and links into its own repository."""
+    """Return the sections on training and limits of a card, without images, comments and relative links."""
     sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
     names = next((names for names in SECTIONS if sections.keys() & set(names)), ())
-    said = "\n\n".join(f"### {name}\n\n{sections[name].strip()}" for name in names if name in sections)
-    said = re.sub(r"<!--.*?-->", "", said, flags=re.DOTALL)
-    said = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", said)
-    said = re.sub(r"\[([^\]]*)\]\((?!https?://)[^)]*\)", r"\1", said)
-    return re.sub(r"\n{3,}", "\n\n", said).strip()
+    found = "\n\n".join(f"### {name}\n\n{sections[name].strip()}" for name in names if name in sections)
+    found = re.sub(r"<!--.*?-->", "", found, flags=re.DOTALL)
+    found = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", found)
+    found = re.sub(r"\[([^\]]*)\]\((?!https?://)[^)]*\)", r"\1", found)
+    return re.sub(r"\n{3,}", "\n\n", found).strip()

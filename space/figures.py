@@ -1,6 +1,6 @@
-"""The timeline as a drawing: segments over the waveform and the spectrogram.
+"""Figure of the timeline: segments over the waveform and the spectrogram.
 
-The drawing is SVG inside the page, so that its text takes the colour and the font of the page, light or dark.
+The figure is inline SVG, so that its text has the colour and the font of the page, light or dark.
 """
 
 import io
@@ -12,18 +12,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
+matplotlib.rcParams["svg.fonttype"] = "none"  # keep text as text
 
-INK = "#123456"  # stands for the colour of the page's text, which is known in the browser alone
+INK = "#123456"  # placeholder for the text colour of the page, which only the browser knows
 SIZES = {"wide": (12.0, 3.8), "narrow": (4.4, 3.8)}  # inches, for a desktop and a phone
-LINES = "stroke-linejoin: round; stroke-linecap: butt"  # as matplotlib means them
-COLUMNS = 800  # of waveform and spectrogram, however long the audio
+LINES = "stroke-linejoin: round; stroke-linecap: butt"  # the line style of matplotlib
+COLUMNS = 800  # columns of waveform and spectrogram, for any length
 FRAME = 512  # samples
 FLOOR = 70.0  # dB below the loudest point of the spectrogram
 
 
 def colours(labels: list[str]) -> dict[str, str]:
-    """A colour for each label of a scale, related labels beside each other: red to violet."""
+    """Assign a colour to each label of a scale, from red to violet in the order of the labels."""
     shades = matplotlib.colormaps["turbo_r"](np.linspace(0.1, 0.9, len(labels)))
     return {label: matplotlib.colors.to_hex(shade) for label, shade in zip(labels, shades, strict=True)}
 
@@ -33,13 +33,13 @@ def timeline_svg(samples: np.ndarray, rate: int, segments: list[dict], colour: d
 
     Args:
         samples (`np.ndarray` of shape `(samples,)`): mono audio.
-        rate (`int`): in Hz.
-        segments (`list[dict]`): `start`, `end` (s) and `label` of each.
-        colour (`dict[str, str]`): of each label.
+        rate (`int`): sampling rate, in Hz.
+        segments (`list[dict]`): `start`, `end` (s) and `label` of each segment.
+        colour (`dict[str, str]`): colour of each label.
         size (`str`): `wide` or `narrow`.
 
     Returns:
-        `str`: an `<svg>` element as wide as the place it is put into.
+        `str`: an `<svg>` element with the width of its container.
     """
     seconds = len(samples) / rate
     figure = Figure(figsize=SIZES[size], layout="constrained")
@@ -70,12 +70,12 @@ def timeline_svg(samples: np.ndarray, rate: int, segments: list[dict], colour: d
     svg = re.sub(r"^.*?<svg [^>]*?(?=viewBox)", lambda _: head, drawn.getvalue(), flags=re.DOTALL)
     svg = re.sub(
         r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL
-    )  # it is for all of the page
+    )  # the style would apply to the page
     return svg.replace(INK, "currentColor")
 
 
 def spectrogram(samples: np.ndarray) -> np.ndarray:
-    """Power in dB under the loudest point, `(frequencies, columns)`: at most `COLUMNS` frames, evenly placed."""
+    """Compute the power in dB relative to the peak, `(frequencies, columns)`, in at most `COLUMNS` equally spaced frames."""
     samples = np.pad(samples, (0, max(0, FRAME - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)
     places = np.linspace(0, len(frames) - 1, min(len(frames), COLUMNS)).astype(int)
@@ -84,7 +84,7 @@ def spectrogram(samples: np.ndarray) -> np.ndarray:
 
 
 def _draw_segments(axes: Axes, segments: list[dict], colour: dict[str, str], inches_per_second: float):
-    """A band of the segments, with the names that fit into theirs."""
+    """Draw a band of the segments, with the labels that fit into them."""
     for segment in segments:
         start, end, label = segment["start"], segment["end"], segment["label"]
         axes.axvspan(start, end, color=colour[label], alpha=0.45, linewidth=0)
@@ -96,7 +96,7 @@ def _draw_segments(axes: Axes, segments: list[dict], colour: dict[str, str], inc
 
 
 def _draw_waveform(axes: Axes, samples: np.ndarray, seconds: float):
-    """What lies between the least and the greatest sample of each column."""
+    """Draw the range from the smallest to the largest sample of each column."""
     edges = np.linspace(0, len(samples), min(len(samples), COLUMNS) + 1).astype(int)[:-1]
     lows, highs = np.minimum.reduceat(samples, edges), np.maximum.reduceat(samples, edges)
     axes.fill_between(edges / len(samples) * seconds, lows, highs, color=INK, linewidth=0.5)

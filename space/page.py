@@ -1,4 +1,4 @@
-"""The pieces of the page as HTML. Every word of a model or a file is escaped."""
+"""HTML parts of the page. All text from a model or a file is escaped."""
 
 from html import escape
 
@@ -44,11 +44,14 @@ WAITING = '<div role="status"><p class="seq-note">The answer appears here.</p></
 
 
 def summary(answer: dict, levels: list[str]) -> str:
-    """The label, or why there is none; the intensity as a gauge; the gender.
+    """Render the label or the reason for none, the intensity as a gauge, and the gender.
 
     Args:
-        answer (`dict`): of the pipeline, or `{"error": reason}`.
-        levels (`list[str]`): names of the levels of intensity, from none to the strongest.
+        answer (`dict`): output of the pipeline, or `{"error": reason}`.
+        levels (`list[str]`): names of the intensity levels, in ascending order.
+
+    Returns:
+        `str`: HTML.
     """
     reason = why_not(answer)
     if reason is None:
@@ -83,12 +86,15 @@ def _intensity(intensity: dict, levels: list[str]) -> str:
 
 
 def timeline(answer: dict, drawings: dict[str, str], colour: dict[str, str]) -> str:
-    """The drawing in both widths, the table of segments, and the phonemes; nothing where nobody speaks.
+    """Render the figure in both widths, the table of segments, and the phonemes.
 
     Args:
-        answer (`dict`): of the pipeline, or `{"error": reason}`.
-        drawings (`dict[str, str]`): `wide` and `narrow`, see `figures.timeline_svg`.
-        colour (`dict[str, str]`): of each label.
+        answer (`dict`): output of the pipeline, or `{"error": reason}`.
+        drawings (`dict[str, str]`): `wide` and `narrow` figures, see `figures.timeline_svg`.
+        colour (`dict[str, str]`): colour of each label.
+
+    Returns:
+        `str`: HTML, empty without segments.
     """
     if not answer.get("timeline"):
         return ""
@@ -98,7 +104,7 @@ def timeline(answer: dict, drawings: dict[str, str], colour: dict[str, str]) -> 
     head = "".join(f'<th scope="col"{_left(name == "emotion")}>{name}</th>' for name in names)
     table = f'<table class="seq-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     scroll = f'<div class="seq-scroll" tabindex="0" role="region" aria-label="Segments">{table}</div>'
-    symbols = escape(" ".join(entry["phoneme"] for entry in answer["phonemes"])) or "none heard"
+    symbols = escape(" ".join(entry["phoneme"] for entry in answer["phonemes"])) or "none"
     ipa = f'<p class="seq-phonemes" lang="und-fonipa">{symbols}</p>'
     return _block("Timeline", drawn) + _block("Segments, in seconds", scroll) + _block("Phonemes (IPA)", ipa)
 

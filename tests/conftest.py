@@ -11,7 +11,7 @@ from hub_endpoint import HubEndpoint
 from samples import MINI_SEQD, SHARED, TINY_BACKBONES, write_seqd
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Tests that run side by side share out the cores, and so do the processes that they start.
+# Parallel tests and the processes that they start share the cores.
 threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
 os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -19,7 +19,7 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 @pytest.fixture(params=TINY_BACKBONES)
 def backbone_config(request) -> dict:
-    """The configuration of each supported encoder in turn, tiny."""
+    """The tiny configuration of each supported encoder."""
     return dict(TINY_BACKBONES[request.param])
 
 
@@ -63,12 +63,12 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def corpora(shared) -> Path:
-    """The folder that holds the real corpora, one folder each."""
+    """The folder of the real corpora, with one subfolder each."""
     return shared / "corpora"
 
 
 @pytest.fixture(scope="session")
 def hub_endpoint() -> Iterator[HubEndpoint]:
-    """A Hub on this machine, for clients in processes of their own: `env=hub_endpoint.environment(tmp_path)`."""
+    """A local Hub server, for clients in separate processes: `env=hub_endpoint.environment(tmp_path)`."""
     with HubEndpoint() as endpoint:
         yield endpoint

@@ -1,10 +1,10 @@
-"""A Hub on this machine: what huggingface_hub, datasets and transformers ask for, answered from memory.
+"""A local Hub server in memory, with the routes that huggingface_hub, datasets and transformers use.
 
-It takes uploads (create, preupload, LFS batch, PUT of the object, commit) and gives downloads (info, tree, resolve with
-a redirect to a second host for LFS files, byte ranges). Requests as huggingface_hub 2.4 sends them with
-`HF_HUB_DISABLE_XET=1`; answers as in https://huggingface.co/docs/hub/api and
-https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md. `HF_ENDPOINT` is read when huggingface_hub is
-imported, so a client is a process of its own:
+It accepts uploads (create, preupload, LFS batch, PUT of the object, commit) and serves downloads (info, tree, resolve with
+a redirect to a second host for LFS files, byte ranges). The requests are those of huggingface_hub 2.4 with
+`HF_HUB_DISABLE_XET=1`, the responses those of https://huggingface.co/docs/hub/api and
+https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md. huggingface_hub reads `HF_ENDPOINT` when it is imported,
+so a client needs a separate process:
 
 ```python
 with HubEndpoint() as hub:
@@ -31,11 +31,11 @@ from hub_repositories import LFS_SUFFIXES, HubError, Repository
 
 USER = "me"
 DATE = "2024-01-01T00:00:00.000Z"
-LARGE = 10 * 2**20  # the Hub keeps every larger file in LFS
+LARGE = 10 * 2**20  # the Hub stores larger files in LFS
 
 
 class Seen(NamedTuple):
-    """One request, for tests that count them. `route` is the name of the method of [`HubEndpoint`] that answered."""
+    """Request log entry, for tests that count requests. `route` is the method of [`HubEndpoint`] that handled it."""
 
     method: str
     route: str
@@ -47,7 +47,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What a route is given: the named parts of its address, the query and the body."""
+    """Input of a route: the named parts of its URL, the query and the body."""
 
     method: str
     parts: dict[str, str]
@@ -65,7 +65,7 @@ class Request:
 
 
 class Answer(NamedTuple):
-    """Status, body and headers."""
+    """Response: status, body and headers."""
 
     status: int
     body: bytes = b""
@@ -77,12 +77,12 @@ def _json(content: dict | list, status: int = 200) -> Answer:
 
 
 class HubEndpoint:
-    """The server, in a thread of its own from `with` to its end.
+    """Context manager that runs the server in a thread.
 
-    Reading a private repository and every write need a token; any will do.
+    Private repositories and writes need a token; any token is valid.
 
     Attributes:
-        url (`str`): for `HF_ENDPOINT`.
+        url (`str`): value for `HF_ENDPOINT`.
         repositories (`dict[tuple[str, str], Repository]`): by kind (`"model"`, `"dataset"`, `"space"`) and id.
         seen (`list[Seen]`): every request so far.
     """
@@ -95,7 +95,7 @@ class HubEndpoint:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{port}"
-        self.storage_url = f"http://localhost:{port}"  # another host to a client, as the Hub's storage is
+        self.storage_url = f"http://localhost:{port}"  # another host for clients, like the storage of the Hub
 
     def __enter__(self) -> "HubEndpoint":
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -106,7 +106,7 @@ class HubEndpoint:
         self._server.server_close()
 
     def environment(self, home: Path, token: str = "hf_test") -> dict[str, str]:
-        """The environment of a client process that knows this Hub alone, with its cache under `home`."""
+        """Return the environment of a client process that uses only this Hub, with its cache in `home`."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
             "HF_ENDPOINT": self.url,
@@ -141,7 +141,7 @@ class HubEndpoint:
         self.seen.append(Seen(method, route, address.path, answer.status, headers.get("range"), sent))
         return answer
 
-    # What is asked of the account
+    # Account routes
 
     def whoami(self, request: Request) -> Answer:
         if not request.has_token:
@@ -150,7 +150,7 @@ class HubEndpoint:
         return _json({"type": "user", "id": "1", "name": USER, "fullname": USER, "orgs": [], "auth": token})
 
     def validate_yaml(self, request: Request) -> Answer:
-        """The header of a card must be YAML; more the Hub checks, but says so in the same words."""
+        """Check that the header of a card is YAML; the Hub checks more, with the same error message."""
         header = re.match(r"---\n(.*?)\n---\n", request.json["content"], re.DOTALL)
         try:
             data = yaml.safe_load(header.group(1)) if header else None
@@ -170,7 +170,7 @@ class HubEndpoint:
         repository = self.repositories[kind, repo_id] = Repository(kind, repo_id, private)
         return _json({"url": f"{self.url}/{repository.address}", "name": repo_id, "id": repo_id})
 
-    # What is read of a repository
+    # Read routes
 
     def info(self, request: Request) -> Answer:
         repository = self._repository(request)
@@ -193,7 +193,7 @@ class HubEndpoint:
         )
 
     def tree(self, request: Request) -> Answer:
-        """One folder, or all below it with `recursive`."""
+        """List a folder, with its subfolders if `recursive` is set."""
         commit = self._repository(request).at(request.parts["revision"])
         folder = PurePosixPath(request.parts.get("path", ""))
         entries = commit.entries()
@@ -214,7 +214,7 @@ class HubEndpoint:
         return _json([entries[path] for path in paths if path in entries])
 
     def resolve(self, request: Request) -> Answer:
-        """A file's bytes; a redirect to the storage host for an LFS file."""
+        """Return the bytes of a file, or a redirect to the storage host for an LFS file."""
         repository = self._repository(request)
         commit = repository.at(request.parts["revision"])
         file = commit.files.get(request.parts["path"])
@@ -231,14 +231,14 @@ class HubEndpoint:
         return _part(file.content, request, {**headers, "ETag": f'"{file.etag}"'})
 
     def download(self, request: Request) -> Answer:
-        """An LFS object from the storage host, which asks for the signature and for no token."""
+        """Return an LFS object from the storage host, which needs the signature but no token."""
         oid = self._signed(request)
         return _part(self.objects[oid], request, {"ETag": f'"{oid}"', "Accept-Ranges": "bytes"})
 
-    # What is written
+    # Write routes
 
     def preupload(self, request: Request) -> Answer:
-        """Say of each file whether it goes through LFS, and the id of what stands there."""
+        """Return for each file whether it uses LFS, and the id of the existing file."""
         self._need_token(request)
         present = self._repository(request).at(request.parts["revision"]).files
         files = []
@@ -277,7 +277,7 @@ class HubEndpoint:
         return _json({})
 
     def commit(self, request: Request) -> Answer:
-        """Apply the operations of an NDJSON body, one a line, after a header: all or none."""
+        """Apply the operations of an NDJSON body, one per line after a header, atomically."""
         self._need_token(request)
         repository = self._repository(request)
         header, *operations = [json.loads(line) for line in request.body.splitlines() if line.strip()]
@@ -333,7 +333,7 @@ ROUTES: list[tuple[str, re.Pattern, Callable[[HubEndpoint, Request], Answer]]] =
 
 
 def _part(content: bytes, request: Request, headers: dict[str, str]) -> Answer:
-    """The whole content, or the bytes that the header `Range` asks for (RFC 9110, section 14)."""
+    """Return the content, or the bytes of the `Range` header (RFC 9110, section 14)."""
     headers = {**headers, "Content-Type": "application/octet-stream"}
     asked = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
     if not asked or asked.groups() == ("", ""):

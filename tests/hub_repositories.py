@@ -1,4 +1,4 @@
-"""The state of a Hub: repositories, their commits and files. [`hub_endpoint`] serves it."""
+"""State of the local Hub: repositories, commits and files. [`hub_endpoint`] serves it."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ POINTER_SIZE = 130
 
 
 class HubError(Exception):
-    """An answer that is an error: its status and the Hub's own code, such as `EntryNotFound`."""
+    """Error response with its status and the error code of the Hub, for example `EntryNotFound`."""
 
     def __init__(self, status: int, code: str, message: str):
         super().__init__(message)
@@ -33,7 +33,7 @@ class File:
 
     @property
     def git_oid(self) -> str:
-        """The blob's id in git: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects."""
+        """The git blob id: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects."""
         return hashlib.sha1(b"blob %d\0" % len(self.content) + self.content).hexdigest()
 
     @property
@@ -41,13 +41,13 @@ class File:
         return self.sha256 if self.lfs else self.git_oid
 
     def describe(self, path: str) -> dict:
-        """As the routes `tree` and `paths-info` give it."""
+        """Entry in the routes `tree` and `paths-info`."""
         size = len(self.content)
         entry = {"type": "file", "path": path, "oid": self.git_oid, "size": size}
         return entry | ({"lfs": {"oid": self.sha256, "size": size, "pointerSize": POINTER_SIZE}} if self.lfs else {})
 
     def sibling(self, path: str, blobs: bool) -> dict:
-        """As the route `info` gives it."""
+        """Entry in the route `info`."""
         if not blobs:
             return {"rfilename": path}
         size = len(self.content)
@@ -64,7 +64,7 @@ class Commit(NamedTuple):
     files: dict[str, File]
 
     def entries(self) -> dict[PurePosixPath, dict]:
-        """Every file and folder."""
+        """All files and folders."""
         entries = {}
         for name, file in self.files.items():
             for folder in PurePosixPath(name).parents[:-1]:
@@ -76,7 +76,7 @@ class Commit(NamedTuple):
 
 @dataclass
 class Repository:
-    """A model, data set or Space with its commits, the last of which is `main`."""
+    """Model, dataset or Space with its commits; the last commit is `main`."""
 
     kind: str
     id: str
@@ -92,11 +92,11 @@ class Repository:
 
     @property
     def address(self) -> str:
-        """The id, after the prefix that stands before it in addresses that are not of the API."""
+        """The id, with the prefix of its kind in URLs outside the API."""
         return self.id if self.kind == "model" else f"{self.kind}s/{self.id}"
 
     def at(self, revision: str) -> Commit:
-        """The commit of `main` or of a full hash."""
+        """Return the commit of `main` or of a full hash."""
         if revision in ("main", "refs/heads/main"):
             return self.commits[-1]
         for commit in self.commits:
@@ -111,10 +111,10 @@ class Repository:
         return self.commits[-1]
 
     def apply(self, title: str, operations: list[dict], objects: dict[str, bytes]) -> Commit:
-        """One commit of the operations that the route `commit` takes: all or none.
+        """Apply the operations of the route `commit` as one atomic commit.
 
         Args:
-            title (`str`): its message.
+            title (`str`): commit message.
             operations (`list[dict]`): `{"key": "file" | "lfsFile" | "deletedFile" | "deletedFolder", "value": {...}}`.
             objects (`dict[str, bytes]`): uploaded LFS objects by their SHA-256.
         """

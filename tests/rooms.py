@@ -32,15 +32,15 @@ class Room(NamedTuple):
 
 
 DATA, LEARNING, USE, HUB = BLUE, ORANGE, "#aa4499", INK
-# In the order of the arrows: a room imports only rooms that stand before it.
 CORPORA = "dataset_scripts/corpora"
+# In the order of the arrows: a room imports only rooms that stand before it.
 ROOMS = (
     Room(
         "Hub modules", ("__init__.py", "*_speecheq.py"), "what the Auto classes and pipeline() load from the Hub", HUB
     ),
     Room(
         CORPORA,
-        (f"{CORPORA}/adapters/*", f"{CORPORA}/records.py", f"{CORPORA}/tables.py", f"{CORPORA}/__init__.py"),
+        tuple(f"{CORPORA}/{name}" for name in ("adapters/*", "records.py", "patterns.py", "tables.py", "__init__.py")),
         "one adapter per corpus: files to native records",
         DATA,
     ),

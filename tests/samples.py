@@ -1,4 +1,4 @@
-"""What the tests share: tiny backbones, waveforms, and where things lie."""
+"""Shared test helpers: tiny backbones, waveforms and paths."""
 
 import io
 import os
@@ -41,27 +41,27 @@ TINY_BACKBONES = {
 
 
 def waveform(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
-    """Noise that swells and fades, so that time matters: float32 of shape `(samples,)`."""
+    """Noise with a time-varying level, float32 of shape `(samples,)`."""
     size = int(seconds * rate)
     noise = np.random.default_rng(seed).normal(size=size)
     return (0.1 * noise * np.linspace(0.2, 1, size)).astype(np.float32)
 
 
 def wav_bytes(samples: np.ndarray, rate: int = 16_000) -> bytes:
-    """A WAV file."""
+    """Write a WAV file."""
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format="WAV")
     return file.getvalue()
 
 
 def write_seqd(folder: Path, splits: dict) -> str:
-    """A SEQD of these splits, `datasets.Dataset` by name, with one configuration, `all`."""
+    """Write a SEQD from splits, `datasets.Dataset` by name, with one configuration, `all`."""
     folder.mkdir(parents=True)
     files = ""
     for split, rows in splits.items():
         path = folder / "written"
         rows.to_parquet(path)
-        # The cache of datasets goes by the names of folder and files: other rows must have another name.
+        # datasets caches by the names of folders and files, so other rows need another name.
         path = path.rename(folder / f"{split}-{zlib.crc32(path.read_bytes()):08x}.parquet")
         files += f"  - split: {split}\n    path: {path.name}\n"
     (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: all\n  data_files:\n{files}---\n")
@@ -69,7 +69,7 @@ def write_seqd(folder: Path, splits: dict) -> str:
 
 
 def touch(folder: Path, *names: str) -> Path:
-    """Empty files in a folder, for adapters, which read names."""
+    """Create empty files in a folder, for adapters, which read only names."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -77,14 +77,14 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def split(found, key: str = "path.name") -> tuple[dict[str, NativeRecord], dict[str, str]]:
-    """What an adapter yields: records by one of their attributes, and the reasons of the skipped files by their names."""
+    """Return the records of an adapter by an attribute, and the reasons for skipped files by name."""
     found = list(found)
     records = {attrgetter(key)(item): item for item in found if isinstance(item, NativeRecord)}
     return records, {item.path.name: item.reason for item in found if isinstance(item, Skipped)}
 
 
 def tiny_pipeline():
-    """A pipeline on a tiny model of random weights, whose heads are large enough for it to have opinions."""
+    """A pipeline with a tiny random model, whose head weights are large enough for distinct predictions."""
     import torch
 
     from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor

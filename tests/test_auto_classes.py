@@ -1,4 +1,4 @@
-"""Claims about `trust_remote_code`: a saved folder, and the repository itself, work where `speecheq` cannot be imported."""
+"""Claims about `trust_remote_code`: a saved folder, and the repository itself, work if `speecheq` cannot be imported."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ LOGITS = ("esc_logits", "eis_logits", "phoneme_logits", "gender_logits")
 
 
 def run(code: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProcess:
-    """Run code in a fresh process, elsewhere, with a fresh cache for remote code."""
+    """Run code in a new process, in another folder, with an empty cache for remote code."""
     environment = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "", "OMP_NUM_THREADS": "2"}
     return subprocess.run(
         [sys.executable, "-c", WITHOUT_SPEECHEQ.format(folder=str(folder)) + code],

@@ -1,4 +1,4 @@
-"""Claims about the checkpoint at the root, the results beside it, and what the card says of them."""
+"""Claims about the checkpoint in the root, its results, and its model card."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Claims about the trunk between encoder and heads."""
+"""Claims about the adapter between encoder and heads."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_its_estimates_are_of_the_speech_frames_alone(adapter, states):
     mask = torch.arange(9) < torch.tensor([[5], [9]])
     states = [state.masked_fill(~mask[..., None], 1e3) for state in states]
     adapter.train()(states, mask)
-    heard = torch.cat(states, dim=-1)[[0, 1, 1], [0, 0, 8]]  # every eighth
+    heard = torch.cat(states, dim=-1)[[0, 1, 1], [0, 0, 8]]  # every eighth frame
     torch.testing.assert_close(adapter.standardizer.mean, heard.mean(dim=0))
     assert adapter.standardizer.num_batches == 1
     adapter.eval()(states, mask)
@@ -84,7 +84,7 @@ def test_attention_heads_weigh_their_own_channels():
     with torch.no_grad():
         pooling.attention[0].bias.fill_(1.0)
         pooling.attention[1].weight.zero_()
-        pooling.attention[1].weight[0, 0] = 50.0  # the first head looks for a large first channel
+        pooling.attention[1].weight[0, 0] = 50.0  # the first head attends to frames with a large first channel
         pooling.attention[1].bias.zero_()
     frames = torch.zeros(1, 4, 8)
     frames[0, 2] = torch.tensor([9.0, 1, 1, 1, 1, 1, 1, 1])

@@ -1,4 +1,4 @@
-"""Claims about the heads that the model's own tests do not make."""
+"""Claims about the heads beyond the tests of the model."""
 
 import pytest
 import torch

@@ -13,7 +13,7 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @pytest.fixture
 def endpoint() -> Iterator[HubEndpoint]:
-    """A private data set and a public model, each with one file."""
+    """A private dataset and a public model, each with one file."""
     with HubEndpoint() as endpoint:
         endpoint.repositories["dataset", "me/secret"] = Repository("dataset", "me/secret", private=True)
         model = endpoint.repositories["model", "me/model"] = Repository("model", "me/model", private=False)
@@ -22,7 +22,7 @@ def endpoint() -> Iterator[HubEndpoint]:
 
 
 def ask(url: str, content: dict | bytes | None = None, token: str = "", method: str | None = None, **headers: str):
-    """Status, code of the error and body of the answer."""
+    """Return the status, the error code and the body of a response."""
     body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
     headers = {**headers, "Authorization": f"Bearer {token}"} if token else headers
     try:

@@ -1,4 +1,4 @@
-"""Claims about `import speecheq`: what it costs, and that touching a class registers all of them."""
+"""Claims about `import speecheq`: its cost, and that accessing a class registers all classes."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 
 def run(code: str) -> str:
-    """Standard output of code in a fresh process."""
+    """Return the standard output of code in a new process."""
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
 
 

@@ -1,4 +1,4 @@
-"""Claims about weights that are stored as 8-bit integers."""
+"""Claims about weights stored as 8-bit integers."""
 
 import json
 

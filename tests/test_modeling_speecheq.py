@@ -25,7 +25,7 @@ def build(backbone_config: dict, **kwargs) -> tuple[SpeechEQModel, SpeechEQProce
     torch.manual_seed(0)
     config = SpeechEQConfig(backbone_config=backbone_config, phoneme_labels=PHONEMES, **kwargs)
     model = SpeechEQModel(config).eval()
-    for parameter in model.parameters():  # biases and norms too, so that padding cannot hide behind a zero
+    for parameter in model.parameters():  # also biases and norms: zeros could hide an effect of padding
         if parameter.requires_grad:
             parameter.data += 0.05 * torch.randn_like(parameter)
     return model, SpeechEQProcessor.for_config(config)
@@ -108,7 +108,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(backbone_config):
 def test_saving_and_loading_keeps_the_logits(backbone_config, tmp_path):
     model, processor = build(backbone_config)
     model.train()
-    model(**processor([waveform(1.0), waveform(2.0)], sampling_rate=16_000))  # moves the running statistics
+    model(**processor([waveform(1.0), waveform(2.0)], sampling_rate=16_000))  # updates the running statistics
     model.eval().save_pretrained(tmp_path)
     loaded = SpeechEQModel.from_pretrained(tmp_path).eval()
     inputs = processor(waveform(1.5), sampling_rate=16_000)
@@ -297,7 +297,7 @@ def test_emotion_is_also_read_from_the_first_states_alone(whisper_config, tmp_pa
     changed = statistics.clone()
     changed[:, 2] += 1
     later = model.score_statistics(changed)
-    assert not torch.allclose(later.esc_logits, answer.esc_logits)  # the deep head reads the last state
+    assert not torch.allclose(later.esc_logits, answer.esc_logits)  # the deep head uses the last state
     model.esc_head.classifier.weight.data.zero_()
     torch.testing.assert_close(
         model.score_statistics(changed).esc_logits, model.score_statistics(statistics).esc_logits
@@ -347,7 +347,7 @@ def test_states_made_before_stand_for_the_input(backbone_config):
         expected = model(**inputs)
         states, lengths = encode(model.backbone, inputs[model.main_input_name], inputs["attention_mask"].sum(dim=-1))
         mask = frame_mask(lengths, states[0].shape[1])
-        model.backbone.forward = None  # is not needed
+        model.backbone.forward = None  # the encoder does not run
         found = model(encoder_states=torch.stack(states, dim=2), attention_mask=mask)
         alone = model(encoder_states=torch.stack(states, dim=2)[1:])
     assert found.frame_lengths.tolist() == expected.frame_lengths.tolist()

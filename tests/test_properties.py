@@ -1,4 +1,4 @@
-"""Claims about any input, as hypothesis imagines it: a right answer or a clear refusal."""
+"""Claims about arbitrary input from hypothesis: a correct result or a clear error."""
 
 import os
 import tempfile
@@ -66,7 +66,7 @@ def test_the_processor_gives_finite_features_or_refuses_in_its_own_name(processo
 
 @st.composite
 def recordings(draw) -> np.ndarray:
-    """Stretches of noise of any level, and silences."""
+    """Noise of any level, and silence."""
     parts = draw(st.lists(st.tuples(st.floats(0.0, 1.5), st.floats(0.02, 3.0)), min_size=1, max_size=3))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     return np.concatenate([level * 0.4 * rng.uniform(-1, 1, int(length * 16_000)) for level, length in parts])
@@ -99,7 +99,7 @@ def test_an_answer_is_consistent_with_itself(pipe, samples, scale, below):
 
 @st.composite
 def predictions(draw) -> tuple:
-    """Predictions and labels of a few rows of a few corpora, any of them missing."""
+    """Predictions and labels of some rows of some corpora; any label may be missing."""
     size = draw(st.integers(1, 8))
     column = lambda of: draw(st.lists(of, min_size=size, max_size=size))  # noqa: E731
     corpora = column(st.sampled_from(["a", "b"]))

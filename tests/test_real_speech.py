@@ -1,4 +1,4 @@
-"""The whole path on real speech: folders of corpora, SEQD, training, and the Auto classes in a fresh process."""
+"""The complete path on real speech: folders of corpora, SEQD, training, and the Auto classes in a new process."""
 
 import os
 import subprocess

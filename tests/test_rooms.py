@@ -1,5 +1,6 @@
 """Claims about the layout: which room imports which, and how large files are. The picture of it is rooms.svg."""
 
+import re
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,6 +12,8 @@ import rooms
 from rooms import HUB_LAYERS, ROOT, Import
 
 IMPORTS = rooms.read_imports()
+PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+ROWS = re.findall(r"^\| `([^`]+)`", PAGE, flags=re.MULTILINE)  # its rooms, and the modules of the root
 MOST_HUB_MODULES, MOST_LINES = 10, 420
 
 
@@ -31,7 +34,8 @@ RULES = (
     Rule(
         "dataset_scripts.corpora.adapters",
         "*",
-        "dataset_scripts.corpora.adapters dataset_scripts.corpora.records dataset_scripts.corpora.tables",
+        "dataset_scripts.corpora.adapters dataset_scripts.corpora.records dataset_scripts.corpora.patterns "
+        "dataset_scripts.corpora.tables",
         "an adapter parses files: it imports neither the metric nor the build",
     ),
     Rule(
@@ -209,3 +213,25 @@ def test_the_picture_shows_the_imports_of_now():
     if f"Matplotlib v{matplotlib.__version__}," in committed:  # another version may place a mark otherwise
         assert committed == now, "run python tests/rooms.py"
     assert committed.count("<use") == now.count("<use"), "run python tests/rooms.py"  # the dots
+
+
+def test_the_page_has_a_row_for_every_room_and_every_hub_module():
+    assert {room.name for room in rooms.ROOMS[1:]} <= set(ROWS)
+    assert [name for name in ROWS if "_speecheq" in name] == [
+        f"{name}_speecheq.py" for layer in HUB_LAYERS for name in layer
+    ]
+
+
+def test_the_page_names_only_files_and_functions_that_exist():
+    sources = [*rooms.source_files(), *(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))]
+    words = {word for path in sources for word in re.findall(r"\w+", (ROOT / path).read_text("utf-8"))}
+    section = PAGE.partition("## Add something")[2].partition("## Commit")[0]
+
+    for name in re.findall(r"`([\w./-]+\.(?:csv|md|py|yaml))`", PAGE):
+        if "NAME" not in name:
+            assert any((ROOT / folder / name).is_file() for folder in ("", *ROWS)), name
+    for link in re.findall(r"\]\(([^)#:]+)\)", PAGE):
+        assert (ROOT / link).exists(), link
+    for name in re.findall(r"`([A-Za-z_][\w.]*)`", section):
+        if not name.endswith((".csv", ".md", ".py")):
+            assert set(name.split(".")) <= words, name

@@ -1,4 +1,4 @@
-"""Claims about safety: no pickle, no code from data, no network and no program from the code that the Hub executes."""
+"""Claims about safety: no pickle, no code in data, and no network access or subprocess in remote code."""
 
 import ast
 import io
@@ -25,32 +25,39 @@ REFUSED = {
     *("torch.load", "torch.save", "torch.jit.load", "torch.hub.load", "os.system", "os.popen", "yaml.unsafe_load"),
     *("yaml.full_load", "pandas.read_pickle", "pd.read_pickle", "numpy.load(allow_pickle)", "np.load(allow_pickle)"),
 }
-PICKLE_IS_REFUSED_THERE = {"tests/release/test_check.py": {"pickle"}}  # it makes one, to see it refused
+PICKLE_IS_REFUSED_THERE = {"tests/release/test_check.py": {"pickle"}}  # creates a pickle to test its refusal
 OUTSIDE = {
     *("asyncio", "ctypes", "ftplib", "http", "httpx", "importlib", "multiprocessing", "requests", "shutil", "smtplib"),
     *("socket", "socketserver", "ssl", "subprocess", "urllib", "webbrowser"),
 }
-DOWNLOADS = {"audio_speecheq.py": {"http", "urllib"}}  # the address that its caller gives: the card says so
-HARMLESS = {"PathLike", "SEEK_CUR", "fsencode", "fspath", "fstat", "path"}  # what remote code takes of `os`
+DOWNLOADS = {"audio_speecheq.py": {"http", "urllib"}}  # the URL of the caller, as documented in the card
+HARMLESS = {
+    "PathLike",
+    "SEEK_CUR",
+    "fsencode",
+    "fspath",
+    "fstat",
+    "path",
+}  # attributes of `os` that remote code may use
 
 
 @cache
 def sources() -> dict[str, ast.Module]:
-    """Every Python file of the repository."""
+    """Return all Python files of the repository."""
     files = [path.relative_to(ROOT) for path in sorted(ROOT.rglob("*.py"))]
     own = [path for path in files if not (HIDDEN & set(path.parts) or any(part[0] == "." for part in path.parts))]
     return {path.as_posix(): ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in own}
 
 
 def imported(tree: ast.Module) -> set[str]:
-    """The first parts of the names of all modules that a file imports."""
+    """Return the top-level names of the modules that a file imports."""
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
     return {name.split(".")[0] for name in names}
 
 
 def called(tree: ast.Module) -> set[str]:
-    """The names of all that a file calls, as it writes them; keywords that matter are part of the name."""
+    """Return the names of all calls in a file, as written, with relevant keywords."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
@@ -126,11 +133,11 @@ def test_loading_and_answering_a_file_needs_no_network_no_program_no_pickle_and_
     )
 
 
-# What is small and claims to be large
+# Small files that claim to be large
 
 
 def long_flac(seconds: int) -> bytes:
-    """Silence, some 50 bytes a second."""
+    """Encode silence with about 50 bytes per second."""
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", 16_000, 1, "PCM_16", format="FLAC") as file:
         for _ in range(seconds // 60):
@@ -142,7 +149,7 @@ def test_an_hour_in_200_kilobytes_is_heard_in_constant_memory():
     hour = long_flac(3600)
     assert len(hour) < 200_000
     pipe = tiny_pipeline()
-    pipe(hour[:10_000], vad=False, on_error="return")  # what is imported first counts for nothing
+    pipe(hour[:10_000], vad=False, on_error="return")  # warm-up: excludes imports
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     answer = pipe(hour, vad=False)
     assert (answer["abstained"], answer["duration"]) == ("silence", 3600.0)
@@ -152,7 +159,7 @@ def test_an_hour_in_200_kilobytes_is_heard_in_constant_memory():
 
 
 def claim(container: str) -> bytes:
-    """A second of sound whose header claims hours."""
+    """Encode a second of audio whose header claims hours."""
     subtype = {"WAV": "PCM_16", "FLAC": "PCM_16", "MP3": "MPEG_LAYER_III"}[container]
     buffer = io.BytesIO()
     soundfile.write(buffer, waveform(1.0), 16_000, format=container, subtype=subtype)
@@ -170,7 +177,7 @@ def claim(container: str) -> bytes:
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "MP3"])
 def test_a_header_that_claims_hours_is_believed_by_nobody(container):
     if container == "FLAC":
-        pytest.importorskip("av")  # libsndfile gives up, and FFmpeg reads what is there
+        pytest.importorskip("av")  # libsndfile fails, and FFmpeg reads the existing data
     tracemalloc.start()
     if container == "FLAC":
         assert sum(map(len, read_blocks(claim(container)))) == 16_000
@@ -184,5 +191,5 @@ def test_a_header_that_claims_hours_is_believed_by_nobody(container):
 def test_no_archive_is_unpacked():
     archives = {"zipfile", "tarfile", "gzip", "bz2", "lzma", "py7zr", "rarfile"}
     found = {file for file, tree in sources().items() if imported(tree) & archives and Path(file).parts[0] != "tests"}
-    # They make bombs, look whether the end of a checkpoint is there, and read tar files member by member, unpacking none.
+    # These create bombs, check that a checkpoint is complete, or read tar members without unpacking them.
     assert found == {"benchmarks/mutations.py", "training/fit.py", "scoring/sources.py"}

@@ -1,4 +1,4 @@
-"""Claims about train.py: recipes, overrides, bad input, resuming after a kill, and what it leaves behind."""
+"""Claims about train.py: recipes, overrides, invalid input, resuming after a kill, and output files."""
 
 import errno
 import json
@@ -216,7 +216,7 @@ def test_a_dead_data_worker_is_named_and_the_run_goes_on_from_its_checkpoint(tmp
     def killed_in_the_seventh_batch(dataset, key):
         asked.append(key)
         if torch.utils.data.get_worker_info() and len(asked) > 6 * 16:
-            time.sleep(2)  # until all that it gave is taken: torch cannot name a worker that dies before
+            time.sleep(2)  # until its output is consumed: torch cannot report a worker that dies earlier
             os.kill(os.getpid(), signal.SIGKILL)
         return read(dataset, key)
 
@@ -254,7 +254,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     reached = max(int(folder.name.split("-")[1]) for folder in (killed / "run/checkpoints").glob("checkpoint-*"))
-    torn = killed / "run" / "checkpoints" / "checkpoint-9999"  # killed in the middle of saving
+    torn = killed / "run" / "checkpoints" / "checkpoint-9999"  # killed while saving
     torn.mkdir()
     process = command(path)
     output, _ = process.communicate(timeout=300)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import yaml
 
+from speecheq.dataset_scripts.corpora.patterns import NameTable
 from speecheq.dataset_scripts.corpora.records import CorpusError, options
 from speecheq.dataset_scripts.corpora.tables import ENCODING, Table, number
 from speecheq.dataset_scripts.metric import table as metric
 from speecheq.labels_speecheq import GENDER_LABELS
 
 KEYS = {
-    "table": (str, dict), "audio": (str,), "columns": (dict,), "labels": (dict,), "levels": (dict,),
+    "table": (str, dict), "pattern": (str,), "audio": (str,), "columns": (dict,), "labels": (dict,), "levels": (dict,),
     "intensity": (str,), "rating_scale": (list,), "intensity_scale": (list,), "genders": (dict,), "language": (str,),
     "speaker": (str,), "speakers": (dict,), "vote_separator": (str,), "delimiter": (str,), "decimal": (str,),
     "encoding": (str,), "missing": (list,), "license": (str,), "redistributable": (str,), "homepage": (str,),
@@ -52,7 +53,8 @@ class Description:
     Args:
         path (`Path`): the YAML file.
         folder (`Path`): where the audio lies, absolute.
-        recordings (`tuple[tuple[str | None, Table], ...]`): published part, or `None`, and the table of its recordings.
+        recordings (`tuple[tuple[str | None, Table | NameTable], ...]`): published part, or `None`, and the table of its
+            recordings, or their file names.
         columns (`dict[str, tuple[str, ...]]`): field of [`NativeRecord`] -> its columns.
         speakers (`Table`, *optional*): one row per speaker.
         speaker_columns (`dict[str, str]`): `speaker`, `gender` and `age` -> their columns in `speakers`.
@@ -71,7 +73,7 @@ class Description:
 
     path: Path
     folder: Path
-    recordings: tuple[tuple[str | None, Table], ...]
+    recordings: tuple[tuple[str | None, Table | NameTable], ...]
     columns: dict[str, tuple[str, ...]]
     speakers: Table | None
     speaker_columns: dict[str, str]
@@ -104,7 +106,10 @@ def read(path: Path) -> Description:
     open_table = partial(
         Table, delimiter=given.get("delimiter"), encoding=given.get("encoding", ENCODING), missing=missing
     )
-    recordings = tuple((part, open_table(place)) for part, place in _tables(given, path, folder).items())
+    if "pattern" in given:
+        recordings = ((None, _names(given, path, folder)),)
+    else:
+        recordings = tuple((part, open_table(place)) for part, place in _tables(given, path, folder).items())
     columns = _columns(given, [table for _, table in recordings], item)
     speakers, speaker_columns = _speakers(given, columns, open_table, path)
     _check_uses(given, columns | speaker_columns, recordings, item)
@@ -169,6 +174,19 @@ def _load(path: Path) -> dict:
         len(given.get("delimiter", ",")) == 1, "delimiter", "be one character", repr(given.get("delimiter")), path.name
     )
     return given
+
+
+def _names(given: dict, path: Path, folder: Path) -> NameTable:
+    """The file names as a table. Its columns are the fields of the same names."""
+    for key in ("table", "columns"):
+        _check(key not in given, key, "not be given beside pattern", repr(given.get(key)), path.name, f"Delete {key}.")
+    names = NameTable(path, folder, given["pattern"])
+    header = names.header()
+    _check("label" in header, "pattern", "have a group label", options(header[1:]), path.name)
+    step = "Only if every file has its own voice, write `speaker: per-file`."
+    _check("speaker" in (*header, *given), "pattern", "have a group speaker", options(header[1:]), path.name, step)
+    given["columns"] = {column: column for column in header}
+    return names
 
 
 def _tables(given: dict, path: Path, folder: Path) -> dict[str | None, Path]:

@@ -1,4 +1,4 @@
-"""A corpus that no adapter knows: its audio, a table of its recordings, and a YAML file that says what both mean.
+"""A corpus without an adapter: its audio, a table or a pattern of file names, and a YAML file that explains both.
 
 `python -m speecheq.dataset_scripts.build --out seqd --corpus mycorpus=mycorpus.yaml`; see BRING_YOUR_OWN.md.
 """
@@ -76,9 +76,9 @@ class CustomCorpus:
                 yield _record(_agreed(rows), path, files.name(path), people)
             except CorpusError as error:
                 yield Skipped(path, f"{self.CORPUS}: {error}")
-        tables = " or ".join(table.path.name for _, table in self.description.recordings)
+        rule = " or ".join(dict.fromkeys(table.covers for _, table in self.description.recordings))
         for path in sorted(set(files.relative) - {path for path, _, _ in claims}):
-            yield Skipped(path, f"{self.CORPUS}: file must have a row in {tables}; got none for {path.name!r}.")
+            yield Skipped(path, f"{self.CORPUS}: file must {rule}; got {path.name!r}.")
 
     def _rows(self) -> Iterator["_Cells"]:
         used = {column for columns in self.description.columns.values() for column in columns}
@@ -115,7 +115,7 @@ def load(name: str, path: Path) -> CustomCorpus:
         REDISTRIBUTABLE=description.redistributable,
         folder=description.folder,
         table=tuple(_metric_rows(name, description)),
-        sources=(description.path, *(table.path for table in tables)),
+        sources=tuple(dict.fromkeys((description.path, *(table.path for table in tables)))),
         description=description,
     )
 
@@ -193,7 +193,7 @@ class _Cells:
 
     def __init__(self, description: Description, part: str | None, table: Table, row: Row):
         self.description, self.part, self.table, self.row = description, part, table, row
-        self.where = f"{table.path.name}, line {row.line}"
+        self.where = table.place(row)
 
     def texts(self, field: str) -> list[str]:
         """The values of all columns of a field, empty ones too."""

@@ -74,6 +74,15 @@ class Table:
     def is_jsonl(self) -> bool:
         return self.path.suffix.lower() == JSONL and not self.delimiter
 
+    @property
+    def covers(self) -> str:
+        """What a file of the corpus must do to be in the table, for messages."""
+        return f"have a row in {self.path.name}"
+
+    def place(self, row: Row) -> str:
+        """Where a row stands, for messages."""
+        return f"{self.path.name}, line {row.line}"
+
     def header(self) -> list[str]:
         """The columns in their order; of JSONL, every key of any line.
 

@@ -9,13 +9,13 @@ import evaluate
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-# An expectation computed in bfloat16 may leave [0, 1] by a rounding error; a percentage or a 1-5 scale is far outside.
+# Rounding errors of a bfloat16 expectation can leave [0, 1] slightly; a percentage or a 1-5 scale is far outside.
 _TOLERANCE = 0.01
 
 _DESCRIPTION = """
 Concordance correlation coefficient (CCC), mean absolute error (MAE) and quadratic weighted kappa (QWK) of values in
-[0, 1]. QWK compares the nearest of K equally spaced levels (halves round up). CCC is NaN when the references are all
-equal, and QWK is NaN when predictions and references all round to one level: nothing can agree or disagree there.
+[0, 1]. QWK compares the nearest of K equally spaced levels (halves round up). CCC is NaN if all references are equal,
+and QWK is NaN if all predictions and references round to one level.
 """
 
 _CITATION = """
@@ -33,7 +33,7 @@ _CITATION = """
 _INPUTS = """
 Args:
     predictions (`list[float]`): predicted values in [0, 1].
-    references (`list[float]`): true values in [0, 1], as many.
+    references (`list[float]`): true values in [0, 1], one per prediction.
     num_levels (`int`, *optional*, defaults to 5): number of levels K of the QWK, at 0, 1/(K-1), ..., 1.
 
 Returns:
@@ -51,7 +51,7 @@ Example:
 
 
 class CCC(evaluate.Metric):
-    """Lin's concordance correlation coefficient, with MAE and quadratic weighted kappa beside it."""
+    """Metric with Lin's concordance correlation coefficient, MAE and quadratic weighted kappa."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -79,7 +79,7 @@ class CCC(evaluate.Metric):
 def _in_unit_interval(values: list[float], field: str) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if not values.size:
-        raise ValueError(f"ccc: {field} must hold at least one value; got none. Leave the empty task out.")
+        raise ValueError(f"ccc: {field} must contain at least one value; got none. Leave the empty task out.")
     wrong = ~((values >= -_TOLERANCE) & (values <= 1 + _TOLERANCE))
     if wrong.any():
         item = int(wrong.argmax())

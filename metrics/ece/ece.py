@@ -8,8 +8,8 @@ import evaluate
 import numpy as np
 
 _DESCRIPTION = """
-Expected calibration error (ECE): the distance between confidence and accuracy in equally wide bins of confidence,
-averaged over the predictions. Bin m of M is ((m-1)/M, m/M]; a confidence of 0 lies in the first.
+Expected calibration error (ECE): the difference between confidence and accuracy in bins of equal width, averaged over
+the predictions. Bin m of M is ((m-1)/M, m/M]; a confidence of 0 belongs to the first bin.
 """
 
 _CITATION = """
@@ -25,7 +25,7 @@ _CITATION = """
 _INPUTS = """
 Args:
     predictions (`list[float]`): confidence of each prediction, the probability of its class, in [0, 1].
-    references (`list[int]`): 1 where the prediction was correct, 0 where it was not.
+    references (`list[int]`): 1 if the prediction is correct, 0 if it is not.
     num_bins (`int`, *optional*, defaults to 15): number of bins.
 
 Returns:
@@ -44,7 +44,7 @@ Example:
 
 
 class ECE(evaluate.Metric):
-    """Expected calibration error over equally wide bins."""
+    """Metric with the expected calibration error over bins of equal width."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -62,7 +62,7 @@ class ECE(evaluate.Metric):
         correct = np.asarray(references, dtype=np.float64)
         _check(confidence, correct, num_bins)
         bins = np.digitize(confidence, np.linspace(0, 1, num_bins + 1)[1:-1], right=True)
-        # |accuracy - confidence| of a bin, times its share of the predictions, is its |sum of differences| / n.
+        # |accuracy - confidence| of a bin, weighted by its share of the predictions, is |sum of differences| / n.
         gaps = np.bincount(bins, weights=correct - confidence, minlength=num_bins)
         return {"ece": float(np.abs(gaps).sum() / len(confidence))}
 
@@ -71,7 +71,7 @@ def _check(confidence: np.ndarray, correct: np.ndarray, num_bins: int):
     if num_bins < 1:
         raise ValueError(f"ece: num_bins must be at least 1; got {num_bins}.")
     if not confidence.size:
-        raise ValueError("ece: predictions must hold at least one confidence; got none. Leave the empty task out.")
+        raise ValueError("ece: predictions must contain at least one confidence; got none. Leave the empty task out.")
     wrong = ~((confidence >= 0) & (confidence <= 1))
     if wrong.any():
         item = int(wrong.argmax())

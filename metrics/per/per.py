@@ -1,6 +1,6 @@
 """Phoneme error rate, as an `evaluate` module.
 
-The edit distance between symbol sequences (Levenshtein) is that of jiwer: https://jitsi.github.io/jiwer.
+jiwer computes the edit distance between symbol sequences (Levenshtein): https://jitsi.github.io/jiwer.
 """
 
 import datasets
@@ -9,7 +9,7 @@ import jiwer
 
 _DESCRIPTION = """
 Phoneme error rate (PER): substitutions, deletions and insertions over all utterances, divided by the number of symbols
-in all references. It exceeds 1 when there are more insertions than hits.
+in all references. It exceeds 1 if there are more insertions than hits.
 """
 
 _CITATION = """
@@ -26,11 +26,11 @@ _CITATION = """
 
 _INPUTS = """
 Args:
-    predictions (`list[list[str]]`): recognised IPA symbols, one list an utterance. A list may be empty.
-    references (`list[list[str]]`): true IPA symbols, as many lists.
+    predictions (`list[list[str]]`): recognised IPA symbols, one list per utterance. A list may be empty.
+    references (`list[list[str]]`): true IPA symbols, one list per utterance.
 
 Returns:
-    `dict` with `per` (`float`, 0 or more; NaN when no reference holds a symbol).
+    `dict` with `per` (`float`, 0 or more; NaN if all references are empty).
 
 Example:
 
@@ -41,7 +41,7 @@ Example:
 
 
 class PER(evaluate.Metric):
-    """Phoneme error rate over a corpus."""
+    """Metric with the phoneme error rate over all utterances."""
 
     def _info(self) -> evaluate.MetricInfo:
         symbols = datasets.Sequence(datasets.Value("string"))
@@ -56,6 +56,6 @@ class PER(evaluate.Metric):
     def _compute(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
         if not any(references):
             return {"per": float("nan")}
-        # The sequences are split already. jiwer's own transforms would join and split them at spaces.
+        # The sequences are already split. The default transforms of jiwer would join and split them at spaces.
         output = jiwer.process_words(references, predictions, reference_transform=list, hypothesis_transform=list)
         return {"per": float(output.wer)}

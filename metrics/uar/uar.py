@@ -1,7 +1,7 @@
 """UAR, WA and macro-F1 of a classifier, as an `evaluate` module.
 
 Unweighted average recall is the measure of the INTERSPEECH emotion challenges
-(https://www.isca-archive.org/interspeech_2009/schuller09_interspeech.html): every class weighs the same, however rare.
+(https://www.isca-archive.org/interspeech_2009/schuller09_interspeech.html): rare and frequent classes have equal weight.
 """
 
 import datasets
@@ -10,8 +10,8 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 _DESCRIPTION = """
 Unweighted average recall (UAR, also UA): the mean of the recalls of the classes. Weighted accuracy (WA): the share of
-correct predictions. Macro-F1: the mean of the F1 of the classes. The classes are those that occur in the references;
-a prediction outside them counts as wrong.
+correct predictions. Macro-F1: the mean F1 of the classes. The classes are those in the references; a prediction of
+another class counts as wrong.
 """
 
 _CITATION = """
@@ -27,7 +27,7 @@ _CITATION = """
 _INPUTS = """
 Args:
     predictions (`list[int]`): predicted class ids.
-    references (`list[int]`): true class ids, as many.
+    references (`list[int]`): true class ids, one per prediction.
 
 Returns:
     `dict` with `uar`, `wa` and `macro_f1` (`float` in [0, 1]).
@@ -44,7 +44,7 @@ Example:
 
 
 class UAR(evaluate.Metric):
-    """Unweighted average recall, with weighted accuracy and macro-F1 beside it."""
+    """Metric with unweighted average recall, weighted accuracy and macro-F1."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -59,7 +59,7 @@ class UAR(evaluate.Metric):
 
     def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
         if not references:
-            raise ValueError("uar: references must hold at least one class id; got none. Leave the empty task out.")
+            raise ValueError("uar: references must contain at least one class id; got none. Leave the empty task out.")
         options = {"labels": sorted(set(references)), "average": "macro", "zero_division": 0}
         return {
             "uar": float(recall_score(references, predictions, **options)),

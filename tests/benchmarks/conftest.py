@@ -1,4 +1,4 @@
-"""The scripts of `benchmarks/` as modules."""
+"""Make the scripts of `benchmarks/` importable."""
 
 import sys
 

@@ -76,9 +76,7 @@ def test_without_torchcodec_the_ways_that_decode_are_named_as_not_measured(monke
         ["datasets,", "chain"],
         ["datasets,", "copy"],
     ]
-    assert lines[4].startswith(
-        "wav and flac not measured: datasets decodes by torchcodec, which must be installed; Mod"
-    )
+    assert lines[4].startswith("wav and flac not measured: torchcodec must be installed for datasets; got Mod")
     assert "pip install 'torchcodec==0.13.*'" in lines[5]
 
 

@@ -1,4 +1,4 @@
-"""Claims about the benchmark of training: contestants differ in what they are said to differ in."""
+"""Claims about the training benchmark: contestants differ only as documented."""
 
 import fine_tuning
 import pytest

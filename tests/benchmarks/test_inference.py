@@ -1,4 +1,4 @@
-"""Claims about the benchmark of answers: contestants hear the same, in turns, and the table says what the times say."""
+"""Claims about the inference benchmark: contestants get the same input, in turns, and the table matches the times."""
 
 import re
 
@@ -77,7 +77,7 @@ def test_all_files_are_answered(monkeypatch):
 
 def test_a_new_process_that_fails_says_why():
     inference._run_script("import speecheq")
-    with pytest.raises(RuntimeError, match=r"a new process must answer; got (.|\n)*no luck"):
+    with pytest.raises(RuntimeError, match=r"a new process must succeed; got (.|\n)*no luck"):
         inference._run_script("raise SystemExit('no luck')")
 
 

@@ -30,7 +30,7 @@ def test_recordings_follow_each_other_with_pauses_until_it_is_long_enough(record
 
 def test_the_command_prints_memory_and_its_ratio_for_each_kind_of_recording(recordings, monkeypatch, capsys):
     peaks = iter([500.0, 600.0, 500.0, 550.0])
-    monkeypatch.setattr(memory, "listen", lambda model, path: memory.Heard(next(peaks), 12.0, 120.0, 90.0, 7))
+    monkeypatch.setattr(memory, "listen", lambda model, path: memory.Measurement(next(peaks), 12.0, 120.0, 90.0, 7))
 
     memory.main(["model", "--speech", str(recordings[0].parent), "--minutes", "0.01", "0.02"])
 
@@ -64,5 +64,5 @@ def test_a_fresh_process_without_speecheq_is_measured(recordings, tmp_path):
 
 def test_a_model_that_fails_shows_what_it_wrote(monkeypatch):
     monkeypatch.setattr(memory, "LISTEN", "import sys; sys.exit('no model ' + sys.argv[1])")
-    with pytest.raises(RuntimeError, match=r"memory: gone must answer made.flac; got 1\.\nno model gone"):
+    with pytest.raises(RuntimeError, match=r"memory: gone must predict for made.flac; got 1\.\nno model gone"):
         memory.listen("gone", Path("made.flac"))

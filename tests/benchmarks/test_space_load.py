@@ -1,4 +1,4 @@
-"""Claims about the load that is put on the page: what is asked, and what counts as a fault."""
+"""Claims about the load test of the page: its requests, and its faults."""
 
 import os
 from collections import Counter
@@ -44,6 +44,6 @@ def test_the_report_has_the_times_and_the_state_of_the_server():
     load = space_load.Load("http://server/", users=1)
     load.counts, load.seconds = Counter({"good recording: answer": 100}), list(np.linspace(0.01, 1.0, 100))
     lines = space_load.report(load, [{"MiB": 700}, {"MiB": 710}, {"MiB": 711}], (3, 1))
-    assert lines[1] == "time to an answer: median 0.51 s, 95 % within 0.96 s"
-    assert lines[2] == "server at the begin: 700 MiB" and lines[-1] == "temporary files left: 3, 1 MiB"
+    assert lines[1] == "response time: median 0.51 s, 95 % within 0.96 s"
+    assert lines[2] == "server at the start: 700 MiB" and lines[-1] == "temporary files left: 3, 1 MiB"
     assert space_load.state(os.getpid())["MiB"] > 50

@@ -42,6 +42,22 @@ def test_folds_are_scored_together_and_their_own_rates_give_the_interval():
     assert "eis_ccc" not in row and "gender_uar" not in row
 
 
+def test_open_answers_are_scored_where_the_label_lies_in_one_basic_class():
+    part = answered(*A, A[1], basic=[0, 3, None])
+    part["answers"]["0"]["basic"] = [0, 6, 1]
+    (row,) = summarise([part])
+    assert row["open_uar"] == pytest.approx(1 / 2) and row["uar"] == 1
+
+
+def test_the_order_of_two_intensities_is_scored_within_a_rendition():
+    strong = {"eis_low": [0.25, 0.75, 0.75], "eis_high": [0.25, 0.75, 0.75], "renditions": ["a", "a", "b"]}
+    part = answered(*A, A[1], **strong)
+    part["answers"]["0"] |= {"eis": [0.4, 0.6, 0.1], "gender": [0, 0, 0]}
+    assert summarise([part])[0]["eis_order"] == 1
+    part["answers"]["0"] |= {"eis": [0.6, 0.4, 0.1]}
+    assert summarise([part])[0]["eis_order"] == 0
+
+
 def test_a_score_is_the_mean_over_seeds():
     results = [
         answered(A[0], [0, 0, 0], A[1], seed=0), answered(B[0], [0, 1, 1], B[1], seed=0),
@@ -111,20 +127,22 @@ def test_who_is_not_counted_is_said_under_the_table():
 def test_the_summary_is_a_table():
     rows = [
         {"corpus": "x", "protocol": "loso", "known": 0, "folds": 9, "seeds": 3, "utterances": 6, "uar": 0.7049,
-         "uar_low": 0.65, "uar_high": 0.7551, "wa": 0.8, "eis_ccc": 0.51249, "eis_mae": 0.1, "gender_uar": 0.999,
+         "uar_low": 0.65, "uar_high": 0.7551, "open_uar": 0.612, "wa": 0.8, "eis_order": 0.85,
+         "eis_ccc": 0.51249, "eis_mae": 0.1, "gender_uar": 0.999,
          "phoneme_per": 0.25, "shared_speakers": []},
         {"corpus": "x", "protocol": "loso", "known": -1, "folds": 1, "seeds": 1, "utterances": 6, "uar": 0.5,
          "uar_low": None, "uar_high": None, "wa": 0.25, "shared_speakers": []},
     ]  # fmt: skip
     assert summary_table(rows).splitlines() == [
-        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | WA (%) | EIS CCC | PER (%) | gender UAR (%) "
-        "| shared |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-        "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 80.0 | 0.512 | 25.0 | 99.9 | 0 |",
-        "| x | loso | all | 1 × 1 | 50.0 |  | 25.0 |  |  |  | 0 |",
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | EIS CCC "
+        "| EIS order (%) | PER (%) | gender UAR (%) | shared |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 61.2 | 80.0 | 0.512 | 85.0 | 25.0 | 99.9 | 0 |",
+        "| x | loso | all | 1 × 1 | 50.0 |  |  | 25.0 |  |  |  |  | 0 |",
         "",
         "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
-        "shared: test speakers in the training data.",
+        "open: all seven basic classes are allowed. order: of two renditions of a text and an emotion by one speaker, the "
+        "stronger one has the higher intensity. shared: test speakers in the training data.",
     ]
 
 

@@ -62,5 +62,5 @@ def test_a_rounding_error_outside_the_interval_is_forgiven_and_another_scale_is_
         load_metric("ccc").compute(predictions=[0.5, 70.0], references=[0.5, 0.7])
     with pytest.raises(ValueError, match=r"ccc: references must be numbers in \[0, 1\]; got nan in item 0"):
         load_metric("ccc").compute(predictions=[0.5], references=[float("nan")])
-    with pytest.raises(ValueError, match="ccc: predictions must hold at least one value; got none"):
+    with pytest.raises(ValueError, match="ccc: predictions must contain at least one value; got none"):
         load_metric("ccc").compute(predictions=[], references=[])

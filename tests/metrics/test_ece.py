@@ -36,5 +36,5 @@ def test_a_bad_value_is_named():
         ece([0.9], [3])
     with pytest.raises(ValueError, match="ece: num_bins must be at least 1; got 0"):
         ece([0.9], [1], num_bins=0)
-    with pytest.raises(ValueError, match="ece: predictions must hold at least one confidence; got none"):
+    with pytest.raises(ValueError, match="ece: predictions must contain at least one confidence; got none"):
         ece([], [])

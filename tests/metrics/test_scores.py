@@ -8,7 +8,16 @@ import pytest
 
 from speecheq.labels_speecheq import ESC_LABELS
 from speecheq.metrics import scores as scores_module
-from speecheq.metrics.scores import eis_scores, esc_scores, fold, gender_scores, load_metric, phoneme_scores, table
+from speecheq.metrics.scores import (
+    eis_scores,
+    esc_scores,
+    fold,
+    gender_scores,
+    intensity_order,
+    load_metric,
+    phoneme_scores,
+    table,
+)
 
 
 def probabilities(*rows: dict[str, float]) -> np.ndarray:
@@ -70,7 +79,7 @@ def test_the_order_of_the_labels_is_the_order_of_the_columns():
 def test_folding_refuses_an_unknown_class_and_no_group():
     with pytest.raises(ValueError, match=r"fold: a fine class must be one of angry, .*; got 'joy'"):
         fold(probabilities({"calm": 1.0}), [["joy"]], ESC_LABELS)
-    with pytest.raises(ValueError, match="fold: groups must hold at least one group; got none"):
+    with pytest.raises(ValueError, match="fold: groups must contain at least one group; got none"):
         fold(probabilities({"calm": 1.0}), [], ESC_LABELS)
 
 
@@ -191,6 +200,15 @@ def test_an_unknown_fine_class_is_refused():
         esc_scores(probabilities({"angry": 1.0}), [["joy"]], ["joy"], ["a"])
 
 
+def test_the_order_of_intensities_counts_pairs_of_one_rendition_and_a_tie_counts_half():
+    values, low = np.array([0.2, 0.6, 0.6, 0.1, 0.9]), [0.0, 0.25, 0.75, 0.5, None]
+    result = intensity_order(values, low, low, ["a", "a", "a", "b", "a"])
+    assert result == {"eis_order": pytest.approx(2.5 / 3), "eis_pairs": 3}
+    assert intensity_order(values, low, low, [None] * 5) == {}
+    with pytest.raises(ValueError, match="intensity_order"):
+        intensity_order(values, low, low, ["a"])
+
+
 def test_intensity_is_compared_with_the_midpoint_corpus_by_corpus():
     # a: midpoints 0 and 0.5, predictions 0.25 and 0.75: CCC 0.125 / (0.125 + 0.0625) = 2/3, levels 1 3 against 0 2:
     # kappa 1 - (1 + 1) / ((1 + 1 + 9 + 1) / 2) = 2/3. b: perfect. c: neutral only.
@@ -266,9 +284,9 @@ def test_predictions_of_another_shape_or_length_are_refused():
         esc_scores(np.ones((1, 7)), [None], [None], ["a"])
     with pytest.raises(ValueError, match=r"eis_scores: predictions must be of shape \(n,\); got \(1, 5\)"):
         eis_scores(np.ones((1, 5)), [None], [None], ["a"])
-    with pytest.raises(ValueError, match="phoneme_scores: corpora must have 1 items, one a row; got 2"):
+    with pytest.raises(ValueError, match="phoneme_scores: corpora must have 1 items, one per row; got 2"):
         phoneme_scores([["a"]], [["a"]], ["a", "a"])
-    with pytest.raises(ValueError, match="gender_scores: references must have 2 items, one a row; got 1"):
+    with pytest.raises(ValueError, match="gender_scores: references must have 2 items, one per row; got 1"):
         gender_scores(np.array([0, 1]), [0], ["a", "a"])
 
 

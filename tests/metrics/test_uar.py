@@ -18,5 +18,5 @@ def test_a_predicted_class_without_references_is_wrong_but_no_class_of_the_mean(
 
 
 def test_no_reference_is_refused():
-    with pytest.raises(ValueError, match="uar: references must hold at least one class id; got none"):
+    with pytest.raises(ValueError, match="uar: references must contain at least one class id; got none"):
         load_metric("uar").compute(predictions=[], references=[])

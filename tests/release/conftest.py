@@ -1,4 +1,4 @@
-"""A small root: a tiny model with a card, and a Space that shows it."""
+"""Fixtures with a small root: a tiny model with a card, and a Space for it."""
 
 import shutil
 from pathlib import Path
@@ -78,7 +78,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="session")
 def released_root(tmp_path_factory) -> Path:
-    """The root that every test here copies."""
+    """The root that the tests copy."""
     torch.manual_seed(0)
     model = SpeechEQModel(SpeechEQConfig(backbone_config=dict(TINY_BACKBONES["whisper"])))
     folder = save_for_hub(model, SpeechEQProcessor.for_config(model.config), tmp_path_factory.mktemp("root") / "root")
@@ -111,5 +111,5 @@ def released_root(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def root(released_root, tmp_path) -> Path:
-    """A root that a test may damage."""
+    """A copy of the root that a test may change."""
     return shutil.copytree(released_root, tmp_path / "root")

@@ -1,4 +1,4 @@
-"""Claims about the assembled folders: what a repository needs and nothing else, under the names of the Hub."""
+"""Claims about the assembled folders: only the files of a repository, with its Hub names."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ SEQD_FILES = [
 
 @pytest.fixture
 def seqd(tmp_path) -> Path:
-    """A SEQD whose corpus may not be passed on."""
+    """A SEQD whose corpus does not allow redistribution."""
     folder = Path(shutil.copytree(MINI_SEQD, tmp_path / "seqd"))
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["corpora"]["synthetic"] |= {"redistributable": False, "license": "research use only"}

@@ -1,4 +1,4 @@
-"""Claims about the checks: each fault is refused by a message that names the file, and what is sound passes."""
+"""Claims about the checks: each fault has a message with the file name, and a valid repository passes."""
 
 import os
 import pickle
@@ -17,7 +17,7 @@ from speecheq.release.check import check
 
 @pytest.fixture
 def unloaded(monkeypatch):
-    """Everything but the fresh process."""
+    """Run all checks except loading in a fresh process."""
     monkeypatch.setattr(checks, "_loads", lambda repository, model: [])
 
 
@@ -52,10 +52,10 @@ def test_a_pickle_is_refused_whatever_its_name(root, tmp_path, unloaded):
         "release: file must be one of .csv, .css, .ipynb, .json, .md, .py, .svg, .txt, .yaml, LICENSE, "
     )
     assert (
-        "got 'results/weights.bin' in model me/speecheq. Pickles may run code: save weights as safetens" in faults[0]
+        "got 'results/weights.bin' in model me/speecheq. Remove the file. Save weights as safetensors, " in faults[0]
     )
     assert "file must be UTF-8 text; got " in faults[1] and "in results/weights.json of model me/sp" in faults[1]
-    assert "file must be png, as its name says; got something else in results/weights.png of" in faults[2]
+    assert "file must be in png format; got another format in results/weights.png of" in faults[2]
     assert (
         "weights must be a safetensors file; got " in faults[3] and " in results/weights.safetensors of" in faults[3]
     )
@@ -78,9 +78,9 @@ def test_audio_lies_in_the_examples_of_a_space_alone(root, tmp_path, unloaded):
     faults = faults_of(root, tmp_path / "out", "space")
 
     assert faults == [
-        "release: size must be 1,048,576 bytes at most; got 1,048,580 bytes in examples/three.wav of space me/space. "
+        "release: size must be at most 1,048,576 bytes; got 1,048,580 bytes in examples/three.wav of space me/space. "
         "Make it smaller.",
-        "release: file must be wav, as its name says; got something else in examples/two.wav of space me/space. Remove it.",
+        "release: file must be in wav format; got another format in examples/two.wav of space me/space. Remove it.",
         "release: audio must be in examples/, and synthetic; got audio in one.wav of space me/space. Remove it.",
     ]
 
@@ -89,7 +89,7 @@ def test_a_text_larger_than_the_hub_shows_is_refused(root, tmp_path, unloaded):
     os.truncate(root / "results/results.json", 10 * 2**20 + 1)
 
     assert faults_of(root, tmp_path / "out") == [
-        "release: size must be 10,485,760 bytes at most; got 10,485,761 bytes in results/results.json of model "
+        "release: size must be at most 10,485,760 bytes; got 10,485,761 bytes in results/results.json of model "
         "me/speecheq. Make it smaller."
     ]
 
@@ -98,7 +98,7 @@ def test_a_text_larger_than_the_hub_shows_is_refused(root, tmp_path, unloaded):
 def test_a_missing_file_is_named(root, tmp_path, unloaded, name):
     (root / name).unlink()
 
-    assert f"release: {name} must be there; got none in model me/speecheq. Add it." in faults_of(
+    assert f"release: {name} must exist; got no file in model me/speecheq. Add it." in faults_of(
         root, tmp_path / "out"
     )
 
@@ -133,9 +133,9 @@ def test_a_broken_link_of_a_linked_page_is_refused(root, tmp_path, unloaded):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("license: cc-by-nc-sa-4.0\n", "", "license must be the SPDX name in small letters, or other; got none"),
+        ("license: cc-by-nc-sa-4.0\n", "", "license must be the SPDX name in lower case, or other; got none"),
         ("license: cc-by-nc-sa-4.0", "license: CC BY-NC", "license must be .*; got 'CC BY-NC'"),
-        ("license: cc-by-nc-sa-4.0", "license: other", "license_name must be there if license is other; got none"),
+        ("license: cc-by-nc-sa-4.0", "license: other", "license_name must be given if license is other; got none"),
         ("library_name: transformers\n", "", "library_name must be transformers; got none"),
         ("pipeline_tag: audio-c", "pipeline_tag: image-c", "pipeline_tag must be audio-classification; got 'image-c"),
         ("- pl\n- en", "- pl\n- english", r"language must be a list of ISO 639 codes; got \['pl', 'english'\]"),
@@ -166,13 +166,13 @@ def test_a_model_card_needs_no_scores(root, tmp_path, unloaded):
     ("old", "new", "message"),
     [
         ("sdk: gradio\n", "", "sdk must be gradio; got none in README.md of space me/space."),
-        ("sdk_version: 6.0.0", "sdk_version: 6.0", "sdk_version must be a text of three numbers, such as 6.0.0; got 6.0 "),
-        ("app_file: app.py", "app_file: main.py", "app_file must be there; got no main.py in README.md of space"),
+        ("sdk_version: 6.0.0", "sdk_version: 6.0", "sdk_version must be a string of three numbers, for example 6.0.0; got 6."),
+        ("app_file: app.py", "app_file: main.py", "app_file must be an existing file; got 'main.py' in README.md of space"),
         ("app_file: app.py\n", "", "app_file must be a Python file; got none in README.md"),
         ("colorTo: gray", "colorTo: black", "colorTo must be one of red, yellow,"),
         ("models:\n- someone/model\n", "", "models must be a list of user/name; got none in README.md"),
         ("license: apache-2.0", "license: Apache", "license must be the SPDX name"),
-        ("emoji: 🎙️\n", f"short_description: {'x' * 61}\n", "short_description must be 60 characters at most; got '"),
+        ("emoji: 🎙️\n", f"short_description: {'x' * 61}\n", "short_description must be at most 60 characters; got '"),
     ],
 )  # fmt: skip
 def test_wrong_metadata_of_a_space_are_refused(root, tmp_path, unloaded, old, new, message):
@@ -186,7 +186,7 @@ def test_a_space_that_shows_another_model_is_refused(root, tmp_path, unloaded):
     edit(root / "space/app.py", "someone/model", "someone/else")
 
     (fault,) = faults_of(root, tmp_path / "out", "space")
-    assert "model must be 'me/speecheq'; got another or none in the Python files of space me/space" in fault
+    assert "model must be 'me/speecheq'; got another model or none in the Python files of space me/space" in fault
 
 
 @pytest.mark.parametrize("line", ["speecheq", "SpeechEQ[audio]>=0.1", "-e ..", "./speecheq"])
@@ -194,9 +194,7 @@ def test_a_space_needs_nothing_of_this_package(root, tmp_path, unloaded, line):
     (root / "space/requirements.txt").write_text(f"torch\n{line}\n")
 
     (fault,) = faults_of(root, tmp_path / "out", "space")
-    assert (
-        f"requirement must be a package of the index, other than this one; got {line!r} in requirements.txt" in fault
-    )
+    assert f"requirement must be another package from the package index; got {line!r} in requirements.txt" in fault
 
 
 def test_a_space_is_started_in_a_copy_with_the_assembled_model(root, tmp_path):

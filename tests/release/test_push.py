@@ -1,4 +1,4 @@
-"""Claims about the command: a dry run asks nobody, a push makes the Hub the same, and what comes down works."""
+"""Claims about the command: a dry run is offline, a push updates the Hub, and the downloads work."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from speecheq.release import push
 from speecheq.release.push import main
 
 NAMES = ["--model-repo", "me/speecheq", "--space-repo", "me/space"]
-# Commands one after another, with what stands in the root changed between them; the checks were run before.
+# Commands in sequence, with changes in the root between them; the checks ran before.
 CLIENT = """
 import json, sys
 from pathlib import Path
@@ -60,7 +60,7 @@ def python(code: list[str], environment: dict[str, str], folder: Path) -> subpro
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[HubEndpoint]:
-    """A Hub of this file's own, for which requests are counted. One model there is public."""
+    """A separate Hub that counts requests and has one public model."""
     with HubEndpoint() as endpoint:
         endpoint.repositories["model", "me/public"] = Repository("model", "me/public", private=False)
         yield endpoint
@@ -68,7 +68,7 @@ def endpoint() -> Iterator[HubEndpoint]:
 
 @pytest.fixture(scope="module")
 def done(endpoint, released_root, tmp_path_factory) -> SimpleNamespace:
-    """What a dry run and some pushes did, and what a process with an empty cache loaded then."""
+    """Run a dry run and some pushes, then load the result in a process with an empty cache."""
     folder = tmp_path_factory.mktemp("release")
     root = folder / "root"
     subprocess.run(["cp", "-r", released_root, root], check=True)
@@ -107,7 +107,7 @@ def test_a_dry_run_checks_everything_and_asks_nobody(done):
     lines = done.dry.stdout.splitlines()
     assert [line.split(":")[0] for line in lines[:3]] == ["model me/speecheq", "dataset me/seqd", "space me/space"]
     assert all(line.endswith(" bytes, checked") for line in lines[:3])
-    assert lines[3] == "Dry run: the Hub was not asked. --diff shows what differs there, --push sends it."
+    assert lines[3] == "Dry run without access to the Hub. --diff shows the differences, --push uploads them."
     assert sorted(path.name for path in done.out.iterdir()) == ["dataset", "model", "space"]
 
 
@@ -191,7 +191,7 @@ def status(arguments: list[str]) -> int:
 def test_without_a_network_a_diff_says_so_and_a_push_fails(root, unchecked, capsys):
     assert os.environ["HF_HUB_OFFLINE"] == "1"
     assert status([*NAMES, "--root", str(root), "--diff"]) == 0
-    assert "The Hub could not be asked: " in capsys.readouterr().out
+    assert "The Hub is not reachable: " in capsys.readouterr().out
     assert status([*NAMES, "--root", str(root), "--push"]) == 1
     assert "offline" in capsys.readouterr().err
 
@@ -205,7 +205,7 @@ def test_a_fault_ends_the_run_before_the_hub_is_asked(root, monkeypatch, capsys)
     printed = capsys.readouterr().out
     assert "model me/speecheq: " in printed and " bytes, refused\n" in printed
     assert "got 'results/weights.bin' in model me/speecheq" in printed
-    assert "requirements.txt must be there; got none in space me/space" in printed
+    assert "requirements.txt must exist; got no file in space me/space" in printed
 
 
 def test_a_dataset_that_is_no_seqd_ends_the_run(root, tmp_path, unchecked, capsys):

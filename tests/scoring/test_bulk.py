@@ -1,4 +1,4 @@
-"""Claims about bulk scoring: the pipeline's answers, each row once, whatever is broken or killed."""
+"""Claims about bulk scoring: it matches the pipeline, with each row once, after damage or kills."""
 
 import io
 import json
@@ -30,13 +30,13 @@ def tiny() -> SpeechEQPipeline:
 
 @pytest.fixture(scope="module")
 def model(tiny, tmp_path_factory) -> str:
-    """The tiny model, for processes of their own."""
+    """The tiny model, for separate processes."""
     return str(save_for_hub(tiny.model, tiny.processor, tmp_path_factory.mktemp("tiny") / "model"))
 
 
 @pytest.fixture
 def pipe(tiny, monkeypatch) -> SpeechEQPipeline:
-    """The pipeline that the command loads, in this process."""
+    """Make the command use the tiny pipeline in this process."""
     monkeypatch.setattr(workers, "load_pipeline", lambda *given: tiny)
     return tiny
 
@@ -46,7 +46,7 @@ def sound(number: int) -> bytes:
 
 
 def parquet(path: Path, number: int, group: int = 3, **columns) -> Path:
-    """A Parquet file of recordings, in row groups."""
+    """Write a Parquet file of recordings, in row groups."""
     rows = [{"id": f"u{index}", "audio": {"bytes": sound(index), "path": f"{index}.wav"}} for index in range(number)]
     for index, row in enumerate(rows):
         row |= {name: values[index] for name, values in columns.items()}
@@ -121,7 +121,7 @@ def test_parquet_tar_and_recordings_of_one_folder_are_all_scored(pipe, tmp_path)
         ("a.WAV", 0, "a.WAV"), ("b.wav", 0, "b.wav"),
     ]  # fmt: skip
     sizes = [pq.read_metadata(path).num_rows for path in sorted((tmp_path / "out").glob("*.parquet"))]
-    assert sizes == [2, 4, 1, 2]  # a row group is not divided
+    assert sizes == [2, 4, 1, 2]  # a row group is never split
 
 
 def test_what_is_broken_is_a_row_with_its_error_and_costs_no_other(pipe, tmp_path, capsys):
@@ -210,7 +210,7 @@ def test_only_what_has_no_shard_is_scored_again_and_counts_are_of_all(pipe, tmp_
     ]  # fmt: skip
     first, now = capsys.readouterr().out.splitlines()[:2]
     assert first == "9 rows, 0 of them failed." and now.startswith("This run: 3 rows")
-    monkeypatch.setattr(workers.Scorer, "score", None)  # nothing is left to call it for
+    monkeypatch.setattr(workers.Scorer, "score", None)  # must not be called
     assert main(command) == 0
 
 
@@ -313,7 +313,7 @@ def test_a_command_that_was_killed_goes_on_to_each_row_once(model, tmp_path):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    process.stderr.read()  # to its end: the processes that it started are gone too
+    process.stderr.read()  # returns at the end of all child processes
     reached = len(list(out.glob("*.parquet")))
     assert reached < 20
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

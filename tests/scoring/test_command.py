@@ -1,4 +1,4 @@
-"""Claims about the command: what it finds, that no file costs another, and that it goes on where it stopped."""
+"""Claims about the command: it finds audio, isolates failures and resumes."""
 
 import csv
 import json
@@ -31,14 +31,14 @@ def tiny() -> SpeechEQPipeline:
 
 @pytest.fixture
 def pipe(tiny, monkeypatch) -> SpeechEQPipeline:
-    """The pipeline that the command loads, in this process."""
+    """Make the command use the tiny pipeline in this process."""
     monkeypatch.setattr(command, "load_pipeline", lambda *given: tiny)
     return tiny
 
 
 @pytest.fixture
 def recordings(tmp_path, monkeypatch) -> Path:
-    """Two folders that share a name, a file that is no audio, and what is to be passed over; the current folder."""
+    """Current folder with two folders of the same name, a file that is not audio, and files to ignore."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "in"
     for number, name in enumerate(["b/x.wav", "a/x.wav", "a/ü, y.FLAC"]):
@@ -160,7 +160,7 @@ def test_a_file_that_stands_in_the_output_is_not_scored_again(pipe, recordings, 
     assert [row["file"] for row in found] == ["in/a/x.wav", "in/a/broken.wav", "in/a/ü, y.FLAC", "in/b/x.wav"]
     assert found[0]["note"] == "mine" and found[1]["error"] == "old" and len(found[3]["emotion"]) == 12
     assert capsys.readouterr().err == "speecheq: 1 of 4 files failed.\n"
-    monkeypatch.setattr(command, "load_pipeline", None)  # nothing is left to load it for
+    monkeypatch.setattr(command, "load_pipeline", None)  # must not be called
     assert main(["in", "--format", "jsonl", "--out", "out.jsonl"]) == 1
     assert rows(Path("out.jsonl")) == found
 
@@ -169,7 +169,7 @@ def test_a_file_that_stands_in_the_output_is_not_scored_again(pipe, recordings, 
     ("kind", "before", "now"),
     [
         ("jsonl", [], ["--scale", "valence"]),
-        ("jsonl", ["--scale", "basic"], []),  # names of the basic classes are some of the fine ones
+        ("jsonl", ["--scale", "basic"], []),  # basic class names are also fine class names
         ("jsonl", [], ["--labels", "angry,happy"]),
         ("csv", [], ["--scale", "valence"]),
     ],
@@ -249,7 +249,7 @@ def test_the_speaker_is_kept_after_each_audio(pipe, recordings, capsys):
     for number, file in enumerate(find_audio(["in"])[0]):
         main([file, *speaker])
         apart += capsys.readouterr().out
-        assert pipe.new_speaker("anna.safetensors").num_utterances == number  # the first one is broken
+        assert pipe.new_speaker("anna.safetensors").num_utterances == number  # the first file is broken
     assert apart == together
     main(["in", "--no-vad", "--format", "jsonl"])
     assert capsys.readouterr().out != together
@@ -266,7 +266,7 @@ def test_the_speaker_is_kept_after_each_audio(pipe, recordings, capsys):
         (["in", "--format", "csv", "--out", "in/a/notes.txt"], "--out must be a new file, or have rows .* got b'no audio'"),
         (["in", "--format", "csv", "--out", "in"], "Is a directory: 'in'"),
         (["in", "--format", "csv", "--out", "gone/x.csv"], "No such file or directory: 'gone/x.csv'"),
-        (["in", "--format", "csv", "--out", "/dev/full"], "No space left on device"),  # reading it would never end
+        (["in", "--format", "csv", "--out", "/dev/full"], "No space left on device"),  # an endless device
         (["in", "--speaker", "in/a/notes.txt"], "--speaker must be a file that this command wrote .*; got 'in/a/notes.txt'"),
         (["in", "--speaker", "gone/anna"], "--speaker must be a file that this command wrote .*; got 'gone/anna'"),
     ],
@@ -331,7 +331,7 @@ def test_the_weights_that_lie_beside_the_code_are_the_default(tiny, recordings, 
 
 
 def fresh(*arguments: str, folder: Path) -> dict:
-    """A process that has no `speecheq` command, no terminal and nothing in its caches."""
+    """Start a process without `speecheq` command, without terminal and with empty caches."""
     environment = {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "", "OMP_NUM_THREADS": "2"}
     started = [sys.executable, "-m", "speecheq.scoring.command", *arguments, "--model", str(folder / "model")]
     return {"args": started, "env": environment, "text": True}
@@ -356,9 +356,7 @@ def test_a_full_disk_is_named_and_the_rows_before_it_are_kept(pipe, recordings, 
     main(["in", *options, str(whole)])
     first = len(whole.read_text().splitlines(keepends=True)[0].encode())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (first + 50, hard)
-    )  # no file may grow beyond the middle of the second row
+    resource.setrlimit(resource.RLIMIT_FSIZE, (first + 50, hard))  # limits files to the middle of the second row
     try:
         assert main(["in", *options, str(out)]) == 2
     finally:

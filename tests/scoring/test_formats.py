@@ -1,4 +1,4 @@
-"""Claims about rows, their reading back, and TextGrids."""
+"""Claims about writing and reading rows, and about TextGrids."""
 
 import csv
 import io
@@ -156,7 +156,7 @@ def test_a_text_grid_is_read_back(tmp_path):
     tiers = {name: [tuple(entry) for entry in grid.getTier(name).entries] for name in grid.tierNames}
     assert tiers["emotion"] == [(0, 0.1, ""), (0.1, 1.0, "happy"), (1.0, 1.6, "sad"), (1.6, 2.5, "")]
     assert tiers["intensity"] == [(0, 0.1, ""), (0.1, 1.0, "0.62"), (1.0, 1.6, "0.30"), (1.6, 2.5, "")]
-    # two phonemes that overlap meet in the middle
+    # overlapping phonemes are cut at the middle
     assert tiers["phonemes"] == [
         (0, 0.1, ""),
         (0.1, 0.12, "h"),

@@ -1,4 +1,4 @@
-"""Claims about exported models: the answers are the model's, alone and in a batch, and the pipeline's."""
+"""Claims about exported models: outputs match the model, alone and in a batch, and the pipeline."""
 
 import json
 import multiprocessing
@@ -71,7 +71,7 @@ def test_levels_that_are_all_but_certain_survive_the_export(tmp_path):
     head.classifier.weight.data, head.classifier.bias.data = torch.ones(1, 32), torch.zeros(1)
     statistics = (
         torch.tensor([-1.0, -0.4, 0.0, 0.4, 1.0])[:, None, None].expand(5, 3, 32).contiguous()
-    )  # locations to 32
+    )  # locations up to 32
     torch.onnx.export(head, (statistics,), tmp_path / "head.onnx", input_names=["statistics"], dynamo=True)
     session = onnx_model.open_session(tmp_path / "head.onnx")
     (found,) = session.run(None, {"statistics": statistics.numpy()})

@@ -1,4 +1,4 @@
-"""Claims about scoring on a Ray cluster: whoever is killed, each row is answered once."""
+"""Claims about scoring on a Ray cluster: each row is scored once, even if processes are killed."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def corpus(path: Path) -> Path:
 
 
 def wait_for(condition, process: subprocess.Popen):
-    """Wait until something is so, while the command runs."""
+    """Wait for a condition while the command runs."""
     deadline = time.time() + 300
     while not condition():
         assert process.poll() is None, "it ended before anybody was killed"
@@ -61,7 +61,7 @@ def test_two_nodes_lose_a_worker_and_a_node_and_each_row_is_answered_once(tmp_pa
             return len(list(out.glob("*.parquet")))
 
         def scorers() -> dict[int, int]:
-            """Processes that hold a model, and the node's process that started each."""
+            """Return the processes with a model, and the node process of each."""
             found = psutil.process_iter(["pid", "ppid", "cmdline"])
             found = [each.info for each in found if "Scorer" in " ".join(each.info["cmdline"] or [])[:80]]
             return {each["pid"]: each["ppid"] for each in found if each["cmdline"][0].startswith("ray::")}
@@ -78,7 +78,9 @@ def test_two_nodes_lose_a_worker_and_a_node_and_each_row_is_answered_once(tmp_pa
 
     assert process.returncode == 0, errors[-3000:]
     assert killed_at < gone_at < ROWS // PER_SHARD
-    assert f"{ROWS} rows, 0 of them failed." in printed.splitlines()  # after what Ray says of the dead
+    assert (
+        f"{ROWS} rows, 0 of them failed." in printed.splitlines()
+    )  # after the messages of Ray about killed processes
     answers = [row for path in sorted(out.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
     assert [row["id"] for row in answers] == [f"u{number}" for number in range(ROWS)]
     assert [row["row"] for row in answers] == list(range(ROWS))

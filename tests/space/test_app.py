@@ -1,4 +1,4 @@
-"""Claims about the page: it shows the answer of the pipeline, or says in plain words why there is none."""
+"""Claims about the page: it shows the output of the pipeline, or explains in plain words why there is none."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ SPEECH = str(ROOT / "space/examples/sad_then_angry_en.wav")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A tiny model with opinions, as it lies on the Hub."""
+    """A tiny model with distinct predictions, in the layout of a Hub repository."""
     tiny = tiny_pipeline()
     return save_for_hub(tiny.model, tiny.processor, tmp_path_factory.mktemp("hub") / "model")
 
@@ -69,7 +69,7 @@ def test_the_page_shows_the_answer_of_the_pipeline(pipe, scale, classes):
     ("samples", "abstained", "words"),
     [
         (np.zeros(32_000), "silence", "There is no sound in this recording."),
-        (waveform(0.1), "no speech", "Nobody can be heard speaking in this recording."),
+        (waveform(0.1), "no speech", "No speech was detected in this recording."),
     ],
 )
 def test_no_answer_has_its_reason_in_plain_words(pipe, wav, samples, abstained, words):
@@ -87,7 +87,7 @@ def test_an_unsure_answer_names_the_likeliest(pipe):
         pipe.model.config.abstain_below = 0.0
     assert as_json["abstained"] == "low confidence"
     best = as_json["emotion"][0]
-    assert f"not sure enough: the likeliest, {best['label']}, has only {answers.percent(best['score'])}." in head
+    assert f"too low: the best label, {best['label']}, has only {answers.percent(best['score'])}." in head
     assert scores.visible and "<svg" in places and "Intensity" in head
 
 
@@ -102,7 +102,7 @@ def unusable(tmp_path: Path) -> dict[str, tuple[str | None, str]]:
     return {
         "long.flac": "This recording is longer than 5 minutes. Upload a part of it.",
         "cut.wav": "This file ends before its sound does: it was cut off (956 of 32000 bytes). Try another.",
-        "text.wav": "This file is not sound that can be read (",
+        "text.wav": "This file cannot be read as audio (",
         "large.wav": "This file is larger than 25 MB. Upload a smaller one.",
         "short.wav": "This recording is too short (0.010 s, at least 0.05 s needed). Try another.",
         "gone.wav": "The recording is no longer here. Record or upload it again.",
@@ -171,7 +171,7 @@ def test_the_drawing_takes_the_colours_of_the_page_and_says_what_it_shows():
     assert drawing.get("aria-label") == "Waveform and spectrogram; angry from 0.0 s, sad from 2.5 s"
     texts = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
     assert "angry" in texts and "sad" not in texts and {"0", "4", "seconds", "kHz"} <= set(texts)
-    assert "<style" not in svg  # which would be for all of the page
+    assert "<style" not in svg  # a style would apply to the page
     assert figures.INK not in svg and "currentColor" in svg and colour["sad"] in svg
 
 
@@ -213,10 +213,10 @@ def test_what_it_was_trained_on_is_read_from_the_card(tmp_path):
 
 
 def test_a_model_without_a_card_is_no_error(tmp_path):
-    assert "This model brings no card that says so." in card.about(str(tmp_path))
-    assert "This model brings no card that says so." in card.about("nobody/nothing")
+    assert "This model has no card." in card.about(str(tmp_path))
+    assert "This model has no card." in card.about("nobody/nothing")
     (tmp_path / "README.md").write_text("# nothing")
-    assert "Its card does not say." in card.about(str(tmp_path))
+    assert "The model card does not say." in card.about(str(tmp_path))
 
 
 def test_the_model_is_named_or_above_or_on_the_hub(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Claims about the page in a browser: it needs nothing from elsewhere, and works on a phone, by keyboard, light and dark."""
+"""Claims about the page in a browser: it loads no external resources, and works on a phone, by keyboard, light and dark."""
 
 # ruff: noqa: F811
 import json
@@ -34,7 +34,7 @@ def server(folder, tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture
 def browse(server) -> Iterator[Callable[..., webdriver.Chrome]]:
-    """Opens the page."""
+    """Open the page."""
     opened = []
 
     def browse(theme: str = "light", phone: bool = False) -> webdriver.Chrome:
@@ -56,7 +56,7 @@ def browse(server) -> Iterator[Callable[..., webdriver.Chrome]]:
 
 
 def wait_for(browser: webdriver.Chrome, selector: str, text: str = "", displayed: bool = False) -> WebElement:
-    """The first element of a selector, once it is there (and displayed) and says this."""
+    """Wait for the first element of a selector to appear (and be displayed) with this text."""
     for _ in range(150):
         for element in browser.find_elements(By.CSS_SELECTOR, selector):
             if text in element.get_attribute("textContent") and (element.is_displayed() or not displayed):
@@ -101,7 +101,7 @@ def test_the_microphone_is_answered(browse):
     wait_for(browser, "#speech .stop-button").click()
     wait_for(browser, "#answer .seq-headline")
     reasons = [reason.text for reason in browser.find_elements(By.CSS_SELECTOR, "#answer .seq-reason")]
-    assert reasons in ([], ["Nobody can be heard speaking in this recording."])  # the latter with silero-vad
+    assert reasons in ([], ["No speech was detected in this recording."])  # the second with silero-vad
 
 
 def test_an_example_is_answered_by_one_click(browse):
@@ -113,7 +113,7 @@ def test_an_example_is_answered_by_one_click(browse):
 @pytest.mark.parametrize(
     ("name", "size", "selector", "message"),
     [
-        ("text.wav", 800, "#answer .seq-reason", "This file is not sound that can be read"),
+        ("text.wav", 800, "#answer .seq-reason", "This file cannot be read as audio"),
         ("text.txt", 800, ".toast-body", "Invalid file type: text.txt."),
         ("large.wav", 26 * 2**20, ".toast-body", "exceed the maximum allowed size of 25"),
     ],
@@ -170,7 +170,7 @@ def test_a_phone_scrolls_in_one_direction_only(browse):
         "const box = document.querySelector('.seq-scroll'); return box.scrollWidth <= box.clientWidth"
     )
     top = browser.execute_script("return document.querySelector('#answer').getBoundingClientRect().top")
-    assert -50 <= top < 700  # the result is in sight
+    assert -50 <= top < 700  # the result is visible
 
 
 def test_the_keyboard_alone_is_enough(browse):

@@ -1,4 +1,4 @@
-"""A claim about a release: its Space works as the Hub starts it, from its own repository, with the model by its name."""
+"""Claim about a release: the Space starts as on the Hub, from its repository, and loads the model by name."""
 
 # ruff: noqa: F811
 import subprocess

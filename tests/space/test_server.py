@@ -1,4 +1,4 @@
-"""Claims about the page as it is served: clients get the pipeline's answers, and nothing but the page itself."""
+"""Claims about the served page: clients get the output of the pipeline, and only files of the page."""
 
 # ruff: noqa: F811
 import json
@@ -32,20 +32,20 @@ runpy.run_path(sys.argv[1] + "/app.py", run_name="__main__")
 
 @pytest.fixture(scope="module")
 def server(folder, tmp_path_factory) -> Iterator[str]:
-    """The address of the page, served as on the Hub: the folder `space` alone, without `speecheq`."""
+    """The URL of the page, served as on the Hub: only the folder `space`, without `speecheq`."""
     with serve(folder, tmp_path_factory.mktemp("space")) as address:
         yield address
 
 
 def serve(model: Path, scratch: Path) -> "Served":
-    """The page of a model in a folder."""
+    """Serve the page of a model in a folder."""
     space = shutil.copytree(ROOT / "space", scratch / "root")
     offline = {"HF_HOME": str(scratch / "hf"), "HF_HUB_OFFLINE": "1"}
     return Served(space, scratch, {"SPEECHEQ_MODEL": str(model), **offline})
 
 
 class Served:
-    """A process that serves the page of a folder, for which `speecheq` is not there."""
+    """Start a process that serves the page of a folder without `speecheq`."""
 
     def __init__(self, space: Path, scratch: Path, environment: dict[str, str]):
         with socket.socket() as free:
@@ -109,7 +109,7 @@ def test_a_client_with_a_wrong_file_gets_the_reason(server, tmp_path):
 
 
 def ask_for(server: str, file: dict, scale: str = "fine") -> str:
-    """What comes back of a call made by hand."""
+    """Call the API without a client, and return the response."""
     call = {"data": [{**file, "meta": {"_type": "gradio.FileData"}}, scale]}
     event = httpx.post(f"{server}gradio_api/call/recognise", json=call).json()["event_id"]
     return httpx.get(f"{server}gradio_api/call/recognise/{event}", timeout=60).text
@@ -121,7 +121,7 @@ def test_no_other_file_is_read_or_served(server):
         assert httpx.get(f"{server}gradio_api/file={path}").status_code in (403, 404)
     for path in ("app.py", "root/app.py", "log"):
         assert httpx.get(f"{server}gradio_api/file={path}").status_code in (403, 404)
-    assert "Send the recording itself, not its address." in ask_for(server, {"path": "https://example.org/a.wav"})
+    assert "Send the recording itself, not its URL." in ask_for(server, {"path": "https://example.org/a.wav"})
     assert "event: error" in ask_for(server, {"path": SPEECH}, scale="coarse")
 
 
@@ -135,7 +135,7 @@ def test_recordings_are_not_kept_in_a_history(server):
 
 
 class _Addresses(HTMLParser):
-    """What a page loads."""
+    """Collect the resources that a page loads."""
 
     def __init__(self, text: str):
         super().__init__()

@@ -8,18 +8,10 @@ the audio of the listening test as well, under other names. Sentences 11 to 15 d
 transcript is the file's own. Listeners' answers are not published.
 """
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from speecheq.dataset_scripts.corpora.records import (
-    CorpusError,
-    NativeRecord,
-    Skipped,
-    find_audio,
-    parse_each,
-    read_text,
-)
+from speecheq.dataset_scripts.corpora.patterns import FilePattern
+from speecheq.dataset_scripts.corpora.records import read_text
 
 CORPUS = "jl_corpus"
 LICENSE = "CC0-1.0"
@@ -30,34 +22,23 @@ CITATION = (
     "Interspeech 2018"
 )
 
-NAME = re.compile(r"((female|male)[12])_([a-z]+)_(\d{1,2}[ab])_(\d)", re.IGNORECASE)
 
-
-def record(path: Path) -> NativeRecord:
-    """Read one record from a name such as `male1_angry_10a_1.wav` and the transcript beside it, if there is one.
+def transcript(path: Path) -> str | None:
+    """The text file beside an audio file.
 
     Raises:
-        CorpusError: if the name has another form, or the transcript cannot be read.
+        CorpusError: if it cannot be read.
     """
-    name = NAME.fullmatch(path.stem)
-    if not name:
-        raise CorpusError(f"jl_corpus: name must be like male1_angry_10a_1; got {path.name!r}.")
-    speaker, gender, emotion, _, _ = (part.lower() for part in name.groups())
-    transcript = path.with_suffix(".txt")
-    return NativeRecord(
-        path=path,
-        speaker=speaker,
-        language="en",
-        label=emotion,
-        gender=gender,
-        text=read_text(transcript).strip() or None if transcript.is_file() else None,
-    )
+    text = path.with_suffix(".txt")
+    return read_text(text).strip() or None if text.is_file() else None
 
 
-def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
-    """Yield the records of a download.
-
-    Raises:
-        CorpusError: if the audio is missing.
-    """
-    yield from parse_each(find_audio(folder), record)
+PATTERN = FilePattern(
+    corpus=CORPUS,
+    pattern=r"(?P<speaker>(?P<gender>female|male)[12])_(?P<label>[a-z]+)_\d{1,2}[ab]_\d",
+    example="male1_angry_10a_1",
+    language="en",
+    normalise=str.lower,
+    transcript=transcript,
+)
+record, records = PATTERN.record, PATTERN.records

@@ -4,21 +4,11 @@ Had from: https://doi.org/10.5281/zenodo.4526477, 7,000 files in one folder. Ter
 Files: `{gender}_{number}_{name}_S_{sentence}_{emotion}_{take}.wav`, such as `F_02_MONIKA_S_1_NEUTRAL_5.wav`.
 Sentences as in Table 2 of https://doi.org/10.1371/journal.pone.0250173.
 Quirks: the speakers' numbers begin anew for men (F_01 is OISHI, M_01 BASHIR), so that the letter belongs to the
-speaker; files are in 44.1 and in 48 kHz.
+speaker; files are in 44.1 and in 48 kHz. `F_02_MONIKA_S_2_SURPRISE_3].wav` has a bracket too many in its name; it is a
+good recording, and is read as take 3.
 """
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
-from speecheq.dataset_scripts.corpora.records import (
-    CorpusError,
-    NativeRecord,
-    Skipped,
-    find_audio,
-    look_up,
-    parse_each,
-)
+from speecheq.dataset_scripts.corpora.patterns import FilePattern
 
 CORPUS = "subesco"
 LICENSE = "CC-BY-4.0"
@@ -29,8 +19,6 @@ CITATION = (
     "PLOS ONE 16(4), 2021"
 )
 
-NAME = re.compile(r"([FM])_(\d{2})_([A-Z]+)_S_(\d{1,2})_([A-Z]+)_(\d+)", re.IGNORECASE)
-GENDER = {"F": "female", "M": "male"}
 SENTENCES = {
     "1": "মৌমাছির চাক দেখে কুকুরটি ঘেউঘেউ করছে",
     "2": "তুমি সব উলটপালট করে দিয়েছ",
@@ -43,32 +31,13 @@ SENTENCES = {
     "9": "একদিন পরেই তার বিয়ে",
     "10": "ডাকাতেরা ঢাল তলোয়ার নিয়ে এল",
 }
-
-
-def record(path: Path) -> NativeRecord:
-    """Read one record from a name such as `F_02_MONIKA_S_1_NEUTRAL_5.wav`.
-
-    Raises:
-        CorpusError: if the name has another form, or a sentence that the corpus does not document.
-    """
-    name = NAME.fullmatch(path.stem)
-    if not name:
-        raise CorpusError(f"subesco: name must be like F_02_MONIKA_S_1_NEUTRAL_5; got {path.name!r}.")
-    gender, number, _, sentence, emotion, _ = (part.upper() for part in name.groups())
-    return NativeRecord(
-        path=path,
-        speaker=f"{gender}_{number}",
-        language="bn",
-        label=emotion,
-        gender=GENDER[gender],
-        text=look_up(sentence, SENTENCES, field="sentence", item=path.name),
-    )
-
-
-def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
-    """Yield the records of a download.
-
-    Raises:
-        CorpusError: if the audio is missing.
-    """
-    yield from parse_each(find_audio(folder), record)
+PATTERN = FilePattern(
+    corpus=CORPUS,
+    # `]` behind the take: see F_02_MONIKA_S_2_SURPRISE_3] above.
+    pattern=r"(?P<speaker>(?P<gender>[FM])_\d{2})_[A-Z]+_S_(?P<text>\d{1,2})_(?P<label>[A-Z]+)_(?P<take>\d+)\]?",
+    example="F_02_MONIKA_S_1_NEUTRAL_5",
+    language="bn",
+    normalise=str.upper,
+    codes={"gender": {"F": "female", "M": "male"}, "text": SENTENCES},
+)
+record, records = PATTERN.record, PATTERN.records

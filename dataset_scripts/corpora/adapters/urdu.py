@@ -6,11 +6,7 @@ the file, emotion and number. No transcripts. Quirk: the README speaks of 38 spe
 the file names of 29 (18 male, 11 female).
 """
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
-from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, Skipped, find_audio, parse_each
+from speecheq.dataset_scripts.corpora.patterns import FilePattern
 
 CORPUS = "urdu"
 LICENSE = "research use only"
@@ -18,30 +14,14 @@ REDISTRIBUTABLE = False
 HOMEPAGE = "https://github.com/siddiquelatif/URDU-Dataset"
 CITATION = "Latif et al., Cross Lingual Speech Emotion Recognition: Urdu vs. Western Languages, FIT 2018"
 
-NAME = re.compile(r"(S([FM])\d+)_F\d+_([A-Z])\d+")
-GENDER = {"F": "female", "M": "male"}
-FOLDER = {"Angry": "A", "Happy": "H", "Neutral": "N", "Sad": "S"}
-
-
-def record(path: Path) -> NativeRecord:
-    """Read one record from a name such as `SM1_F01_A12.wav` and its folder.
-
-    Raises:
-        CorpusError: if the name has another form, or its emotion is not that of the folder.
-    """
-    name = NAME.fullmatch(path.stem)
-    if not name:
-        raise CorpusError(f"urdu: name must be like SM1_F01_A12; got {path.name!r}.")
-    speaker, gender, emotion = name.groups()
-    if FOLDER.get(path.parent.name) != emotion:
-        raise CorpusError(f"urdu: emotion must be that of the folder; got {path.name!r} in {path.parent.name!r}.")
-    return NativeRecord(path=path, speaker=speaker, language="ur", label=emotion, gender=GENDER[gender])
-
-
-def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
-    """Yield the records of a download.
-
-    Raises:
-        CorpusError: if the audio is missing.
-    """
-    yield from parse_each(find_audio(folder), record)
+PATTERN = FilePattern(
+    corpus=CORPUS,
+    pattern=r"(?P<folder_label>[^/]+)/(?P<speaker>S(?P<gender>[FM])\d+)_F\d+_(?P<label>[A-Z])\d+",
+    example="Angry/SM1_F01_A12",
+    language="ur",
+    codes={
+        "gender": {"F": "female", "M": "male"},
+        "folder_label": {"Angry": "A", "Happy": "H", "Neutral": "N", "Sad": "S"},
+    },
+)
+record, records = PATTERN.record, PATTERN.records

@@ -302,8 +302,8 @@ def test_a_row_without_audio_and_audio_without_a_row_are_reported(corpus):
         "notes.txt": f"mine: file must be audio ({', '.join(AUDIO_SUFFIXES)}); got 'notes.txt' in t.csv, line 3.",
         "a": "mine: file must name one recording; got 'a' for x/a.wav, y/a.wav in t.csv, line 4.",
         "t.csv": "mine: file must be given; got none in t.csv, line 5.",
-        "x/a.wav": "mine: file must have a row in t.csv; got none for 'a.wav'.",
-        "y/a.wav": "mine: file must have a row in t.csv; got none for 'a.wav'.",
+        "x/a.wav": "mine: file must have a row in t.csv; got 'a.wav'.",
+        "y/a.wav": "mine: file must have a row in t.csv; got 'a.wav'.",
     }
 
 

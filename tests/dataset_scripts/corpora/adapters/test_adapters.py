@@ -188,10 +188,10 @@ def test_urdu_reads_folder_and_name(tmp_path):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("Angry/SX1_F01_A12.wav", "name must be like SM1_F01_A12; got 'SX1_F01_A12.wav'"),
+        ("Angry/SX1_F01_A12.wav", "name must be like Angry/SM1_F01_A12; got 'SX1_F01_A12.wav'"),
         ("Angry/SM1_F01_A12_copy.wav", "name must be like"),
-        ("Sad/SM1_F01_A12.wav", "emotion must be that of the folder; got 'SM1_F01_A12.wav' in 'Sad'"),
-        ("Other/SM1_F01_A12.wav", "emotion must be that of the folder"),
+        ("Sad/SM1_F01_A12.wav", "label must be that of the folder; got 'SM1_F01_A12.wav' in 'Sad'"),
+        ("Other/SM1_F01_A12.wav", "folder_label must be one of Angry, Happy, Neutral, Sad; got 'Other'"),
     ],
 )
 def test_urdu_skips_what_does_not_fit(tmp_path, path, reason):

@@ -64,8 +64,8 @@ def test_capitals_and_one_folder_for_all_are_read_alike(tmp_path):
     ("path", "reason"),
     [
         ("f1/dis-f1.wav", "name must be like dis-f1-b1; got 'dis-f1.wav'"),
-        ("f1/dis-f4-b1.wav", "speaker must be one of f1, f2, f3, m1, m2, m3; got 'f4'"),
-        ("f1/dis-f1-b4.wav", "sentence must be one of b1, b2, b3, l1, l2, l3, l4, n1, n2, n3, ... (4 more); got 'b4'"),
+        ("x/dis-f4-b1.wav", "speaker must be one of f1, f2, f3, m1, m2, m3; got 'f4'"),
+        ("f1/dis-f1-b4.wav", "text must be one of b1, b2, b3, l1, l2, l3, l4, n1, n2, n3, ... (4 more); got 'b4'"),
         ("f2/dis-f1-b2.wav", "speaker must be that of the folder; got 'dis-f1-b2.wav' in 'f2'"),
     ],
 )

@@ -69,7 +69,7 @@ def test_small_letters_are_read_alike(tmp_path):
             "name must be like F_02_MONIKA_S_1_NEUTRAL_5; got 'F_02_MONIKA_S_1_NEUTRAL.wav'",
         ),
         ("X_02_MONIKA_S_1_NEUTRAL_5.wav", "name must be like"),
-        ("F_02_MONIKA_S_11_NEUTRAL_5.wav", "sentence must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10; got '11'"),
+        ("F_02_MONIKA_S_11_NEUTRAL_5.wav", "text must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10; got '11'"),
     ],
 )
 def test_what_does_not_fit_is_skipped(tmp_path, name, reason):
@@ -98,3 +98,11 @@ def test_every_documented_emotion_is_in_the_table():
     }
     assert metric.table_row("subesco", "label", "NEUTRAL").eis == (0.0, 0.0)
     assert metric.table_row("subesco", "label", "SAD").eis is None
+
+
+def test_a_typing_slip_in_a_name_costs_no_recording(tmp_path):
+    records, skipped = split(subesco.records(touch(tmp_path, "F_02_MONIKA_S_2_SURPRISE_3].wav")))
+
+    record = records["F_02_MONIKA_S_2_SURPRISE_3].wav"]
+    assert (record.speaker, record.label, record.text) == ("F_02", "SURPRISE", "তুমি সব উলটপালট করে দিয়েছ")
+    assert skipped == {}
