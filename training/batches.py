@@ -55,16 +55,16 @@ def corpus_priors(
     """Compute the log prior of each ESC class and each EIS level in each corpus, for the losses of [`SpeechEQModel`].
 
     Adding them to the logits in training (logit adjustment, https://arxiv.org/abs/2007.07314) makes the model independent of
-    what a corpus asks for: its class frequencies, and the classes that it lacks. Without them, "no Amharic utterance is
-    surprised" is the easiest thing to learn from a corpus without surprise.
+    the class frequencies of a corpus and of missing classes. Without them, a model learns from an Amharic corpus without
+    surprise that Amharic speech never expresses surprise.
 
     Args:
         labels (`dict[str, torch.Tensor]`): `esc_labels` and `eis_labels` of the training rows, from [`Collator`].
         num_levels (`int`): EIS levels of the model.
         corpora (`Sequence[str]`): of the same rows.
         weights (`np.ndarray` of shape `(rows,)`): from [`sampling_weights`].
-        smoothing (`float`): in `[0, 1]`, share of the uniform distribution in each prior. 0: a class that a corpus lacks is
-            never compared in its utterances; 1: as if every corpus could express all classes equally.
+        smoothing (`float`): in `[0, 1]`, share of the uniform distribution in each prior. 0: classes missing from a corpus
+            are ignored in its utterances; 1: as if every corpus expressed all classes equally.
 
     Returns:
         `dict[str, dict[str, torch.Tensor]]`: corpus -> `esc_offsets` of shape `(classes,)` and `eis_offsets` of shape
@@ -149,7 +149,7 @@ class Collator:
         Args:
             rows (`datasets.Dataset`): the training split. Utterances of other corpora get offsets of 0.
             weights (`np.ndarray` of shape `(rows,)`): from [`sampling_weights`].
-            smoothing (`float`): in `[0, 1]`.
+            smoothing (`float`): in `[0, 1]`, see [`corpus_priors`].
         """
         labels = self.utterance_labels(
             rows.select_columns([name for name in LABEL_COLUMNS if name in rows.column_names]).to_list()

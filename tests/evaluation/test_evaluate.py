@@ -34,7 +34,7 @@ def test_the_command_on_a_card_scores_the_corpora_that_were_kept(tmp_path, monke
     scores = train.main([str(tmp_path / "recipe.yaml")])
     card = (tmp_path / "run" / "README.md").read_text()
     assert "Test split of `seqd (own)`" in card
-    command = re.search(r"Printed again by `python -m speecheq.evaluation.evaluate (.*)`", card)[1]
+    command = re.search(r"Measure again with `python -m speecheq.evaluation.evaluate (.*)`", card)[1]
     assert command.endswith(" --dataset_config all --corpora own")
     monkeypatch.setattr("sys.argv", ["evaluate", *command.split()])
     capsys.readouterr()
