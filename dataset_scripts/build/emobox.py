@@ -14,7 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from speecheq.dataset_scripts.corpora.records import CorpusError, options, read_table
 
-NAMES = {"crema_d": "cremad", "jl_corpus": "jlcorpus", "msp_podcast": "msppodcast"}
+NAMES = {
+    "crema_d": "cremad", "emov_db": "emovdb", "jl_corpus": "jlcorpus", "msp_podcast": "msppodcast", "turev_db": "turevdb",
+}  # fmt: skip
 PARTS = ("train", "valid", "test")
 
 

@@ -1,7 +1,7 @@
 """File names that hold everything about a recording: a regular expression whose named groups are fields.
 
 A built-in corpus declares a [`FilePattern`]; a custom corpus has the key `pattern` in its YAML file. A pattern must
-match the whole file name, and one folder more for each `/` in it, with or without the suffix.
+match the whole file name, without its suffix or with it, and one folder more for each `/` in it.
 """
 
 import re
@@ -29,7 +29,7 @@ def match_path(pattern: re.Pattern, path: PurePath) -> dict[str, str | None] | N
     """The groups of a pattern in the end of a path, folders that it may leave out included; `None` if it does not match."""
     depth = pattern.pattern.replace("[^/", "").count("/") + 1
     for size in range(min(depth, len(path.parts)), 0, -1):
-        for parts in (path.parts, path.with_suffix("").parts):
+        for parts in (path.with_suffix("").parts, path.parts):
             if match := pattern.fullmatch("/".join(parts[-size:])):
                 return match.groupdict()
     return None

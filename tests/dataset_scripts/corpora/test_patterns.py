@@ -75,7 +75,7 @@ def test_a_file_that_does_not_match_costs_no_other(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "groups"),
     [
-        (r"(?P<label>.+)", {"label": "c.wav"}),
+        (r"(?P<label>.+)", {"label": "c"}),
         (r"(?P<label>.+)\.wav", {"label": "c"}),
         (r"(?P<speaker>.+)/(?P<label>[a-z]+)", {"speaker": "b", "label": "c"}),
         (r"(?:(?P<speaker>[^/]+)/)?(?P<label>[a-z]+)", {"speaker": "b", "label": "c"}),
