@@ -8,14 +8,19 @@ differ from the stock `forward` in three ways:
   (`feat_extract_norm="group"` in wav2vec2 models) and stacked positional convolutions run on one utterance at a time:
   https://github.com/huggingface/transformers/pull/10117.
 - All encoders share one SpecAugment, and LayerDrop is off because the weighted sum needs every layer.
+
+The last functions store the weights of a model as 8-bit integers and restore them.
 """
 
 import torch
+from safetensors import safe_open
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+INT8_SCALE = ".int8_scale"  # suffix of a weight name: the quantisation step of each row
 
 
 def backbone_from_config(config: PreTrainedConfig) -> PreTrainedModel:
@@ -185,3 +190,51 @@ def _attention_mask(model, hidden, lengths):
     return create_bidirectional_mask(
         config=model.config, inputs_embeds=hidden, attention_mask=frame_mask(lengths, hidden.shape[1])
     )
+
+
+def quantize(
+    weights: dict[str, torch.Tensor], parameters: set[str], keep: tuple[str, ...] = ()
+) -> dict[str, torch.Tensor]:
+    """Convert matrices to 8-bit integers, a quarter of the size of float32, and vectors to float16.
+
+    Each matrix row is rounded to 255 steps of its range (symmetric, per output channel:
+    https://arxiv.org/abs/1806.08342, section 2). Buffers do not change.
+
+    Args:
+        weights (`dict[str, torch.Tensor]`): a state dict.
+        parameters (`set[str]`): names of the parameters in it.
+        keep (`tuple[str, ...]`, *optional*): parameters to store as float16, including matrices.
+
+    Returns:
+        `dict[str, torch.Tensor]`: matrices as int8 of the same shape, each with its steps, float32 of shape `(rows,)`.
+    """
+    stored = {}
+    for name, weight in weights.items():
+        weight = weight.detach()
+        if name not in parameters:
+            stored[name] = weight
+        elif weight.ndim < 2 or name in keep:
+            stored[name] = weight.half()
+        else:
+            rows = weight.float().flatten(1)
+            steps = rows.abs().amax(dim=1).clamp(min=1e-12) / 127
+            stored[name] = (rows / steps[:, None]).round().to(torch.int8).view_as(weight)
+            stored[name + INT8_SCALE] = steps
+    return stored
+
+
+def dequantize(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Convert the output of [`quantize`] back to a state dict with float32 matrices."""
+    restored = {}
+    for name, weight in weights.items():
+        if name.endswith(INT8_SCALE):
+            continue
+        steps = weights.get(name + INT8_SCALE)
+        restored[name] = weight if steps is None else weight.float() * steps.view(-1, *[1] * (weight.ndim - 1))
+    return restored
+
+
+def is_quantized(file: str) -> bool:
+    """Return whether a safetensors file contains weights from [`quantize`], judged by the file, not the configuration."""
+    with safe_open(file, framework="pt") as weights:
+        return any(name.endswith(INT8_SCALE) for name in weights.keys())  # noqa: SIM118

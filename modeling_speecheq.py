@@ -11,14 +11,21 @@ have a second head each on the first states, and the prediction averages the log
 from dataclasses import dataclass
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, cached_file
 
-from .backbones_speecheq import backbone_from_config, backbone_from_pretrained, encode, frame_mask, keep_layers
+from .backbones_speecheq import (
+    backbone_from_config,
+    backbone_from_pretrained,
+    dequantize,
+    encode,
+    frame_mask,
+    is_quantized,
+    keep_layers,
+)
 from .configuration_speecheq import SpeechEQConfig
 from .heads_speecheq import (
     FrameAdapter,
@@ -35,7 +42,6 @@ from .heads_speecheq import (
 from .labels_speecheq import TASKS
 from .pooling_speecheq import RunningStandardizer, StatisticsPooling
 
-INT8_SCALE = ".int8_scale"  # suffix of a weight name: the quantisation step of each row
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
@@ -368,54 +374,6 @@ def _random_blocks(batch: int, size: int, probability: float, length: int, devic
     """Draw a `torch.BoolTensor` of shape `(batch, size)` with blocks of `length` that cover about `probability`."""
     starts = torch.rand(batch, 1, size, device=device) < probability / length
     return nn.functional.max_pool1d(nn.functional.pad(starts.float(), (length - 1, 0)), length, stride=1)[:, 0].bool()
-
-
-def quantize(
-    weights: dict[str, torch.Tensor], parameters: set[str], keep: tuple[str, ...] = ()
-) -> dict[str, torch.Tensor]:
-    """Convert matrices to 8-bit integers, a quarter of the size of float32, and vectors to float16.
-
-    Each matrix row is rounded to 255 steps of its range (symmetric, per output channel:
-    https://arxiv.org/abs/1806.08342, section 2). Buffers do not change.
-
-    Args:
-        weights (`dict[str, torch.Tensor]`): a state dict.
-        parameters (`set[str]`): names of the parameters in it.
-        keep (`tuple[str, ...]`, *optional*): parameters to store as float16, including matrices.
-
-    Returns:
-        `dict[str, torch.Tensor]`: matrices as int8 of the same shape, each with its steps, float32 of shape `(rows,)`.
-    """
-    stored = {}
-    for name, weight in weights.items():
-        weight = weight.detach()
-        if name not in parameters:
-            stored[name] = weight
-        elif weight.ndim < 2 or name in keep:
-            stored[name] = weight.half()
-        else:
-            rows = weight.float().flatten(1)
-            steps = rows.abs().amax(dim=1).clamp(min=1e-12) / 127
-            stored[name] = (rows / steps[:, None]).round().to(torch.int8).view_as(weight)
-            stored[name + INT8_SCALE] = steps
-    return stored
-
-
-def dequantize(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Convert the output of [`quantize`] back to a state dict with float32 matrices."""
-    restored = {}
-    for name, weight in weights.items():
-        if name.endswith(INT8_SCALE):
-            continue
-        steps = weights.get(name + INT8_SCALE)
-        restored[name] = weight if steps is None else weight.float() * steps.view(-1, *[1] * (weight.ndim - 1))
-    return restored
-
-
-def is_quantized(file: str) -> bool:
-    """Return whether a safetensors file contains weights from [`quantize`], judged by the file, not the configuration."""
-    with safe_open(file, framework="pt") as weights:
-        return any(name.endswith(INT8_SCALE) for name in weights.keys())  # noqa: SIM118
 
 
 __all__ = ["SpeechEQModel", "SpeechEQOutput", "SpeechEQPreTrainedModel"]

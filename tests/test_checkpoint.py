@@ -10,11 +10,11 @@ from samples import ROOT
 from transformers import pipeline
 
 from speecheq import SpeechEQModel
+from speecheq.backbones_speecheq import INT8_SCALE
 from speecheq.dataset_scripts.build.builder import build
 from speecheq.evaluation.evaluate import evaluate
 from speecheq.evaluation.report import model_index, summary, tables
 from speecheq.evaluation.robustness import robustness_table
-from speecheq.modeling_speecheq import INT8_SCALE
 
 RESULTS = json.loads((ROOT / "results" / "results.json").read_text())
 PAGE = (ROOT / "results" / "README.md").read_text()

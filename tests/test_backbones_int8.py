@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from samples import waveform
 
 from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
-from speecheq.modeling_speecheq import INT8_SCALE, dequantize, is_quantized, quantize
+from speecheq.backbones_speecheq import INT8_SCALE, dequantize, is_quantized, quantize
 from speecheq.training.saving import save_for_hub
 
 
