@@ -101,7 +101,7 @@ def unusable(tmp_path: Path) -> dict[str, tuple[str | None, str]]:
     soundfile.write(tmp_path / "short.wav", waveform(0.01), 16_000)
     return {
         "long.flac": "This recording is longer than 5 minutes. Upload a part of it.",
-        "cut.wav": "This file ends before its sound does: it was cut off (956 of 32000 bytes). Try another.",
+        "cut.wav": "This file is incomplete: its end is missing (956 of 32000 bytes). Try another.",
         "text.wav": "This file cannot be read as audio (",
         "large.wav": "This file is larger than 25 MB. Upload a smaller one.",
         "short.wav": "This recording is too short (0.010 s, at least 0.05 s needed). Try another.",
@@ -203,7 +203,7 @@ Acted speech.
 def test_what_it_was_trained_on_is_read_from_the_card(tmp_path):
     (tmp_path / "README.md").write_text(CARD)
     text = card.about(str(tmp_path))
-    assert "Languages of its training: Polish, xx." in text and "Licence of the model: terms-of-corpora." in text
+    assert "Training languages: Polish, xx." in text and "Licence of the model: terms-of-corpora." in text
     assert "It was trained on synthetic speech" in text
     assert "Heard [nEMO](https://example.org) and a page." in text and "### Limits\n\nActed speech." in text
     for gone in ("picture", "mark", "secret", "PAGE.md"):
