@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from speecheq.dataset_scripts.corpora.records import CorpusError
+from speecheq.dataset_scripts.corpora.records import CorpusError, options
 
 ADAPTERS = tuple(sorted(module.name for module in iter_modules(__path__)))
 
@@ -21,7 +21,7 @@ def get_adapter(corpus: str) -> ModuleType:
     """
     if corpus not in ADAPTERS:
         raise CorpusError(
-            f"get_adapter: corpus must be one of {', '.join(ADAPTERS)}; got {corpus!r}. "
-            "Describe another corpus in a YAML file, or write dataset_scripts/corpora/adapters/<corpus>.py."
+            f"get_adapter: corpus must be one of {options(ADAPTERS)}; got {corpus!r}. "
+            f"dataset_scripts/corpora/adapters holds all {len(ADAPTERS)}. Describe another corpus in a YAML file."
         )
     return import_module(f"{__name__}.{corpus}")

@@ -477,7 +477,7 @@ def test_a_corpus_of_ones_own_is_built_from_its_yaml(tmp_path, tone):
 
 
 def test_wrong_requests_say_what_to_do(tmp_path, urdu, nemo):
-    with pytest.raises(CorpusError, match=r"corpus must be one of ased, .*; got 'nobody'"):
+    with pytest.raises(CorpusError, match=r"corpus must be one of aesdd, ased, .*; got 'nobody'"):
         build({"nobody": urdu}, tmp_path / "seqd")
     with pytest.raises(CorpusError, match=r"folder of urdu must exist; got .*nowhere"):
         build({"urdu": tmp_path / "nowhere"}, tmp_path / "seqd")

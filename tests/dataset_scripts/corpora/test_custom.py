@@ -634,14 +634,14 @@ def test_the_corpus_of_the_page_joins_from_its_readme(tmp_path):
         "file_name,actor,sentence,emotion_expressed\n1612872848291.wav,u1,Una frase.,neutrality\n"
     )
     (tmp_path / "metadata" / "users.csv").write_text("username,gender,age,mother_tongue\nu1,male,30,it\n")
-    found = custom.load("emozionalmente", tmp_path / "emozionalmente.yaml")
+    found = custom.load("from_readme", tmp_path / "emozionalmente.yaml")
     metric.register(found.table)
 
     (record,), skipped = read(found)
-    row = rows.describe("emozionalmente", record, found.LICENSE)
+    row = rows.describe("from_readme", record, found.LICENSE)
 
     assert skipped == {}
-    assert (row["id"], row["gender"], row["age"]) == ("emozionalmente/1612872848291", "male", 30)
+    assert (row["id"], row["gender"], row["age"]) == ("from_readme/1612872848291", "male", 30)
     assert (row["esc"], row["eis_low"], row["language"], row["text"]) == (["neutral"], 0.0, "it", "Una frase.")
 
 
