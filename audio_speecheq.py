@@ -35,7 +35,11 @@ BLOCK_SECONDS = 10
 MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
 BLOCK_VALUES = 2**24  # values of a block, all channels: 64 MiB; 10 s of mono audio always fit
 MAX_CHUNKS = 10_000  # chunks of a WAV file before its data: a file of chunk headers alone would take minutes to read
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # sizes in a RIFF header that was written to a pipe
+# Data sizes that a program writes to the header of a WAV file if it cannot seek back: sox 0x7FFFF000, ffmpeg 0xFFFFFFFF.
+PLACEHOLDERS = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
+UNKNOWN_LENGTH = 2**38  # frames; libsndfile or the padding of `_Padded` gives a larger number if the length is unknown
+PADDING = 2**40  # bytes
+MPEG = 0x55  # format tag of MP3 in a WAV file
 # Containers that FFmpeg may open: only those that contain audio data. A playlist could make it open other files or URLs.
 CONTAINERS = (
     "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
@@ -67,16 +71,12 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
         return
     if isinstance(source, (bytes, bytearray, memoryview)):
         file = io.BytesIO(source)
-        refuse_truncated(file, len(source))
     else:
         file = os.fspath(source)
         if not _is_file(file):
             raise AudioError(f"unreadable: there is no file {str(file)!r}")
-        with open(file, "rb") as opened:
-            refuse_truncated(opened, os.fstat(opened.fileno()).st_size)
     try:
-        # The path as bytes: Linux allows any bytes in a name, but soundfile accepts only UTF-8 strings.
-        with soundfile.SoundFile(os.fsencode(file) if isinstance(file, str) else file) as sound:
+        with open_sound(file) as sound:
             yield from _to_16khz(_soundfile_blocks(sound))
         return
     except soundfile.LibsndfileError as error:  # before the first block, so FFmpeg can try
@@ -98,50 +98,168 @@ def _is_file(path: str | bytes) -> bool:
         return False
 
 
-def refuse_truncated(file, size: int):
-    """Refuse an empty or truncated file, because libsndfile reads truncated files without an error.
+class Sound(soundfile.SoundFile):
+    """Sound file that is read from the start to the end.
+
+    soundfile seeks after each block, which fails at the end of a FLAC file without a length.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self):
+        super().close()
+        if isinstance(self.name, _Padded):
+            self.name.close()
+
+    @property
+    def length(self) -> int | None:
+        """Number of frames, `None` if the header does not contain it."""
+        return self.frames if self.frames < UNKNOWN_LENGTH else None
+
+
+class _Padded:
+    """View of a binary file that replaces bytes of its header, and claims to be `PADDING` bytes longer.
+
+    libsndfile reads no more frames than it estimates from the size of an MP3 file, which can be a small part of the file.
+    Reading still ends at the end of the file. Only the last 128 bytes of the padding exist, because the decoder searches
+    them for a tag.
+    """
+
+    def __init__(self, file, size: int, patches: dict[int, bytes]):
+        self._file, self._size, self._patches, self._position = file, size, patches, 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size + PADDING}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def close(self):
+        self._file.close()
+
+    def read(self, count: int) -> bytes:
+        if self._position >= (end := self._size + PADDING) - 128:
+            content = bytes(min(count, end - self._position))
+        else:
+            self._file.seek(self._position)
+            content = bytearray(self._file.read(count))
+        for place, patch in self._patches.items():
+            for index, value in enumerate(patch, start=place - self._position):
+                if 0 <= index < len(content):
+                    content[index] = value
+        self._position += len(content)
+        return bytes(content)
+
+
+def open_sound(source: str | bytes | os.PathLike | io.BytesIO) -> Sound:
+    """Open a file with soundfile, and refuse an empty or truncated one, which libsndfile reads without an error.
+
+    Only a size that the header states proves that a file is truncated. If a WAV file was written to a pipe, its header has a
+    placeholder instead. libsndfile estimates the length of MP3 without a Xing header. Both are read to their end.
+
+    Args:
+        source (`str`, `bytes`, `Path` or `io.BytesIO`): a path, or a file in memory.
+
+    Returns:
+        [`Sound`]: the open file.
+
+    Raises:
+        AudioError: if the file is empty, if a WAV or Ogg file is truncated, or if a WAV file has too many chunks.
+        soundfile.LibsndfileError: if soundfile cannot read the file.
+    """
+    file = source if isinstance(source, io.BytesIO) else open(source, "rb")  # noqa: SIM115
+    keep = file is source
+    try:
+        size = file.seek(0, io.SEEK_END)
+        patches = _check_header(file, size)
+        file.seek(0)
+        if patches is not None:
+            keep = True  # the sound file keeps it open
+            return Sound(_Padded(file, size, patches))
+        # The path as bytes: Linux allows any bytes in a name, but soundfile accepts only UTF-8 strings.
+        return Sound(file if file is source else os.fsencode(source))
+    finally:
+        if not keep:
+            file.close()
+
+
+def _check_header(file, size: int) -> dict[int, bytes] | None:
+    """Refuse a truncated file, and find a missing length.
 
     The check uses the header of a WAV file and the last page of an Ogg file. Formats: WAV chunks have a four-letter name, a
     little-endian size and data (http://soundfile.sapp.org/doc/WaveFormat); Ogg pages have a 27-byte header, segment sizes
     and segments (https://www.rfc-editor.org/rfc/rfc3533#section-6).
 
-    Args:
-        file (binary file): file at its start, where it is also left.
-        size (`int`): file size, in bytes.
-
-    Raises:
-        AudioError: if the file is empty, if a WAV or Ogg file is truncated, or if a WAV file has too many chunks.
+    Returns:
+        `dict`: bytes of the header to replace, by their place; `None` if the header is complete.
     """
     if not size:
         raise AudioError("unreadable: 0 bytes")
+    file.seek(0)
     head = file.read(12)
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        _refuse_truncated_wav(file, size)
-    elif head[:4] == b"OggS":
+    if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
+        return _check_wav(file, size, struct.unpack("<I", head[4:8])[0])
+    if head[:4] == b"OggS":
         file.seek(max(0, size - MAX_OGG_PAGE))
         last = (last := file.read())[max(0, last.rfind(b"OggS")) :]
         length = 27 + last[26] + sum(last[27 : 27 + last[26]]) if len(last) > 26 else 27
         if len(last) < length:
             raise AudioError(f"truncated: {len(last)} of {length} bytes of the last page")
-    file.seek(0)
+    elif head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] and head[1] & 0xE6 == 0xE2):
+        return None if _counts_frames(file, head) else {}
+    return None
 
 
-def _refuse_truncated_wav(file, size: int):
+def _check_wav(file, size: int, riff: int) -> dict[int, bytes] | None:
+    ds64, mpeg = None, False
     for _ in range(MAX_CHUNKS):
         chunk = file.read(8)
         name, length = struct.unpack("<4sI", chunk) if len(chunk) == 8 else (b"", 0)
-        if name == b"data" and length not in UNKNOWN_SIZES and (left := size - file.tell()) < length:
-            raise AudioError(f"truncated: {left} of {length} bytes")
-        if name in (b"", b"data"):
-            return
-        file.seek(length + length % 2, os.SEEK_CUR)
-    raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before the data chunk")
+        begin = file.tell()
+        if name == b"":
+            return None
+        if name == b"data":
+            break
+        if name == b"ds64":  # RF64: sizes of 64 bits (EBU Tech 3306)
+            ds64, (riff, stated) = begin, struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
+        if name == b"fmt ":
+            mpeg = file.read(2) == MPEG.to_bytes(2, "little")
+        file.seek(begin + length + length % 2)
+    else:
+        raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before the data chunk")
+    left = size - begin
+    in_ds64 = ds64 is not None and length == 0xFFFFFFFF
+    length = stated if in_ds64 else length
+    # A data chunk of size 0 is empty only if the size of the whole file is right.
+    if any(length in sizes for sizes in PLACEHOLDERS) or (length == 0 and left and abs(riff + 8 - size) > 1):
+        patch = struct.pack("<QQ", size - 8, left) if in_ds64 else struct.pack("<I", min(left, 0xFFFFFFFF))
+        place = ds64 if in_ds64 else begin - 4
+        return {place: patch}
+    if left < length:
+        raise AudioError(f"truncated: {left} of {length} bytes")
+    return {} if mpeg else None
+
+
+def _counts_frames(file, head: bytes) -> bool:
+    """Return whether an MP3 file has the number of its frames, in a Xing header in the first frame after a tag.
+
+    Formats: https://id3.org/id3v2.4.0-structure and http://gabriel.mp3-tech.org/mp3infotag.html.
+    """
+    file.seek(0)
+    if head[:3] == b"ID3":
+        file.seek(10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)))
+    frame = file.read(4096)
+    place = max(frame.find(b"Xing"), frame.find(b"Info"))
+    return place >= 0 and len(frame) > place + 7 and bool(frame[place + 7] & 1)
 
 
 def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the sampling rate and blocks of shape `(samples, channels)`, decoded by soundfile."""
     _check_format(sound.samplerate, sound.channels)
-    frames, read = sound.frames, 0
+    read = 0
     size = min(BLOCK_SECONDS * sound.samplerate, BLOCK_VALUES // sound.channels)
     try:
         while len(block := sound.read(size, dtype="float32", always_2d=True)):
@@ -152,8 +270,8 @@ def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[tuple[int, np.ndar
             raise
         # No retry with FFmpeg: it would repeat the blocks that were already yielded.
         raise AudioError(f"damaged: {_message(error)} after {read / sound.samplerate:.2f} s") from None
-    if frames < 2**62 and read < frames:  # libsndfile marks an unknown length with a value near 2**63
-        raise AudioError(f"truncated: {read} of {frames} frames")
+    if sound.length is not None and read < sound.length:
+        raise AudioError(f"truncated: {read} of {sound.length} frames")
 
 
 def _message(error: soundfile.LibsndfileError) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import sys
 import time
 import tracemalloc
@@ -208,6 +209,83 @@ def test_a_wav_of_nothing_but_chunks_is_not_read_for_minutes():
     chunks = b"RIFF\xff\xff\xff\xffWAVE" + (b"junk" + bytes(4)) * 20_000
     with pytest.raises(AudioError, match="unreadable: more than 10000 chunks before the data chunk"):
         read(chunks)
+
+
+def streamed(data_size: int, riff_size: int) -> bytes:
+    """A WAV file of 1 s, with other sizes in its header."""
+    content = encoded(waveform(1.0), subtype="PCM_16")
+    place = content.index(b"data") + 4
+    sizes = (struct.pack("<I", size) for size in (riff_size, data_size))
+    return content[:4] + next(sizes) + content[8:place] + next(sizes) + content[place + 4 :]
+
+
+def streamed_rf64() -> bytes:
+    """The same as RF64, with sizes of 0."""
+    head = b"RF64" + struct.pack("<I", 0xFFFFFFFF) + b"WAVEds64" + struct.pack("<IQQQI", 28, 0, 0, 0, 0)
+    return head + streamed(0xFFFFFFFF, 0)[12:]
+
+
+def mp3_without_length(seconds: float, mode: str) -> bytes:
+    """An MP3 file without the first frame, which has the Xing header with the number of frames."""
+    tone = sine(seconds, 16_000) * (np.arange(int(seconds * 16_000)) % 32_000 > 16_000)
+    how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": mode, "compression_level": 0.5}
+    content = encoded(tone, **how)
+    return content[content.index(content[:2], 40) :]
+
+
+def mp3_in_wav(content: bytes, size: int) -> bytes:
+    layout = struct.pack("<HHIIHHHHIHHH", 0x55, 1, 16_000, 4_000, 1, 0, 12, 1, 2, 1152, 1, 1393)
+    return b"RIFF" + struct.pack("<I", size) + b"WAVEfmt " + struct.pack("<I", 30) + layout + b"data" + (
+        struct.pack("<I", size) + content
+    )  # fmt: skip
+
+
+def flac_without_length() -> bytes:
+    """A FLAC file whose STREAMINFO has 0 samples, which means unknown."""
+    content = bytearray(encoded(waveform(12.0), format="FLAC", subtype="PCM_16"))
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    return bytes(content)
+
+
+VARIABLE = mp3_without_length(12.0, "VARIABLE")
+WITHOUT_LENGTH = {
+    "sox": (streamed(0x7FFFF000, 0x7FFFF024), 1.0),
+    "ffmpeg": (streamed(0xFFFFFFFF, 0xFFFFFFFF), 1.0),
+    "gstreamer": (streamed(0, 0), 1.0),
+    "header of an empty file": (streamed(0, 36), 1.0),
+    "arecord": (streamed(0x80000000, 0x80000024), 1.0),
+    "largest size less the header": (streamed(0x7FFFFFDB, 0x7FFFFFFF), 1.0),
+    "rf64": (streamed_rf64(), 1.0),
+    "flac": (flac_without_length(), 12.0),
+    "mp3": (mp3_without_length(12.0, "CONSTANT"), 12.0),
+    "mp3 of a variable bit rate": (VARIABLE, 12.0),
+    "mp3 in wav": (mp3_in_wav(VARIABLE, len(VARIABLE)), 12.0),
+    "mp3 in wav through a pipe": (mp3_in_wav(VARIABLE, 0xFFFFFFFF), 12.0),
+}
+
+
+@pytest.mark.parametrize(("content", "seconds"), WITHOUT_LENGTH.values(), ids=WITHOUT_LENGTH)
+def test_audio_whose_header_has_no_length_is_read_to_its_end(tmp_path, monkeypatch, content, seconds):
+    monkeypatch.setitem(sys.modules, "av", None)
+    (tmp_path / "audio").write_bytes(content)
+    for source in (content, tmp_path / "audio"):
+        assert len(read(source)) / 16_000 == pytest.approx(seconds, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (streamed(0, 36)[:44], r"empty: 0\.000 s"),
+        (streamed(0, 44)[:44] + b"LIST\0\0\0\0", r"empty: 0\.000 s"),
+        (streamed(3_000_000_000, 3_000_000_036), r"truncated: 32000 of 3000000000 bytes"),
+        (mp3_in_wav(VARIABLE, len(VARIABLE))[:-1_000], r"truncated: \d+ of \d+ bytes"),
+    ],
+    ids=["empty", "empty before a chunk", "cut", "cut mp3 in wav"],
+)
+def test_a_length_in_the_header_still_proves_that_a_file_is_empty_or_truncated(content, message):
+    with pytest.raises(AudioError, match=message):
+        read(content)
 
 
 def test_many_channels_at_a_high_rate_are_read_in_small_blocks():

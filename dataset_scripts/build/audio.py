@@ -25,8 +25,9 @@ from speecheq.audio_speecheq import (
     MIN_SECONDS,
     SAMPLING_RATE,
     SILENT_PEAK,
+    UNKNOWN_LENGTH,
     AudioError,
-    refuse_truncated,
+    open_sound,
 )
 from speecheq.dataset_scripts.build.fingerprint import fingerprint
 
@@ -157,7 +158,8 @@ def _is_ready(source: Source) -> bool:
     if source[1:] != (None, None, None) or Path(source.path).suffix.lower() != ".flac":
         return False
     about = soundfile.info(source.path)
-    return (about.format, about.subtype, about.samplerate, about.channels) == ("FLAC", "PCM_16", SAMPLING_RATE, 1)
+    kind = (about.format, about.subtype, about.samplerate, about.channels)
+    return kind == ("FLAC", "PCM_16", SAMPLING_RATE, 1) and about.frames < UNKNOWN_LENGTH
 
 
 def _decode(source: Source) -> tuple[np.ndarray, int]:
@@ -166,24 +168,25 @@ def _decode(source: Source) -> tuple[np.ndarray, int]:
         return _read(io.BytesIO(_parquet_bytes(source)), source)
     if Path(source.path).suffix.lower() in FFMPEG_SUFFIXES:
         return _decode_ffmpeg(source)
-    with open(source.path, "rb") as file:
-        refuse_truncated(file, os.fstat(file.fileno()).st_size)
     return _read(source.path, source)
 
 
 def _read(file: str | io.BytesIO, source: Source) -> tuple[np.ndarray, int]:
-    with soundfile.SoundFile(file) as sound:
-        rate, frames = sound.samplerate, sound.frames
-        start = round((source.start or 0) * rate)
-        wanted = (frames if source.end is None else min(frames, round(source.end * rate))) - start
+    with open_sound(file) as sound:
+        rate, start = sound.samplerate, round((source.start or 0) * sound.samplerate)
+        known = sound.length is not None or source.end is not None
+        stop = sound.frames if source.end is None else min(sound.frames, round(source.end * rate))
+        wanted = stop - start
         if wanted < 0 or start < 0:
-            raise AudioError(f"outside the file: from {source.start} to {source.end} s of {frames / rate:.3f} s")
-        known = frames < 2**62  # libsndfile reports an unknown length as about 2**63
-        if known and wanted > MAX_SECONDS * rate:
+            raise AudioError(f"outside the file: from {source.start} to {source.end} s of {sound.frames / rate:.3f} s")
+        most = round(MAX_SECONDS * rate)
+        if known and wanted > most:
             raise AudioError(f"too long: {wanted / rate:.0f} s, at most {MAX_SECONDS:.0f} s for one utterance")
         if start:
             sound.seek(start)
-        channels = sound.read(wanted if known else -1, dtype="float32", always_2d=True)
+        channels = sound.read(min(wanted, most + 1), dtype="float32", always_2d=True)
+    if len(channels) > most:
+        raise AudioError(f"too long: over {MAX_SECONDS:.0f} s, at most {MAX_SECONDS:.0f} s for one utterance")
     if known and len(channels) < wanted:
         raise AudioError(f"truncated: {len(channels)} of {wanted} frames")
     return channels, rate

@@ -104,13 +104,26 @@ def test_a_wav_that_lacks_its_last_sample_is_refused(tmp_path):
         audio.load(path)
 
 
-def test_a_wav_written_into_a_pipe_is_read_to_its_end(tmp_path):
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
+def test_a_wav_written_into_a_pipe_is_read_to_its_end(tmp_path, size):
     path = write(tmp_path / "a.wav", np.full(1600, 0.5))
     data = bytearray(path.read_bytes())
-    data[40:44] = b"\xff\xff\xff\xff"
+    data[4:8] = data[40:44] = size.to_bytes(4, "little")
     path.write_bytes(data)
 
     assert len(audio.load(path)) == 1600
+
+
+def test_a_flac_written_into_a_pipe_is_read_to_its_end_and_gets_a_length(tmp_path):
+    path = tmp_path / "a.flac"
+    path.write_bytes(audio.encode(np.full(32_000, 0.5)))
+    data = bytearray(path.read_bytes())
+    data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0, 0])  # 0 samples means unknown
+    path.write_bytes(data)
+
+    assert len(audio.load(audio.Source(str(path), start=0.5, end=1.5))) == 16_000
+    clip = audio.convert((audio.Source(str(path)), audio.Preparation()))
+    assert clip.samples == 32_000 and soundfile.info(io.BytesIO(clip.flac)).frames == 32_000
 
 
 def test_convert_gives_a_clip_or_a_reason(tmp_path):
