@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from datasets import load_dataset
+from datasets import concatenate_datasets, load_dataset
 from huggingface_hub import ModelCard
 from safetensors import safe_open
 from samples import MINI_SEQD, ROOT, TINY_BACKBONES, write_seqd
@@ -107,6 +108,51 @@ def test_other_arguments_do_not_go_on_with_a_run(tmp_path):
         main([path, "--learning_rate", "1e-4"])
 
 
+def move_a_speaker(splits: dict) -> dict:
+    """The same SEQD with the first test speaker in train."""
+    speakers = splits["test"]["speaker_id"]
+    moved = [index for index, speaker in enumerate(speakers) if speaker == speakers[0]]
+    return splits | {"train": concatenate_datasets([splits["train"], splits["test"].select(moved)])}
+
+
+def test_the_same_command_on_other_data_trains_nothing_and_says_so(tmp_path, capsys):
+    splits = {split: rows.select(range(20)) for split, rows in load_dataset(MINI_SEQD, "all").items()}
+    folder = write_seqd(tmp_path / "seqd", splits)
+    path = recipe(tmp_path, dataset=folder, max_steps=1, load_best_model_at_end=False, eval_strategy="no")
+    main([path])
+    printed = capsys.readouterr().out
+    assert "Test split; its speakers seen in training: none." in printed and "Nothing is left" not in printed
+    before = (tmp_path / "run/training_data.json").read_text()
+    assert before == (tmp_path / "run/checkpoints/training_data.json").read_text()
+
+    main([path])
+    assert "Nothing is left to train: all 1 steps are done." in capsys.readouterr().out
+    shutil.rmtree(folder)
+    write_seqd(tmp_path / "seqd", move_a_speaker(splits))
+    with pytest.raises(ValueError, match=r"got other rows, labels or audio in train in '.*run/checkpoints'\. Choose"):
+        main([path])
+    assert (tmp_path / "run/training_data.json").read_text() == before
+
+
+def test_the_speakers_of_the_stage_before_count_as_seen_in_training(trained_run, tmp_path, capsys):
+    rows = load_dataset(MINI_SEQD, "all")
+    splits = {"train": rows["test"].select(range(8)), "test": rows["train"].select(range(8))}
+    options = {"max_steps": 1, "dataset": write_seqd(tmp_path / "seqd", splits), "backbone_config": None}
+    main([recipe(tmp_path, **options, checkpoint=str(trained_run[0]))])
+    seen = sorted(set(splits["test"]["speaker_id"]))
+    assert f"Test split; its speakers seen in training: {', '.join(seen)}.\n" in capsys.readouterr().out
+    card = (tmp_path / "run/README.md").read_text()
+    assert f"test speakers seen in training: {len(seen)} of synthetic." in card
+    assert not any(speaker in card for speaker in seen)
+
+    old = tmp_path / "old"  # a model whose training data is not recorded
+    shutil.copytree(trained_run[0], old, ignore=shutil.ignore_patterns("checkpoints", "training_data.json"))
+    main([recipe(tmp_path, **options, checkpoint=str(old), output_dir=str(tmp_path / "second"))])
+    uncounted = "none (not counted: the speakers of old, whose training data is not recorded)."
+    assert f"Test split; its speakers seen in training: {uncounted}" in capsys.readouterr().out
+    assert f"test speakers seen in training: {uncounted}" in (tmp_path / "second/README.md").read_text()
+
+
 def test_a_corpus_without_a_task_and_a_class_absent_from_train_still_train(tmp_path, capsys):
     def strip(row):
         return {"phonemes": None, "esc": None if row["native_label"] == "sad" else row["esc"]}
@@ -182,7 +228,7 @@ def test_a_run_on_kept_states_learns_what_a_run_on_audio_learns(tmp_path):
         assert found[step] == pytest.approx(loss, rel=2e-2), step
 
 
-def test_a_full_disk_is_named_and_the_run_goes_on_from_the_checkpoint_before(tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_the_run_goes_on_from_the_checkpoint_before(tmp_path, monkeypatch, capsys):
     path = recipe(
         tmp_path, num_train_epochs=1, save_strategy="steps", save_steps=3, eval_strategy="steps", eval_steps=3
     )
@@ -203,6 +249,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_from_the_checkpoint_before(tmp
     assert find_checkpoint(checkpoints) == str(checkpoints / "checkpoint-3")
     before = losses(tmp_path / "run")
     main([path])
+    assert "Resumed at step 3 of 8." in capsys.readouterr().out
     after = losses(tmp_path / "run")
     assert max(after) == 8 and {step: after[step] for step in before} == before
     assert (tmp_path / "run" / "model.safetensors").is_file()

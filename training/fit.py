@@ -7,7 +7,7 @@ from zipfile import is_zipfile
 import datasets
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import EarlyStoppingCallback, set_seed
+from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.metrics.scores import native_classes
@@ -15,6 +15,7 @@ from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.arguments import DataArguments, ModelArguments, SpeechEQTrainingArguments
 from speecheq.training.augmentation import WaveformAugmentation
+from speecheq.training.provenance import keep_record, training_record
 from speecheq.training.seqd import label_spaces, phoneme_inventory
 from speecheq.training.states import EncoderStates
 from speecheq.training.trainer import SpeechEQTrainer, prepare_tuning
@@ -32,7 +33,14 @@ def fit(
 
     Returns:
         [`SpeechEQTrainer`]: with the trained model.
+
+    Raises:
+        ValueError: if the checkpoints in `arguments.output_dir` were trained on other data.
     """
+    folder = Path(arguments.output_dir)
+    begun = find_checkpoint(folder)
+    record = training_record(splits, model_arguments.checkpoint)
+    keep_record(folder, record, begun is not None, write=arguments.process_index == 0)
     validation = splits.get("validation")
     if validation is None:
         arguments.eval_strategy = "no"
@@ -73,10 +81,22 @@ def fit(
         backbone_learning_rate=model_arguments.backbone_learning_rate,
         enrolment_probability=data_arguments.enrolment_probability,
         states=states,
-        callbacks=[EarlyStoppingCallback(arguments.patience)] if arguments.patience else None,
+        callbacks=[ResumeNote(), *([EarlyStoppingCallback(arguments.patience)] if arguments.patience else [])],
     )
-    trainer.train(resume_from_checkpoint=find_checkpoint(Path(arguments.output_dir)))
+    trainer.train(resume_from_checkpoint=begun)
     return trainer
+
+
+class ResumeNote(TrainerCallback):
+    """Print whether a run resumes, and from which step."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if not state.is_world_process_zero or not state.global_step:
+            return
+        if state.global_step < state.max_steps:
+            print(f"Resumed at step {state.global_step} of {state.max_steps}.")
+        else:
+            print(f"Nothing is left to train: all {state.max_steps} steps are done. Scoring and saving again.")
 
 
 def check_unchanging(config: SpeechEQConfig, model_arguments: ModelArguments, data_arguments: DataArguments):

@@ -58,8 +58,9 @@ def write_card(folder: str | Path, scores: dict[str, float], facts: dict) -> Pat
         folder (`str` or `Path`): of the saved model.
         scores (`dict[str, float]`): on the test split, named as in `speecheq.metrics.scores`.
         facts (`dict`): `corpora` (name -> dict of `language`, `license`, `speakers`, `utterances`), `synthetic`,
-            `backbone`, `tuning`, `dataset`, `shared_speakers` (list of test speakers in the training data), `command`;
-            `started_from`, from [`started_from`], or `None`.
+            `backbone`, `tuning`, `dataset`, `command`; `started_from`, from [`started_from`], or `None`; `shared_speakers`
+            (corpus -> test speakers that training has seen; the card gives only their number) and `unknown_stages`
+            (names of starting models whose training data is not recorded).
 
     Returns:
         `Path`: the card.

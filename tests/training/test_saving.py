@@ -12,7 +12,8 @@ FACTS = {
         "emotale": {"language": "da/en", "license": "research", "utterances": 5, "speakers": 1},
     },
     "backbone": "openai/whisper-base", "tuning": "lora", "dataset": "seqd (all)", "synthetic": False,
-    "shared_speakers": [], "started_from": None, "command": "python -m speecheq.evaluation.evaluate runs/x --dataset seqd",
+    "shared_speakers": {}, "unknown_stages": [], "started_from": None,
+    "command": "python -m speecheq.evaluation.evaluate runs/x --dataset seqd",
 }  # fmt: skip
 
 
@@ -37,15 +38,24 @@ def test_the_card_of_a_fine_tuned_model_carries_the_terms_of_what_it_started_fro
 
     shipped = {"name": "me/speecheq", "license": "cc-by-nc-sa-4.0"}
     card = ModelCard.load(
-        write_card(tmp_path, {"gender_uar": 0.9}, FACTS | {"backbone": None, "started_from": shipped})
+        write_card(
+            tmp_path,
+            {"gender_uar": 0.9},
+            FACTS | {"backbone": None, "started_from": shipped, "unknown_stages": ["me/speecheq"]},
+        )
     )
     assert "Started from the trained model `me/speecheq`" in card.text
     assert "and those of the model that training started from: cc-by-nc-sa-4.0. The code" in card.text
-    assert "test speakers seen in training: none (speakers of the starting model are not counted)." in card.text
+    uncounted = "(not counted: the speakers of me/speecheq, whose training data is not recorded)"
+    assert f"test speakers seen in training: none {uncounted}." in card.text
     assert card.data.base_model == "me/speecheq"
 
 
-@pytest.mark.parametrize(("shared", "said"), [(["nemo/AO0", "nemo/EB0"], "nemo/AO0, nemo/EB0"), ([], "none")])
-def test_the_card_says_which_test_speakers_were_seen(shared, said, tmp_path):
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [({"nemo": ["nemo/AO0", "nemo/EB0"], "emotale": ["emotale/f1"]}, "2 of nemo, 1 of emotale"), ({}, "none")],
+)
+def test_the_card_counts_the_test_speakers_seen_in_training_and_names_none(shared, said, tmp_path):
     card = ModelCard.load(write_card(tmp_path, {"gender_uar": 0.9}, FACTS | {"shared_speakers": shared}))
     assert f"test speakers seen in training: {said}." in card.text
+    assert "AO0" not in card.text
