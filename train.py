@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
             seen += (
                 f" (not counted: the speakers of {', '.join(record['unknown'])}, whose training data is not recorded)"
             )
-        tested = f"Test split; test speakers seen in training: {seen}.\n\n{table(scores)}"
+        tested = f"Test split; its speakers seen in training: {seen}.\n\n{table(scores)}"
         print(f"\n{tested if 'test' in splits else 'No test split, no scores.'}\n\nSaved in {folder}.")
     return scores
 
