@@ -1,10 +1,9 @@
-"""The folds of EmoBox (Ma et al. 2024), so that a result on its corpora is comparable with its benchmark.
+"""The folds of EmoBox (Ma et al. 2024), which make results on its corpora comparable with its benchmark.
 
 Read from EmoBox's own `data/` (https://github.com/emo-box/EmoBox: `<name>/fold_<n>/<name>_<part>_fold_<n>.jsonl`, one
 object a line, whose `wav` begins with `downloads/<name>/`), or from a folder of `<name>.csv` with the columns `path`,
-`fold` and `part`. Their files are named by path: how much of it is needed to tell them apart differs from corpus to
-corpus (IEMOCAP the name, CASIA speaker, emotion and number), and nothing more is compared, so that other parent
-folders, suffixes and cases of letters do not matter.
+`fold` and `part`. Files are compared by the end of their paths, as long as is needed to distinguish them (IEMOCAP: the
+name; CASIA: speaker, emotion and number). Other parent folders, suffixes and the case of letters do not matter.
 """
 
 import json

@@ -3,7 +3,7 @@
 espeak-ng reads most languages. Mandarin goes through pypinyin: the initial and the phonemes of the final, then the
 tone as a symbol of its own (`˥ ˧˥ ˨˩˦ ˥˩`, nothing for the neutral tone). IPA of pinyin after Lee and Zee 2003,
 https://doi.org/10.1017/S0025100303001208, and Duanmu 2007, The Phonology of Standard Chinese.
-What pypinyin leaves out is added here: the suffix 儿 as the end of the syllable before it (Duanmu, chapter 9), words
+This module adds what pypinyin leaves out: the suffix 儿 as the end of the syllable before it (Duanmu, chapter 9), words
 whose second syllable is neutral, and the particles 地 and 得.
 """
 
@@ -15,7 +15,7 @@ VOICES = {"en": "en-gb"}  # where the espeak-ng voice is not named as the langua
 STRESS = "ˈˌ"
 LANGUAGE_FLAG = re.compile(r"\([^()]*\)")
 TONE_LETTERS = "˥˦˧˨˩"
-# One sign per sound: espeak-ng writes some with look-alikes, or marks twice what one sign says.
+# One sign per sound: espeak-ng writes some sounds with similar signs, or with two signs in place of one.
 SAME = {"ε": "ɛ", "g": "ɡ", ":": "ː", "ɲʲ": "ɲ", "ɑɑ": "ɑː"}
 GLOTTAL = "ʔ"
 
@@ -43,7 +43,7 @@ RHOTIC = {
     "uen": "w", "van": "ɥ a", "vn": "y",
 }  # fmt: skip
 SUFFIX = "儿"
-# 儿 of these is a word or a syllable of its own: a child, somebody young.
+# Beside these characters, 儿 is a syllable of its own and means a child or a young person.
 CHILD_BEFORE = set("女婴幼孤少男胎健宠妻弃育托患乳侄娇混血运能儿")
 CHILD_AFTER = set("子女童媳孙戏科歌时郎")
 # From the list of words that must be read with a neutral tone in the Putonghua Proficiency Test (普通话水平测试用
@@ -181,7 +181,7 @@ def _is_suffix(text: str, place: int) -> bool:
 
 
 def _in_context(text: str, place: int, lengths: list[int], syllable: str) -> tuple[str, str]:
-    """Pinyin and tone of a syllable, neutral where the word or the particle wants it."""
+    """Pinyin and tone of a syllable, with a neutral tone if the word or the particle requires it."""
     sign, before, after = text[place], text[max(place - 1, 0) : place], text[place + 1 : place + 2]
     within = place > 0 and (lengths[place] > 1 or lengths[place - 1] == 1)  # no border of a longer word between
     if within and before + sign in NEUTRAL:

@@ -131,7 +131,7 @@ def test_two_hub_tables_beside_the_audio_are_not_guessed(tmp_path):
     for name in ("metadata.csv", "metadata.jsonl"):
         (tmp_path / name).touch()
 
-    with pytest.raises(CorpusError, match=r"table must be given unless .* lies beside the audio; got both in my.yaml"):
+    with pytest.raises(CorpusError, match=r"table must be given unless .* is beside the audio; got both in my.yaml"):
         describe(tmp_path, MINIMAL.replace("table: t.csv", ""))
 
 
