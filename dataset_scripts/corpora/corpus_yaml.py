@@ -38,7 +38,7 @@ PER_SPEAKER = ("gender", "age")
 PER_FILE = "per-file"
 LANGUAGE = re.compile("[a-z]{2,3}")
 NULLS = ("", "~", "null", "Null", "NULL")
-SERVES = {  # key -> the fields that it is about; it says nothing without one of them
+SERVES = {  # key -> the fields that it concerns; it has no effect without one of them
     "levels": ("level",), "genders": ("gender",), "rating_scale": metric.DIMENSIONS, "intensity_scale": ("intensity",),
     "vote_separator": ("votes",),
 }  # fmt: skip
@@ -52,7 +52,7 @@ class Description:
 
     Args:
         path (`Path`): the YAML file.
-        folder (`Path`): where the audio lies, absolute.
+        folder (`Path`): where the audio is, absolute.
         recordings (`tuple[tuple[str | None, Table | NameTable], ...]`): published part, or `None`, and the table of its
             recordings, or their file names.
         columns (`dict[str, tuple[str, ...]]`): field of [`NativeRecord`] -> its columns.
@@ -68,7 +68,7 @@ class Description:
         vote_separator (`str`, *optional*): what stands between the votes of one column.
         decimal (`str`): `.` or `,`.
         license, homepage, citation (`str`): of the corpus.
-        redistributable (`bool`): whether its terms let anyone pass the audio on.
+        redistributable (`bool`): whether its licence allows anyone to pass the audio on.
     """
 
     path: Path
@@ -194,7 +194,7 @@ def _tables(given: dict, path: Path, folder: Path) -> dict[str | None, Path]:
     named = given.get("table")
     if named is None:
         found = [folder / name for name in HUB_TABLES if (folder / name).is_file()]
-        rule = f"be given unless {' or '.join(HUB_TABLES)} lies beside the audio"
+        rule = f"be given unless {' or '.join(HUB_TABLES)} is beside the audio"
         got = "both" if found else f"neither in {str(folder)!r}"
         _check(len(found) == 1, "table", rule, got, path.name, "Name the table of the recordings.")
         return {None: found[0]}
@@ -274,7 +274,7 @@ def _speakers(given: dict, columns: dict, open_table, path: Path) -> tuple[Table
 
 
 def _check_uses(given: dict, columns: dict, recordings: tuple, item: str):
-    """Refuse keys that say nothing, and columns that lack the key that explains them."""
+    """Refuse keys without effect, and columns without the key that explains them."""
     for key, fields in SERVES.items():
         rule = f"name {' or '.join(fields)} where {key} is given"
         _check(key not in given or any(field in columns for field in fields), "columns", rule, options(columns), item)

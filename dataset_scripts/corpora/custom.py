@@ -33,7 +33,7 @@ class CustomCorpus:
     """What an adapter has, read from a YAML file.
 
     Args:
-        folder (`Path`): where the audio lies.
+        folder (`Path`): where the audio is.
         table (`tuple[TableRow, ...]`): its rows of the metric table, for [`metric.register`].
         sources (`tuple[Path, ...]`): the files beside the audio that its rows follow from: YAML and tables.
         description ([`Description`]): the YAML file.

@@ -1,4 +1,4 @@
-"""What a corpus adapter yields: one native record per utterance, in the corpus's own words."""
+"""What a corpus adapter yields: one native record per utterance, with the labels of the corpus."""
 
 import csv
 import io
@@ -9,15 +9,15 @@ from pathlib import Path
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4")
 MAX_OPTIONS = 10
-UNREADABLE = "\ufffd"  # what `decode_text` gives for a byte that no encoding explains
+UNREADABLE = "\ufffd"  # what `decode_text` gives for a byte that no encoding can decode
 
 
 class CorpusError(ValueError):
-    """A file, a name or an annotation that is not as its corpus documents it."""
+    """A file, a name or an annotation that differs from what its corpus documents."""
 
 
 class UnknownLabelError(CorpusError):
-    """A native label or level without a row in the metric table: the table must grow, or the file be skipped."""
+    """A native label or level without a row in the metric table. Add the row, or skip the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,9 @@ class NativeRecord:
             scale; a missing value is `None`.
         rating_scale (`tuple[float, float]`, *optional*, defaults to `(1.0, 5.0)`): ends of the native scale.
         license (`str`, *optional*): where it differs from the adapter's `LICENSE`.
-        fold (`int`, *optional*): the fold that tests it, from 1, where the corpus itself falls into folds: a session of
-            IEMOCAP. A list of EmoBox, if given, wins.
-        official_split (`str`, *optional*): the part that the corpus itself publishes, in its own word: `"dev"`.
+        fold (`int`, *optional*): the fold that tests it, from 1, if the corpus itself has folds: a session of
+            IEMOCAP. A list of EmoBox, if given, replaces it.
+        official_split (`str`, *optional*): the part that the corpus itself publishes, as it names it: `"dev"`.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class NativeRecord:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that gives no record, and why."""
+    """A file that gives no record, and the reason."""
 
     path: Path
     reason: str
@@ -94,7 +94,7 @@ def look_up(code: str, table: Mapping[str, str], field: str, item: str) -> str:
     Args:
         code (`str`): the code found.
         table (`Mapping[str, str]`): every code that the corpus documents -> its meaning.
-        field (`str`): what the code says, for the message.
+        field (`str`): what the code means, for the message.
         item (`str`): the file or row that holds it, for the message.
 
     Raises:
@@ -108,7 +108,7 @@ def look_up(code: str, table: Mapping[str, str], field: str, item: str) -> str:
 def find_audio(folder: Path) -> list[Path]:
     """List the audio files under a folder, in the order of their relative paths.
 
-    macOS's `._*` companions are left out.
+    The `._*` files of macOS are left out.
 
     Raises:
         CorpusError: if the folder is missing or holds no audio, or a folder in it cannot be read.
@@ -118,7 +118,7 @@ def find_audio(folder: Path) -> list[Path]:
         raise CorpusError(
             f"find_audio: folder must exist; got {str(folder)!r}. Give the download in its official layout."
         )
-    # Not `rglob`: it passes over a folder that may not be read, without a word.
+    # Not `rglob`: it ignores a folder that cannot be read, without an error.
     found = [Path(parent, name) for parent, _, names in os.walk(folder, onerror=_unreadable) for name in names]
     found = [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
     found = [path for path in found if path.is_file() and not path.name.startswith("._")]
@@ -140,7 +140,7 @@ def read_table(path: Path, columns: tuple[str, ...], delimiter: str = ",") -> li
     """Read an annotation file with a header, values stripped of spaces at both ends; encodings as of [`read_text`].
 
     Raises:
-        CorpusError: if the file or a column is missing, or it is no CSV.
+        CorpusError: if the file or a column is missing, or the file is not CSV.
     """
     if not path.is_file():
         raise CorpusError(
@@ -170,7 +170,7 @@ def by_stem(rows: Iterable[dict[str, str]], column: str) -> dict[str, dict[str, 
 
 
 def parse_each(paths: Iterable[Path], parse: Callable[[Path], NativeRecord]) -> Iterator[NativeRecord | Skipped]:
-    """Parse file after file. One that raises `CorpusError` becomes a `Skipped` and never costs the others."""
+    """Parse file after file. A file that raises `CorpusError` becomes a `Skipped`, and the others are still read."""
     for path in paths:
         try:
             yield parse(path)
@@ -193,7 +193,7 @@ def find_entry(folder: Path, *names: str, depth: int = 0) -> Path | None:
     Args:
         folder (`Path`): where to look.
         names (`str`): accepted names; the first that is found wins.
-        depth (`int`, *optional*, defaults to 0): how many extra parent folders may lie between, as mirrors add them.
+        depth (`int`, *optional*, defaults to 0): how many extra parent folders to search, because mirrors add some.
 
     Returns:
         `Path`, or `None` where no entry has one of the names.
@@ -221,12 +221,12 @@ def read_text(path: Path) -> str:
 def decode_text(path: Path, encodings: tuple[str, ...]) -> str:
     """Read a text file of a corpus whose files have different encodings.
 
-    UTF-16 is known by its byte order mark or by the zero bytes of its spaces and digits. A byte that no encoding
-    explains becomes U+FFFD, so that it costs only its own line.
+    UTF-16 is detected by its byte order mark, or by the zero bytes of its spaces and digits. A byte that no encoding
+    can decode becomes U+FFFD, so that only its own line is lost.
 
     Args:
         path (`Path`): the file.
-        encodings (`tuple[str, ...]`): tried in this order; the last one reads what none can.
+        encodings (`tuple[str, ...]`): tried in this order; the last one also reads files that none of them can decode fully.
 
     Raises:
         CorpusError: if the file cannot be read.

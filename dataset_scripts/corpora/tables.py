@@ -1,4 +1,4 @@
-"""A table that somebody else wrote, CSV, TSV or JSONL, row by row. A damaged row is named by its line and costs no other."""
+"""Read a CSV, TSV or JSONL table row by row. A damaged row is reported with its line, and the others are still read."""
 
 import codecs
 import csv
@@ -16,7 +16,7 @@ from speecheq.dataset_scripts.corpora.records import CorpusError, options
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSONL = ".jsonl"
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
-ENCODING = "utf-8-sig"  # UTF-8, with a byte order mark or without
+ENCODING = "utf-8-sig"  # UTF-8, with or without a byte order mark
 
 Cell = str | tuple[str, ...]
 
@@ -37,10 +37,10 @@ class Table:
     """A CSV, TSV or JSONL with named columns.
 
     Args:
-        path (`Path`): its suffix says the kind; with `delimiter` any suffix is read as CSV.
+        path (`Path`): its suffix gives the format; with `delimiter`, any suffix is read as CSV.
         delimiter (`str`, *optional*): one character; `,` in CSV and a tab in TSV by default.
-        encoding (`str`, *optional*, defaults to UTF-8): a name that Python knows.
-        missing (`tuple[str, ...]`, *optional*): what the table writes where a value is missing, besides nothing.
+        encoding (`str`, *optional*, defaults to UTF-8): the name of a Python codec.
+        missing (`tuple[str, ...]`, *optional*): what the table writes for a missing value, beside an empty cell.
 
     Raises:
         CorpusError: if the file is missing, of another kind, or in an unknown encoding.
@@ -67,7 +67,7 @@ class Table:
             " ".encode(self.encoding)
         except LookupError as error:
             raise CorpusError(
-                f"table: encoding must be one that Python knows, such as utf-8, utf-16 or cp1252; got {self.encoding!r}."
+                f"table: encoding must be a codec of Python, such as utf-8, utf-16 or cp1252; got {self.encoding!r}."
             ) from error
 
     @property

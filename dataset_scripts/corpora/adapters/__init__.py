@@ -1,4 +1,4 @@
-"""One adapter per corpus: it finds files and reads names and annotations, never decodes audio and never maps labels.
+"""One adapter per corpus: it finds files and reads names and annotations. It does not decode audio or map labels.
 
 Each module has `CORPUS`, `LICENSE`, `HOMEPAGE`, `CITATION`, `REDISTRIBUTABLE` (whether its terms let anyone pass the
 audio on) and `records(folder) -> Iterator[NativeRecord | Skipped]`.

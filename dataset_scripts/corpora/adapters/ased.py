@@ -1,12 +1,12 @@
 """ASED v1: Amharic, acted by 65 speakers (Retta et al. 2022).
 
-Had from: https://github.com/wgwangang/ASED_V1, folders `01Neutral` to `05Angry`. Terms: none stated.
+Source: https://github.com/wgwangang/ASED_V1, folders `01Neutral` to `05Angry`. Licence: none stated.
 Files: `xn-yy-aa-gg-bb.wav`: emotion and folder, sentence, repetition, gender, speaker. No transcripts.
-Quirks: speakers 09, 15, 21, 23 and 25, women in all their other files, have one file each that says male and is no
-second take of another file: the speaker is the number, the gender that of most of the speaker's files, which gives the
-25 women and 40 men of the README. One emotion letter is a capital. Four pairs of files hold identical audio as
+Quirks: speakers 09, 15, 21, 23 and 25, women in all their other files, have one file each that says male and is not a
+second take of another file. The number is read as the speaker, and a speaker has the gender of most of the files, which
+gives the 25 women and 40 men of the README. One emotion letter is a capital. Four pairs of files hold identical audio as
 repetitions 01 and 02 of one speaker; both are kept. The audit of near duplicates finds three recordings under two speaker
-numbers each (f2-04-01-01 and h3-07-01-01 of 23 and 25, n1-05-01-02-52 and n1-05-02-02-45): they stay, and are listed.
+numbers each (f2-04-01-01 and h3-07-01-01 of 23 and 25, n1-05-01-02-52 and n1-05-02-02-45): they are kept and listed.
 """
 
 import re

@@ -1,7 +1,7 @@
 """CASIA Chinese emotional corpus: Mandarin, acted by four speakers (Chinese Academy of Sciences, 2005).
 
-Had from: Chinese LDC, http://www.chineseldc.org/resource_info.php?rid=76, by licence; the widely used part is 50 texts
-in six emotions by every speaker, 1,200 files. Terms: Chinese LDC's agreement, not to be passed on.
+Source: Chinese LDC, http://www.chineseldc.org/resource_info.php?rid=76, by licence; the widely used part is 50 texts
+in six emotions by every speaker, 1,200 files. Licence: Chinese LDC's agreement, not to be passed on.
 Files: `{speaker}/{emotion}/{number}.wav`, numbers 201 to 250. The number is the text: every speaker says it in every
 emotion, so that a text-disjoint split must go by number.
 Quirks: file names repeat in every folder, so an utterance is named `wangzhe_angry_201`. Folders are spelt in mixed

@@ -1,7 +1,7 @@
 """CREMA-D: English, twelve sentences acted by 91 speakers, each clip rated by about nine listeners (Cao et al. 2014).
 
-Had from: https://github.com/CheyneyComputerScience/CREMA-D with git-lfs (without it every audio file is a pointer of
-some 130 bytes, and unreadable). Terms: ODbL 1.0, contents under DbCL 1.0.
+Source: https://github.com/CheyneyComputerScience/CREMA-D with git-lfs (without it every audio file is a pointer of
+some 130 bytes and cannot be read). Licence: ODbL 1.0, contents under DbCL 1.0.
 Files: `AudioWAV/{actor}_{sentence}_{emotion}_{level}.wav`, the same recordings in `AudioMP3/`; listeners in
 `processedResults/tabulatedVotes.csv`, actors in `VideoDemographics.csv`. The label is the acted emotion; the emotions
 that listeners heard from the voice alone are votes, and how strongly they heard them is the intensity.

@@ -1,7 +1,7 @@
 """CSEMOTIONS: Mandarin, acted in a studio by ten speakers in seven emotions (Tian et al. 2025).
 
-Had from: https://huggingface.co/datasets/AIDC-AI/CSEMOTIONS, `data/train-0000X-of-00008.parquet`, columns `audio`,
-`text`, `emotion` and `speaker`, 4,160 rows. Terms: Apache-2.0 (card).
+Source: https://huggingface.co/datasets/AIDC-AI/CSEMOTIONS, `data/train-0000X-of-00008.parquet`, columns `audio`,
+`text`, `emotion` and `speaker`, 4,160 rows. Licence: Apache-2.0 (card).
 An utterance is a row of a Parquet file, named by both: `train-00003-of-00008_0012`. The audio column, 3 GB, is not
 read here. Another mirror's Parquet files of these columns are read as well.
 Quirks: the card writes emotions with a capital, the rows without: they are read in small letters. An older card speaks

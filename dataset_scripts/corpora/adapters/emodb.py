@@ -1,7 +1,7 @@
 """EmoDB: German, ten sentences acted by ten actors (Burkhardt et al. 2005).
 
-Had from: https://doi.org/10.5281/zenodo.17651657 (version 2.0: `wav/` and tables `db.*.csv`), or, without tables,
-http://emodb.bilderbar.info. Terms: CC BY 4.0 on Zenodo.
+Source: https://doi.org/10.5281/zenodo.17651657 (version 2.0: `wav/` and tables `db.*.csv`), or, without tables,
+http://emodb.bilderbar.info. Licence: CC BY 4.0 on Zenodo.
 Files: `wav/{speaker}{text}{emotion}{version}.wav`, such as `03a01Fa.wav`; the emotion is the first letter of the German
 word. Speakers, texts and letters as in http://emodb.bilderbar.info/docu/.
 Quirks: the version is a letter, and may be missing where there is one version; the texts are not numbered through (a03,

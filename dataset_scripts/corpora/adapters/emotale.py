@@ -1,7 +1,7 @@
 """EmoTale: Danish and English, acted by 18 speakers and rated by three (ASRU 2025).
 
-Had from: https://github.com/snehadas/EmoTale, a folder with `annotations.csv`, `speaker_info.csv` and `wav/`.
-Terms: copyright of its authors, citation asked, no licence: for research, never redistributed.
+Source: https://github.com/snehadas/EmoTale, a folder with `annotations.csv`, `speaker_info.csv` and `wav/`.
+Licence: copyright of its authors, citation asked, no licence: for research, never redistributed.
 Files: `{DK,EN}_{speaker}_{emotion}_{sentence}.wav`. The label is the acted emotion; the raters' categories are votes.
 Quirks: the README speaks of two annotators, annotations.csv has three; there is no speaker 002; 14 of the 18 speakers
 speak English as well, under the same number; "frigde" stands so in the README.

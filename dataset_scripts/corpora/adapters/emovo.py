@@ -1,7 +1,7 @@
 """EMOVO: Italian, fourteen sentences acted by six actors (Costantini et al. 2014).
 
-Had from: http://voice.fub.it/activities/corpora/emovo/index.html. Terms: free for research, no licence to pass it on.
-Files: `{speaker}/{emotion}-{speaker}-{sentence}.wav`, such as `f1/dis-f1-b1.wav`, 588 of them; documents beside.
+Source: http://voice.fub.it/activities/corpora/emovo/index.html. Licence: free for research, no licence to pass it on.
+Files: `{speaker}/{emotion}-{speaker}-{sentence}.wav`, such as `f1/dis-f1-b1.wav`, 588 of them; and documents.
 Sentences as in "LA STRUTTURA DI EMOVO.pdf" of the download: b short, l long, n without meaning, d questions.
 Quirk: mirrors put the speakers' folders under another parent, or all files into one folder.
 """

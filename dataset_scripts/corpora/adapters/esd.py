@@ -1,6 +1,6 @@
 """ESD: Mandarin and English, 350 texts acted in five emotions by ten speakers of each language (Zhou et al. 2022).
 
-Had from: https://hltsingapore.github.io/ESD/, folders `0001` to `0020`, 35,000 files. Terms: its ReadMe.txt, "only can
+Source: https://hltsingapore.github.io/ESD/, folders `0001` to `0020`, 35,000 files. Licence: its ReadMe.txt, "only can
 be used for research purpose".
 Files: `{speaker}/{emotion}/{speaker}_{number}.wav`, or with a folder `train`, `evaluation` or `test` between, which is
 the corpus's own split; a download without these folders publishes none. Transcripts: `{speaker}/{speaker}.txt`, lines

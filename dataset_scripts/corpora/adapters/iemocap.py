@@ -1,6 +1,6 @@
 """IEMOCAP: English, five dyadic sessions of ten actors, improvised and scripted (Busso et al. 2008).
 
-Had from: https://sail.usc.edu/iemocap, after a signed release form. Terms: that form, for research; not passed on.
+Source: https://sail.usc.edu/iemocap, after a signed release form. Licence: that form, for research; not passed on.
 The fold is the session, so that a session can be left out.
 Layout, below `IEMOCAP_full_release/`: `Session{1..5}/sentences/wav/<dialog>/<turn>.wav`,
 `Session*/dialog/EmoEvaluation/<dialog>.txt`, `Session*/dialog/transcriptions/<dialog>.txt`; 151 dialogs, 10,039 turns.

@@ -1,10 +1,10 @@
 """JL-Corpus: New Zealand English, acted by four speakers in five primary and five secondary emotions (James et al. 2018).
 
-Had from: https://www.kaggle.com/datasets/tli725/jl-corpus, 2,400 files. Terms: CC0, citation asked.
+Source: https://www.kaggle.com/datasets/tli725/jl-corpus, 2,400 files. Licence: CC0, citation asked.
 Files: `Raw JL corpus (unchecked and unannotated)/JL(wav+txt)/{speaker}_{emotion}_{sentence}{session}_{take}.wav`, such
 as `male1_angry_10a_1.wav`, each with its transcript in a `.txt` of the same name.
-Quirks: the download holds a part of that folder once more in lower case: the copies have the ids of the first; it holds
-the audio of the listening test as well, under other names. Sentences 11 to 15 differ from emotion to emotion, so the
+Quirks: the download holds a part of that folder once more in lower case: the copies have the ids of the first. It also
+holds the audio of the listening test, under other names. Sentences 11 to 15 differ from emotion to emotion, so the
 transcript is the file's own. Listeners' answers are not published.
 """
 

@@ -1,7 +1,7 @@
 """M3ED: Mandarin, dialogues of 56 TV series, labelled by three annotators (Zhao et al. 2022).
 
-Had from: https://github.com/AIM3-RUC/RUCM3ED, `annotation.json`, `splitInfo/movie_list_{train,val,test}.txt` and the
-audio. Terms: no licence is stated, and the series are their owners'.
+Source: https://github.com/AIM3-RUC/RUCM3ED, `annotation.json`, `splitInfo/movie_list_{train,val,test}.txt` and the
+audio. Licence: no licence is stated, and the series are their owners'.
 Files: `modality_speech/{A or B}_{series}_{dialogue}_{utterance}.wav`, cut already; 24,449 utterances of 990 dialogues.
 annotation.json: series -> dialogue -> `SpeakerInfo` (name, age group, gender of A and B) and `Dialog`: utterance ->
 `Text`, `Speaker`, `EmoAnnotation`. The label is `final_main_emo`; the official split is by series.

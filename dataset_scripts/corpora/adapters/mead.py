@@ -1,11 +1,11 @@
 """MEAD: English, acted by 60 speakers at three strengths and filmed from seven sides (Wang et al. 2020).
 
-Had from: https://wywu.github.io/projects/MEAD/MEAD.html, one folder a speaker with `audio.tar` and `video/`.
-Terms: "Terms of Use_ Mead.pdf" in https://github.com/uniBruce/Mead, non-commercial research; the MIT licence beside it
+Source: https://wywu.github.io/projects/MEAD/MEAD.html, one folder a speaker with `audio.tar` and `video/`.
+Licence: "Terms of Use_ Mead.pdf" in https://github.com/uniBruce/Mead, non-commercial research; the MIT licence beside it
 is that of the code.
 Files: `{speaker}/audio/{emotion}/level_{n}/{number}.m4a`; M for actors, W for actresses.
 Quirks: file names repeat in every folder, so that an utterance is named by its path; neutral has level_1 alone; the
-videos repeat the same recordings from every side and are passed over; not every speaker was published, and some lack
+videos repeat the same recordings from every side and are not read; not every speaker was published, and some lack
 clips (issue 9). The download has no transcripts. m4a needs FFmpeg.
 """
 

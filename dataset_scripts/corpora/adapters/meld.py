@@ -1,6 +1,6 @@
 """MELD: English, 13,708 utterances of the television series Friends (Poria et al. 2019).
 
-Had from: https://github.com/declare-lab/MELD, the archive `MELD.Raw.tar.gz` and the three archives inside it. Terms:
+Source: https://github.com/declare-lab/MELD, the archive `MELD.Raw.tar.gz` and the three archives inside it. Terms:
 GPL-3.0 for the annotations; the clips are cut from the series and belong to its makers: for research, not passed on.
 Layout: `train_splits/`, `dev_splits_complete/` and `output_repeated_splits_test/` with `dia0_utt0.mp4`, whose sound
 FFmpeg reads (copies in another format, also below `train/`, `dev/` and `test/`, are read as well), and

@@ -1,7 +1,7 @@
 """MSP-Podcast: English, natural speech of podcasts, rated by five or more people each (Busso et al. 2025).
 
-Had from: https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html, under a licence of the University of
-Texas at Dallas. Terms: that licence, for research; not passed on.
+Source: https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html, under a licence of the University of
+Texas at Dallas. Licence: that licence, for research; not passed on.
 Layout: `Audios/` (older: `Audio/`) with `MSP-PODCAST_0001_0008.wav`: podcast and segment; `Labels/` with
 `labels_consensus.csv` (up to 1.9: `labels_concensus.csv`) and, for the votes, `labels_detailed.csv` or `.json`;
 `Transcripts/MSP-PODCAST_0001_0008.txt`, optional. Scales 1 to 7.

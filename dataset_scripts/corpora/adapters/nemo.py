@@ -1,6 +1,6 @@
 """nEMO: Polish, acted by nine speakers (Christop 2024).
 
-Had from: https://github.com/amu-cai/nEMO, a folder with `data.tsv` and `samples/`. Terms: CC BY-NC-SA 4.0.
+Source: https://github.com/amu-cai/nEMO, a folder with `data.tsv` and `samples/`. Licence: CC BY-NC-SA 4.0.
 Files: `{speaker_id}_{emotion}_{sentence_id}.wav`. Quirk: `speaker_id` of data.tsv begins with eight spaces.
 """
 

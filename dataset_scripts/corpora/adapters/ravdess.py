@@ -1,9 +1,9 @@
 """RAVDESS: North American English, two statements acted by 24 speakers at two strengths (Livingstone and Russo 2018).
 
-Had from: https://zenodo.org/records/1188976, `Audio_Speech_Actors_01-24.zip`, folders `Actor_01` to `Actor_24`, 1,440
-files. Terms: CC BY-NC-SA 4.0.
+Source: https://zenodo.org/records/1188976, `Audio_Speech_Actors_01-24.zip`, folders `Actor_01` to `Actor_24`, 1,440
+files. Licence: CC BY-NC-SA 4.0.
 Files: `{modality}-{channel}-{emotion}-{level}-{statement}-{repetition}-{actor}.wav`, "File naming convention".
-Quirks: odd actors are male, even ones female. Neutral was never acted strongly. The same download holds song
+Quirks: odd actors are male, even ones female. Neutral is never acted strongly. The same download holds song
 (`Audio_Song_Actors_01-24.zip`, channel 02) and video (modalities 01 and 02); song is not speech, and
 full-AV files repeat the audio-only recordings: all are skipped with their reason. Calm is a second baseline beside
 neutral and yet acted at two strengths, so that the table leaves its intensity missing.

@@ -1,11 +1,11 @@
 """SAVEE: British English, TIMIT sentences acted by four men (Haq and Jackson 2010).
 
-Had from: https://kahlan.eps.surrey.ac.uk/savee/ after registration. Terms: free of charge for research, no licence to
+Source: https://kahlan.eps.surrey.ac.uk/savee/ after registration. Licence: free of charge for research, no licence to
 pass it on.
 Files: `AudioData/{speaker}/{emotion}{number}.wav`, 15 a speaker and emotion, 30 for neutral; mirrors have them flat as
 `ALL/{speaker}_{emotion}{number}.wav`. Letters as in `AudioData/Info.txt`.
 Quirks: sadness and surprise have two letters, sa and su; names repeat from speaker to speaker, so that an utterance is
-named `DC_a01` in both layouts. The speakers were 27 to 31 years old, who was how old is not said. Sentences are given
+named `DC_a01` in both layouts. The speakers were 27 to 31 years old; the age of each is not documented. Sentences are given
 as examples, not by number: no transcripts.
 """
 

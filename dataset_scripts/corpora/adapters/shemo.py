@@ -1,6 +1,6 @@
 """ShEMO: Persian, 3,000 utterances of 87 speakers cut from radio plays (Mohamad Nezami et al. 2019).
 
-Had from: https://github.com/mansourehk/ShEMO, `male.zip`, `female.zip` and `transcript.zip`. Terms: free of charge for
+Source: https://github.com/mansourehk/ShEMO, `male.zip`, `female.zip` and `transcript.zip`. Licence: free of charge for
 academic purposes; the plays are not the authors', so the audio is not passed on.
 Files: `{male,female}/{gender}{speaker}{emotion}{number}.wav`, such as `F21N05.wav`; orthography in
 `transcript/final text/*.ort`. The authors' `shemo.json` (https://github.com/pariajm/sharif-emotional-speech-dataset)

@@ -1,9 +1,9 @@
 """SUBESCO: Bangla, ten sentences acted by twenty actors, five takes each (Sultana et al. 2021).
 
-Had from: https://doi.org/10.5281/zenodo.4526477, 7,000 files in one folder. Terms: CC BY 4.0.
+Source: https://doi.org/10.5281/zenodo.4526477, 7,000 files in one folder. Licence: CC BY 4.0.
 Files: `{gender}_{number}_{name}_S_{sentence}_{emotion}_{take}.wav`, such as `F_02_MONIKA_S_1_NEUTRAL_5.wav`.
 Sentences as in Table 2 of https://doi.org/10.1371/journal.pone.0250173.
-Quirks: the speakers' numbers begin anew for men (F_01 is OISHI, M_01 BASHIR), so that the letter belongs to the
+Quirks: women and men are numbered separately (F_01 is OISHI, M_01 is BASHIR), so that the letter belongs to the
 speaker; files are in 44.1 and in 48 kHz. `F_02_MONIKA_S_2_SURPRISE_3].wav` has a bracket too many in its name; it is a
 good recording, and is read as take 3.
 """

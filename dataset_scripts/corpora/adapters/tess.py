@@ -1,7 +1,7 @@
 """TESS: Canadian English, 200 words in a carrier phrase acted by two actresses (Pichora-Fuller and Dupuis 2010).
 
-Had from: https://tspace.library.utoronto.ca/handle/1807/24487 or https://doi.org/10.5683/SP2/E8H2MF, 2,800 files.
-Terms: CC BY-NC-ND 4.0: unchanged copies may be passed on; 16 kHz FLAC may count as a change, so it is not.
+Source: https://tspace.library.utoronto.ca/handle/1807/24487 or https://doi.org/10.5683/SP2/E8H2MF, 2,800 files.
+Licence: CC BY-NC-ND 4.0: unchanged copies may be passed on; 16 kHz FLAC may count as a change, so it is not.
 Files: `{OAF,YAF}_{word}_{emotion}.wav`, in folders such as `OAF_angry` or flat; OAF is the actress of 64 years, YAF
 that of 26. "ps" is pleasant surprise.
 Quirks: folders of mirrors differ in case and spelling (`OAF_Fear`, `YAF_fear`, `OAF_Pleasant_surprise`,

@@ -1,9 +1,9 @@
 """URDU-Dataset: Urdu, cut from talk shows (Latif et al. 2018).
 
-Had from: https://github.com/siddiquelatif/URDU-Dataset, folders `Angry`, `Happy`, `Neutral` and `Sad`.
-Terms: "Anyone can use this data only for research purposes." Files: `SGX_FXX_EYY.wav`: speaker with gender, number of
-the file, emotion and number. No transcripts. Quirk: the README speaks of 38 speakers (27 male, 11 female),
-the file names of 29 (18 male, 11 female).
+Source: https://github.com/siddiquelatif/URDU-Dataset, folders `Angry`, `Happy`, `Neutral` and `Sad`.
+Licence: "Anyone can use this data only for research purposes." Files: `SGX_FXX_EYY.wav`: speaker with gender, number of
+the file, emotion and number. No transcripts. Quirk: the README gives 38 speakers (27 male, 11 female), the
+file names give 29 (18 male, 11 female).
 """
 
 from speecheq.dataset_scripts.corpora.patterns import FilePattern

@@ -131,7 +131,7 @@ def test_two_hub_tables_beside_the_audio_are_not_guessed(tmp_path):
     for name in ("metadata.csv", "metadata.jsonl"):
         (tmp_path / name).touch()
 
-    with pytest.raises(CorpusError, match=r"table must be given unless .* lies beside the audio; got both in my.yaml"):
+    with pytest.raises(CorpusError, match=r"table must be given unless .* is beside the audio; got both in my.yaml"):
         describe(tmp_path, MINIMAL.replace("table: t.csv", ""))
 
 
@@ -177,7 +177,7 @@ def test_without_speakers_the_error_says_why(tmp_path):
         (MINIMAL.replace("t.csv", "{}"), "table must name a table for each part"),
         (MINIMAL.replace("t.csv", "{dev: [t.csv]}"), r"table.dev must be one value; got \['t.csv'\]"),
         (MINIMAL.replace("t.csv", "u.csv"), "file must exist; got no 'u.csv'"),
-        (MINIMAL.replace("table: t.csv", ""), "table must be given unless metadata.csv or metadata.jsonl lies beside"),
+        (MINIMAL.replace("table: t.csv", ""), "table must be given unless metadata.csv or metadata.jsonl is beside"),
         (MINIMAL + "delimiter: ';;'", "delimiter must be one character; got ';;'"),
         (MINIMAL.replace("who}", "who, mod: a}"), "columns must name fields .*; got 'mod' in my.yaml"),
         (

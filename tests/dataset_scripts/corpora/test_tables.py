@@ -121,8 +121,8 @@ def test_a_table_damaged_as_a_whole_stops_with_the_place(tmp_path, content, mess
     ("name", "settings", "message"),
     [
         ("t.xlsx", {}, r"file must end in .csv, .tsv or .jsonl; got 't.xlsx'. Export it as CSV"),
-        ("t.csv", {"encoding": "klingon"}, "encoding must be one that Python knows, .*; got 'klingon'"),
-        ("t.csv", {"encoding": "hex"}, "encoding must be one that Python knows, .*; got 'hex'"),
+        ("t.csv", {"encoding": "klingon"}, "encoding must be a codec of Python, .*; got 'klingon'"),
+        ("t.csv", {"encoding": "hex"}, "encoding must be a codec of Python, .*; got 'hex'"),
     ],
 )
 def test_a_table_of_another_kind_is_refused(tmp_path, name, settings, message):
