@@ -1,13 +1,12 @@
 """Claims about `trust_remote_code`: a saved folder, and the repository itself, work if `speecheq` cannot be imported."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fresh_process import run
 from samples import ROOT, TINY_BACKBONES, waveform
 
 from speecheq.configuration_speecheq import SpeechEQConfig
@@ -15,23 +14,7 @@ from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.saving import save_for_hub
 
-WITHOUT_SPEECHEQ = """
-import sys
-sys.modules["speecheq"] = None
-import numpy as np, torch
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor
-folder = {folder!r}
-"""
 LOGITS = ("esc_logits", "eis_logits", "phoneme_logits", "gender_logits")
-
-
-def run(code: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProcess:
-    """Run code in a new process, in another folder, with an empty cache for remote code."""
-    environment = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "", "OMP_NUM_THREADS": "2"}
-    return subprocess.run(
-        [sys.executable, "-c", WITHOUT_SPEECHEQ.format(folder=str(folder)) + code],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
 
 
 @pytest.fixture(params=["whisper", "wav2vec2", "wav2vec2-bert", "whisper in 8 bits"])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from fresh_process import run as run_without_speecheq
 from samples import ROOT, waveform
-from test_auto_classes import run as run_without_speecheq
 
 SPEECH = ROOT / "space/examples/sad_then_angry_en.wav"
 RATES = (8_000, 16_000, 44_100, 48_000, 96_000)
@@ -93,6 +93,7 @@ def assert_close(one, other, path: str):
         assert one == other, path
 
 
+@pytest.mark.slow
 def test_every_audio_is_answered_alone_as_in_a_batch_or_refused_with_its_reason(tmp_path, monkeypatch):
     pytest.importorskip("silero_vad")
     monkeypatch.chdir(tmp_path)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+from fresh_process import run as run_fresh
+from samples import ROOT
 
 
 def run(code: str) -> str:
@@ -20,7 +22,7 @@ def test_neither_the_package_nor_a_build_of_seqd_imports_torch_or_transformers()
     assert run(code) == "[]\n"
 
 
-def test_touching_any_class_registers_all_four_with_the_auto_classes():
+def test_touching_any_class_registers_all_four_with_the_auto_classes(tmp_path):
     code = """
 from speecheq import SpeechEQProcessor
 from transformers import AutoConfig, AutoModel, FEATURE_EXTRACTOR_MAPPING, PROCESSOR_MAPPING
@@ -32,7 +34,7 @@ print(FEATURE_EXTRACTOR_MAPPING[type(config)] is speecheq.SpeechEQFeatureExtract
 print(PROCESSOR_MAPPING[type(config)] is SpeechEQProcessor)
 """
 
-    assert run(code) == "True True\nTrue\nTrue\n"
+    assert run_fresh(code, ROOT, tmp_path, speecheq=True).stdout == "True True\nTrue\nTrue\n"
 
 
 def test_a_name_that_does_not_exist_is_named():

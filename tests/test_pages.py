@@ -144,6 +144,7 @@ def test_the_page_of_fine_tuning_works_as_pasted(clone, hub_endpoint, tmp_path):
     assert not [name for name in pushed.files if name.startswith("checkpoints")]
 
 
+@pytest.mark.slow
 def test_the_reference_works_as_pasted(clone, tmp_path):
     printed = paste(API, clone, offline(tmp_path)).splitlines()
 
@@ -157,6 +158,7 @@ def test_the_reference_works_as_pasted(clone, tmp_path):
     assert len(rows) == 1 + len(list((clone / "space" / "examples").glob("*.wav")))
 
 
+@pytest.mark.slow
 def test_the_page_of_bulk_scoring_works_as_pasted(clone, tmp_path):
     printed = paste(PAGES["scoring/SCALE.md"], clone, offline(tmp_path)).splitlines()
 

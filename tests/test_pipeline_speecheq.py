@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from fresh_process import run as run_without_speecheq
 from samples import ROOT, tiny_pipeline, waveform
-from test_auto_classes import run as run_without_speecheq
 
 from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
 from speecheq.pipeline_speecheq import SpeechEQPipeline

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fresh_process import run as run_without_speecheq
 from samples import ROOT, tiny_pipeline, waveform
-from test_auto_classes import run as run_without_speecheq
 
 from speecheq.audio_speecheq import AudioError, read_blocks
 from speecheq.training.saving import save_for_hub

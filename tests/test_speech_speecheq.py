@@ -1,12 +1,12 @@
 """Claims about detecting speech in a stream, and splitting it into windows."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+from fresh_process import run
 from samples import ROOT, waveform
 
 from speecheq import speech_speecheq
@@ -68,7 +68,7 @@ def test_data_decoded_as_sound_is_no_speech_however_like_it_and_clipped_speech_i
     assert regions(SpeechDetector(silero), full_scale) == []
 
 
-def test_silero_runs_in_one_thread_and_leaves_torch_its_own():
+def test_silero_runs_in_one_thread_and_leaves_torch_its_own(tmp_path):
     """The import of silero-vad alone would leave torch with one thread."""
     pytest.importorskip("silero_vad")
     code = (
@@ -86,7 +86,7 @@ def test_silero_runs_in_one_thread_and_leaves_torch_its_own():
         "[thread.start() for thread in threads], [thread.join() for thread in threads]\n"
         "print(torch.get_num_threads())\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    result = run(code, ROOT, tmp_path, speecheq=True)
     assert result.stdout.split("\n") == ["{1} 3", "3", ""], result.stderr[-1000:]
 
 

@@ -101,9 +101,8 @@ def test_a_missing_recipe_is_named():
         main(["recipes/nothing.yaml"])
 
 
-def test_other_arguments_do_not_go_on_with_a_run(tmp_path):
-    path = recipe(tmp_path, num_train_epochs=1)
-    main([path])
+def test_other_arguments_do_not_go_on_with_a_run(trained_run):
+    path = str(trained_run[0].parent / "recipe.yaml")
     with pytest.raises(ValueError, match=r"got other values of learning_rate in '.*'\. Choose another output_dir"):
         main([path, "--learning_rate", "1e-4"])
 

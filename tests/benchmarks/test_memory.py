@@ -51,6 +51,7 @@ def test_a_folder_without_recordings_is_refused(tmp_path, capsys):
     assert "--speech must be a folder with wav, flac, ogg, opus or mp3 files; got" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_fresh_process_without_speecheq_is_measured(recordings, tmp_path):
     tiny = tiny_pipeline()
     model = save_for_hub(tiny.model, tiny.processor, tmp_path / "model")

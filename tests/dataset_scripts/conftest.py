@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from speecheq.dataset_scripts.build.builder import build
+
 NEMO_HEADER = "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"
 EMOTALE_HEADER = "file,a1_A,a1_V,a1_D,a1_cat,a2_A,a2_V,a2_D,a2_cat,a3_A,a3_V,a3_D,a3_cat,gt_emotion\n"
 
@@ -24,10 +26,8 @@ def tone() -> Callable[..., Path]:
     return write_tone
 
 
-@pytest.fixture
-def nemo(tmp_path) -> Path:
+def write_nemo(folder: Path) -> Path:
     """Three speakers, one utterance of each of two emotions."""
-    folder = tmp_path / "nemo"
     lines = [NEMO_HEADER]
     for place, (speaker, gender, age) in enumerate([("EB0", "female", 27), ("KS0", "male", 23), ("WR0", "male", 23)]):
         for number, emotion in enumerate(["anger", "neutral"]):
@@ -36,6 +36,11 @@ def nemo(tmp_path) -> Path:
             write_tone(folder / "samples" / name, frequency=200 + 50 * place + 10 * number)
     (folder / "data.tsv").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def nemo(tmp_path) -> Path:
+    return write_nemo(tmp_path / "nemo")
 
 
 @pytest.fixture
@@ -53,11 +58,22 @@ def emotale(tmp_path) -> Path:
     return folder
 
 
-@pytest.fixture
-def urdu(tmp_path) -> Path:
+def write_urdu(folder: Path) -> Path:
     """Four speakers, each with one angry and one sad utterance."""
-    folder = tmp_path / "urdu"
     for place, speaker in enumerate(["SM1", "SM2", "SF1", "SF2"]):
         write_tone(folder / "Angry" / f"{speaker}_F1_A0{place}.wav", frequency=200 + 10 * place)
         write_tone(folder / "Sad" / f"{speaker}_F2_S0{place}.wav", frequency=300 + 10 * place)
     return folder
+
+
+@pytest.fixture
+def urdu(tmp_path) -> Path:
+    return write_urdu(tmp_path / "urdu")
+
+
+@pytest.fixture(scope="session")
+def seqd(tmp_path_factory) -> Path:
+    """A SEQD of nEMO and URDU. All tests share it, so no test may change it."""
+    folder = tmp_path_factory.mktemp("built")
+    build({"nemo": write_nemo(folder / "nemo"), "urdu": write_urdu(folder / "urdu")}, folder / "seqd")
+    return folder / "seqd"

@@ -1,8 +1,10 @@
 """Small experiments on the mini SEQD, with a tiny encoder."""
 
+import pandas as pd
 import pytest
 import torch
 import yaml
+from datasets import Dataset
 from samples import MINI_SEQD, TINY_BACKBONES
 from transformers import WhisperConfig, WhisperModel
 
@@ -23,9 +25,21 @@ def places(tmp_path_factory) -> dict[str, str]:
     return {"backbone": str(folder / "encoder"), "cache": str(folder / "cache")}
 
 
+@pytest.fixture(scope="session")
+def mini() -> tuple[Dataset, pd.DataFrame]:
+    """All rows of the mini SEQD, with audio and without."""
+    return experiment.load_rows(MINI_SEQD)
+
+
 @pytest.fixture
-def run(places, tmp_path):
-    """Function that runs an experiment in a folder of the given name."""
+def run(places, mini, tmp_path, monkeypatch):
+    """Function that runs an experiment in a folder of the given name. The mini SEQD is read once for all experiments."""
+    load_rows = experiment.load_rows
+    monkeypatch.setattr(
+        experiment,
+        "load_rows",
+        lambda dataset: (mini[0], mini[1].copy()) if dataset == MINI_SEQD else load_rows(dataset),
+    )
 
     def run(name: str, *options: str, **changes) -> list[dict]:
         path = tmp_path / f"{name}.yaml"

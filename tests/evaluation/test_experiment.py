@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from samples import MINI_SEQD, ROOT, TINY_BACKBONES
+from samples import ROOT, TINY_BACKBONES
 
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.evaluation import experiment
-from speecheq.evaluation.experiment import ExperimentArguments, MethodArguments, load_rows, main
+from speecheq.evaluation.experiment import ExperimentArguments, MethodArguments, main
 from speecheq.evaluation.protocols import PROTOCOLS, folds
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
@@ -21,11 +21,6 @@ from speecheq.training.frozen import HeadArguments
 from speecheq.training.recipes import read_recipe
 
 NAMES = [f"synthetic-speaker-kfold-{fold}-seed{seed}.json" for fold in (1, 2, 3) for seed in (0, 1)]
-
-
-@pytest.fixture(scope="module")
-def mini():
-    return load_rows(MINI_SEQD)
 
 
 def results_in(folder: Path) -> dict[str, str]:

@@ -197,10 +197,7 @@ def test_a_space_needs_nothing_of_this_package(root, tmp_path, unloaded, line):
     assert f"requirement must be another package from the package index; got {line!r} in requirements.txt" in fault
 
 
-def test_a_space_is_started_in_a_copy_with_the_assembled_model(root, tmp_path):
-    assert faults_of(root, tmp_path / "out", "space") == []
-    assert not (tmp_path / "out/space/written.txt").exists()
-
+def test_a_space_that_does_not_start_without_speecheq_is_refused(root, tmp_path):
     (root / "space/helper.py").write_text("from speecheq import SpeechEQModel as NAME\n")
     (fault,) = faults_of(root, tmp_path / "again", "space")
     assert (

@@ -89,16 +89,21 @@ def done(endpoint, released_root, tmp_path_factory) -> SimpleNamespace:
     ]
     client = python(["-c", CLIENT, json.dumps(commands)], environment, folder)
     assert client.returncode == 0, client.stderr
-    loader = python(["-c", LOADER], endpoint.environment(folder / "empty"), folder)
     return SimpleNamespace(
         dry=dry,
         asked=asked,
         out=folder / "out",
         printed=client.stdout.split("-----\n"),
         errors=client.stderr,
-        loader=loader,
         on_hub=endpoint.repositories,
     )
+
+
+@pytest.fixture(scope="module")
+def loader(done, endpoint, tmp_path_factory) -> subprocess.CompletedProcess:
+    """What a process with an empty cache loads after the pushes."""
+    folder = tmp_path_factory.mktemp("loader")
+    return python(["-c", LOADER], endpoint.environment(folder / "empty"), folder)
 
 
 def test_a_dry_run_checks_everything_and_asks_nobody(done):
@@ -109,6 +114,7 @@ def test_a_dry_run_checks_everything_and_asks_nobody(done):
     assert all(line.endswith(" bytes, checked") for line in lines[:3])
     assert lines[3] == "Dry run without access to the Hub. --diff shows the differences, --push uploads them."
     assert sorted(path.name for path in done.out.iterdir()) == ["dataset", "model", "space"]
+    assert not (done.out / "space/written.txt").exists()  # the check starts a copy of the Space
 
 
 def test_a_diff_before_the_first_push_adds_every_file_and_makes_no_repository(done):
@@ -166,13 +172,15 @@ def test_a_private_push_never_goes_to_a_public_repository(done):
     assert not done.on_hub["space", "me/public"].private
 
 
-def test_the_pushed_model_loads_by_its_name_from_an_empty_cache(done):
-    assert done.loader.returncode == 0, done.loader.stderr[-2000:]
-    assert done.loader.stdout.splitlines()[-1] == "(1, 12) 12 transformers_modules"
+@pytest.mark.slow
+def test_the_pushed_model_loads_by_its_name_from_an_empty_cache(loader):
+    assert loader.returncode == 0, loader.stderr[-2000:]
+    assert loader.stdout.splitlines()[-1] == "(1, 12) 12 transformers_modules"
 
 
-def test_the_pushed_dataset_loads_by_its_name_in_memory_and_as_a_stream(done):
-    in_memory, streamed = done.loader.stdout.splitlines()[-3:-1]
+@pytest.mark.slow
+def test_the_pushed_dataset_loads_by_its_name_in_memory_and_as_a_stream(loader):
+    in_memory, streamed = loader.stdout.splitlines()[-3:-1]
     rows = pq.read_table(next(Path(MINI_SEQD).glob("synthetic/test-*"))).to_pylist()
     assert in_memory == streamed == str([(row["id"], b"fLaC") for row in rows][::53])
 

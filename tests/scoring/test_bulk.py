@@ -280,9 +280,8 @@ def test_without_ray_its_option_says_what_to_install(pipe, tmp_path, monkeypatch
     assert wrong in capsys.readouterr().err
 
 
-def test_two_processes_write_what_one_writes_and_one_that_is_killed_is_named(
-    pipe, model, tmp_path, monkeypatch, capsys
-):
+@pytest.mark.slow
+def test_two_processes_write_what_one_writes(pipe, model, tmp_path):
     command = [str(parquet(tmp_path / "x.parquet", 9)), "--no-vad", "--rows-per-shard", "3", "--model", model]
     assert main([*command, "--out", str(tmp_path / "one")]) == 0
     assert main([*command, "--out", str(tmp_path / "two"), "--workers", "2"]) == 0
@@ -293,14 +292,18 @@ def test_two_processes_write_what_one_writes_and_one_that_is_killed_is_named(
         ]
         assert two["score"] == pytest.approx(one["score"], abs=1e-5)
 
+
+def test_a_process_that_is_killed_is_named(pipe, tmp_path, monkeypatch, capsys):
     def killed(*arguments):
         raise workers.BrokenProcessPool
 
     monkeypatch.setattr(workers.ProcessPoolExecutor, "submit", killed)
-    assert main([*command, "--out", str(tmp_path / "three"), "--workers", "2"]) == 2
+    source = str(parquet(tmp_path / "x.parquet", 9))
+    assert main([source, "--no-vad", "--rows-per-shard", "3", "--out", str(tmp_path / "out"), "--workers", "2"]) == 2
     assert "--workers: a process was killed, possibly because memory ran out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_command_that_was_killed_goes_on_to_each_row_once(model, tmp_path):
     source = parquet(tmp_path / "x.parquet", 60)
     out = tmp_path / "out"

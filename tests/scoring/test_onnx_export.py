@@ -1,7 +1,6 @@
 """Claims about exported models: outputs match the model, alone and in a batch, and the pipeline."""
 
 import json
-import multiprocessing
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fresh_process import CONTEXT
 from samples import ROOT, TINY_BACKBONES, waveform
 
 from speecheq import SpeechEQConfig, SpeechEQModel, SpeechEQProcessor
@@ -21,29 +21,48 @@ from speecheq.scoring import onnx_export, onnx_model
 from speecheq.scoring.command import CommandError, load_pipeline, main
 from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, OnnxModel, source_of
 
-pytestmark = pytest.mark.slow
 SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
+SMALL = TINY_BACKBONES["whisper"] | {"d_model": 256, "encoder_layers": 1, "encoder_ffn_dim": 256}
 SIXTEEN = tuple(np.linspace(0.2, 8, 16).round(2).tolist())
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """The checkpoint with its exported files."""
+    """A small model of random weights with its exported files. Its matrices are just large enough for 8 bits."""
+    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("exported")
+    config = SpeechEQConfig(backbone_config=SMALL, phoneme_labels=["<blank>", "a", "ə", "tʃ"])
+    model = SpeechEQModel(config)
+    for head in (model.esc_head, model.phoneme_head, model.gender_head):
+        torch.nn.init.normal_(head.classifier.weight, std=0.1)
+    model.save_pretrained(folder)
+    SpeechEQProcessor.for_config(config).save_pretrained(folder)
+    onnx_export.main([str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """The checkpoint with its exported files."""
+    folder = tmp_path_factory.mktemp("checkpoint")
     for name in ("config.json", "model.safetensors", "processor_config.json"):
         shutil.copy(ROOT / name, folder)
     onnx_export.main([str(folder)])
     return folder
 
 
+def loaded(folder: Path) -> tuple[SpeechEQModel, SpeechEQProcessor]:
+    return SpeechEQModel.from_pretrained(folder).eval(), SpeechEQProcessor.from_pretrained(folder)
+
+
 @pytest.fixture(scope="module")
 def model(folder) -> SpeechEQModel:
-    return SpeechEQModel.from_pretrained(folder).eval()
+    return loaded(folder)[0]
 
 
 @pytest.fixture(scope="module")
 def processor(folder) -> SpeechEQProcessor:
-    return SpeechEQProcessor.from_pretrained(folder)
+    return loaded(folder)[1]
 
 
 def answers(model, processor, waveforms, **speaker) -> dict[str, torch.Tensor]:
@@ -52,16 +71,19 @@ def answers(model, processor, waveforms, **speaker) -> dict[str, torch.Tensor]:
     return {name: output[name] for name in OUTPUTS}
 
 
-def test_the_files_have_the_names_that_the_hub_knows_and_nothing_is_left_beside_them(folder):
-    sizes = {path.name: path.stat().st_size / 1e6 for path in (folder / "onnx").iterdir()}
+@pytest.mark.slow
+def test_the_files_have_the_names_that_the_hub_knows_and_nothing_is_left_beside_them(checkpoint):
+    sizes = {path.name: path.stat().st_size / 1e6 for path in (checkpoint / "onnx").iterdir()}
 
     assert set(sizes) == {"model.onnx", "model_int8.onnx"}
     assert sizes["model_int8.onnx"] < 40 < sizes["model.onnx"] < 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [(0.2,), (30.0,), (30.0, 0.2), SIXTEEN], ids=["0.2", "30", "2", "16"])
-def test_the_graph_gives_the_model_s_answers_whatever_the_length_and_the_batch(folder, model, processor, seconds):
-    onnx_export.check(model, processor, folder / FILE, [seconds])
+def test_the_graph_gives_the_model_s_answers_whatever_the_length_and_the_batch(checkpoint, seconds):
+    model, processor = loaded(checkpoint)
+    onnx_export.check(model, processor, checkpoint / FILE, [seconds])
 
 
 def test_levels_that_are_all_but_certain_survive_the_export(tmp_path):
@@ -113,10 +135,12 @@ def test_what_is_known_of_a_speaker_counts(folder, model, processor):
     assert (answers(pipe.model, processor, waveform(3.0))["esc_logits"] - found["esc_logits"]).abs().max() > 0.1
 
 
-def test_the_pipeline_takes_an_exported_model(folder, model, processor):
+@pytest.mark.slow
+def test_the_pipeline_takes_an_exported_model(checkpoint):
+    model, processor = loaded(checkpoint)
     expected = SpeechEQPipeline(model=model, processor=processor)(SPEECH, vad=False)
     exact, int8 = (
-        SpeechEQPipeline(model=OnnxModel(folder, name), processor=processor)([SPEECH], vad=False)[0]
+        SpeechEQPipeline(model=OnnxModel(checkpoint, name), processor=processor)([SPEECH], vad=False)[0]
         for name in (FILE, INT8_FILE)
     )
 
@@ -202,7 +226,7 @@ def test_an_argument_that_it_has_no_answer_to_is_named(folder, processor, given,
 def test_another_process_can_have_it(folder, processor):
     inputs = processor(waveform(1.0), sampling_rate=16_000)
     expected = OnnxModel(folder, FILE)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, CONTEXT) as pool:
         found = pool.submit(expected, **inputs).result(timeout=300)
     torch.testing.assert_close(found.esc_logits, expected(**inputs).esc_logits)
 

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -140,29 +141,40 @@ def failing_hub(hub_endpoint, monkeypatch):
     return hub_endpoint
 
 
-def test_a_hub_that_fails_is_named_in_a_few_lines_and_nothing_is_begun(failing_hub, tmp_path):
+CLIENT = """
+import json, sys
+from speecheq.dataset_scripts.build import hub
+hub.PATIENCE = float(sys.argv[1])
+for arguments in json.loads(sys.argv[2]):
+    try:
+        hub.main(arguments)
+    except SystemExit as end:
+        print("exit", end.code)
+    print("-----", file=sys.stderr)
+"""
+
+
+def join_and_push(hub, tmp_path: Path, patience: float) -> list[str]:
+    """What one process writes to standard error when it joins and when it pushes. Both must end with status 2."""
     commands = [["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]]
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "speecheq.dataset_scripts.build.hub", *command],
-            env=failing_hub.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=120, cwd=tmp_path,
-        )  # fmt: skip
-        assert done.returncode == 2 and "Traceback" not in done.stderr
-        assert "500" in done.stderr and failing_hub.url in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, str(patience), json.dumps(commands)],
+        env=hub.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=120, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout == "exit 2\nexit 2\n", done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.split("-----\n")[:2]
+
+
+def test_a_hub_that_fails_is_named_in_a_few_lines_and_nothing_is_begun(failing_hub, tmp_path):
+    for errors in join_and_push(failing_hub, tmp_path, 60):
+        assert "500" in errors and failing_hub.url in errors
     assert not (tmp_path / "out").exists()
-
-
-IMPATIENT = "import sys; from speecheq.dataset_scripts.build import hub; hub.PATIENCE = 0.5; hub.main(sys.argv[1:])"
 
 
 def test_a_hub_that_hangs_is_not_waited_for(hub_endpoint, monkeypatch, tmp_path):
     over = threading.Event()
     monkeypatch.setattr(hub_endpoint, "answer", lambda *request: over.wait(100) and Answer(500, b"", {}))
-    for command in (["join", "me/seqd", "--out", str(tmp_path / "out")], ["push", MINI_SEQD, "me/seqd"]):
-        done = subprocess.run(
-            [sys.executable, "-c", IMPATIENT, *command],
-            env=hub_endpoint.environment(tmp_path / "hf"), capture_output=True, text=True, timeout=60, cwd=tmp_path,
-        )  # fmt: skip
-        assert done.returncode == 2 and done.stderr.strip() and "Traceback" not in done.stderr
+    assert all(errors.strip() for errors in join_and_push(hub_endpoint, tmp_path, 0.5))
     over.set()
     assert not (tmp_path / "out").exists()
