@@ -20,7 +20,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from .audio_speecheq import MAX_PEAK, MIN_SECONDS, RATES, SAMPLING_RATE, read_blocks
+from .audio_speecheq import MAX_PEAK, MIN_SECONDS, RATES, SAMPLING_RATE, MixDown, read_blocks
 from .labels_speecheq import CTC_BLANK, MISSING
 
 MAX_CHANNELS = 8
@@ -298,7 +298,7 @@ def _mix_down(array: np.ndarray, refuse) -> np.ndarray:
         return array
     if array.ndim != 2 or min(array.shape) > MAX_CHANNELS:
         refuse("audio", f"have shape (samples,) or (samples, at most {MAX_CHANNELS} channels)", f"shape {array.shape}")
-    return array.mean(axis=int(np.argmin(array.shape)), dtype=np.float32)
+    return MixDown()(array if np.argmin(array.shape) else array.T)
 
 
 _extractors: dict = {}

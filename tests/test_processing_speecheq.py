@@ -53,6 +53,13 @@ def test_channels_are_averaged_whichever_axis_they_are_on():
     np.testing.assert_allclose(to_mono_16khz(surround, 16_000), left, atol=1e-6)
 
 
+def test_channels_of_an_array_that_cancel_each_other_give_the_loudest(caplog):
+    speech = waveform(0.5)
+    for stereo in (np.stack([0.99 * speech, -speech]), np.stack([0.99 * speech, -speech], axis=1)):
+        np.testing.assert_array_equal(to_mono_16khz(stereo, 16_000), -speech)
+    assert len(caplog.messages) == 2 and "channels cancel each other" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("dtype", "scale", "offset"), [(np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 128, 128)]
 )

@@ -27,6 +27,7 @@ from speecheq.audio_speecheq import (
     SILENT_PEAK,
     UNKNOWN_LENGTH,
     AudioError,
+    MixDown,
     open_sound,
 )
 from speecheq.dataset_scripts.build.fingerprint import fingerprint
@@ -84,7 +85,7 @@ def convert(task: tuple[Source, Preparation]) -> Clip | str:
 def load(source: Source | Path) -> np.ndarray:
     """Decode an utterance as 16 kHz mono.
 
-    Channels are averaged; another rate is resampled by soxr at its quality HQ.
+    Channels are averaged, see [`MixDown`]; another rate is resampled by soxr at its quality HQ.
 
     Returns:
         `np.ndarray` of shape `(samples,)`, float32.
@@ -103,7 +104,7 @@ def load(source: Source | Path) -> np.ndarray:
         raise AudioError(f"empty: {len(channels) / rate:.3f} s, at least {MIN_SECONDS} s needed")
     if not np.isfinite(channels).all():
         raise AudioError("not finite: NaN or infinite samples")
-    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    mono = MixDown(source.path)(channels)
     peak = float(np.abs(mono).max())
     if peak < SILENT_PEAK:
         raise AudioError(f"silent: peak {20 * np.log10(max(peak, 1e-12)):.0f} dBFS, at least -60 needed")
