@@ -45,8 +45,8 @@ BLOCK_VALUES = 2**24  # values of a block, all channels: 64 MiB; 10 s of mono au
 MAX_CHUNKS = 10_000  # chunks of a WAV file before its data: a file of chunk headers alone would take minutes to read
 # Data sizes that a program writes to the header of a WAV file if it cannot seek back: sox 0x7FFFF000, ffmpeg 0xFFFFFFFF.
 PLACEHOLDERS = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
-UNKNOWN_LENGTH = 2**38  # frames; libsndfile or the padding of `_Padded` gives a larger number if the length is unknown
-PADDING = 2**40  # bytes
+UNKNOWN_LENGTH = 2**44  # frames; libsndfile or the padding of `_Padded` gives a larger number if the length is unknown
+PADDING = 2**46  # bytes
 MPEG = 0x55  # format tag of MP3 in a WAV file
 # Containers that FFmpeg may open: only those that contain audio data. A playlist could make it open other files or URLs.
 CONTAINERS = (
