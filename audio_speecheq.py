@@ -5,12 +5,14 @@ soundfile decodes WAV, FLAC, MP3, Ogg and Opus. The FFmpeg libraries, installed 
 """
 
 import io
+import logging
 import os
+import re
 import struct
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -31,20 +33,28 @@ MAX_DOWNLOAD = 2**31  # bytes
 PATIENCE = 30  # s, timeout of a download without data
 SLOWEST = 1_000  # bytes per second, lowest speed of a download after the timeout
 KEPT = "!$%&'()*+,/:;=?@[]~"  # characters of a URL that stay unquoted, among them existing percent-encoding
+# `://user:password@`, also if the password contains characters that a URL must quote.
+USER = re.compile(r"://(?:[^/?#@\s]*|[^/?#@\[\s]*:(?!\d*(?:[/?#]|$))[^@\s]*)@(?:[^/?#@\s]*@)*")
+SECRET = re.compile(
+    r"(?i)([?&][\w.-]*(?:token|signature|sig|password|secret|credential|api_?key|access_?key)=)[^&#\s]+"
+)
+CANCELLED = 0.1  # RMS of the average of channels, relative to that of uncorrelated channels, below which they cancel
 BLOCK_SECONDS = 10
 MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
 BLOCK_VALUES = 2**24  # values of a block, all channels: 64 MiB; 10 s of mono audio always fit
 MAX_CHUNKS = 10_000  # chunks of a WAV file before its data: a file of chunk headers alone would take minutes to read
 # Data sizes that a program writes to the header of a WAV file if it cannot seek back: sox 0x7FFFF000, ffmpeg 0xFFFFFFFF.
 PLACEHOLDERS = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
-UNKNOWN_LENGTH = 2**38  # frames; libsndfile or the padding of `_Padded` gives a larger number if the length is unknown
-PADDING = 2**40  # bytes
+UNKNOWN_LENGTH = 2**44  # frames; libsndfile or the padding of `_Padded` gives a larger number if the length is unknown
+PADDING = 2**46  # bytes
 MPEG = 0x55  # format tag of MP3 in a WAV file
 # Containers that FFmpeg may open: only those that contain audio data. A playlist could make it open other files or URLs.
 CONTAINERS = (
     "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
     "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv",
 )  # fmt: skip
+
+logger = logging.getLogger(__name__)
 
 
 class AudioError(ValueError):
@@ -66,29 +76,35 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
             is out of range.
     """
     if isinstance(source, str) and is_address(source):
-        with _downloaded(source) as path:
-            yield from read_blocks(path)
+        yield from _read_address(source)
         return
+    name = "audio"
     if isinstance(source, (bytes, bytearray, memoryview)):
         file = io.BytesIO(source)
     else:
         file = os.fspath(source)
+        name = str(file)
         if not _is_file(file):
-            raise AudioError(f"unreadable: there is no file {str(file)!r}")
+            raise AudioError(f"unreadable: there is no file {masked(str(file))!r}")
     try:
         with open_sound(file) as sound:
-            yield from _to_16khz(_soundfile_blocks(sound))
+            yield from _to_16khz(_soundfile_blocks(sound), name)
         return
     except soundfile.LibsndfileError as error:  # before the first block, so FFmpeg can try
         reason = f"unreadable: {_message(error)}"
     if isinstance(file, io.BytesIO):
         file.seek(0)
-    yield from _to_16khz(_av_blocks(file, reason))
+    yield from _to_16khz(_av_blocks(file, reason), name)
 
 
 def is_address(source: str) -> bool:
     """Return whether a string is an `http(s)` URL."""
     return source[:8].lower().startswith(("http://", "https://"))
+
+
+def masked(text: str) -> str:
+    """Replace user name and password, and the values of secret parameters such as `token`, in the addresses of a text."""
+    return SECRET.sub(r"\1***", USER.sub("://***@", text))
 
 
 def _is_file(path: str | bytes) -> bool:
@@ -99,10 +115,7 @@ def _is_file(path: str | bytes) -> bool:
 
 
 class Sound(soundfile.SoundFile):
-    """Sound file that is read from the start to the end.
-
-    soundfile seeks after each block, which fails at the end of a FLAC file without a length.
-    """
+    """Sound file without seeks between blocks, which fail at the end of a FLAC file without a length."""
 
     def seekable(self) -> bool:
         return False
@@ -110,7 +123,7 @@ class Sound(soundfile.SoundFile):
     def close(self):
         super().close()
         if isinstance(self.name, _Padded):
-            self.name.close()
+            self.name.close_file()
 
     @property
     def length(self) -> int | None:
@@ -121,9 +134,8 @@ class Sound(soundfile.SoundFile):
 class _Padded:
     """View of a binary file that replaces bytes of its header, and claims to be `PADDING` bytes longer.
 
-    libsndfile reads no more frames than it estimates from the size of an MP3 file, which can be a small part of the file.
-    Reading still ends at the end of the file. Only the last 128 bytes of the padding exist, because the decoder searches
-    them for a tag.
+    libsndfile estimates the length of an MP3 file from its size, and reads no more: the padding makes the estimate too long.
+    Reading ends at the end of the file. Only the last 128 bytes of the padding exist: the decoder searches them for a tag.
     """
 
     def __init__(self, file, size: int, patches: dict[int, bytes]):
@@ -137,8 +149,9 @@ class _Padded:
     def tell(self) -> int:
         return self._position
 
-    def close(self):
-        self._file.close()
+    def close_file(self):
+        if not isinstance(self._file, io.BytesIO):
+            self._file.close()
 
     def read(self, count: int) -> bytes:
         if self._position >= (end := self._size + PADDING) - 128:
@@ -157,8 +170,8 @@ class _Padded:
 def open_sound(source: str | bytes | os.PathLike | io.BytesIO) -> Sound:
     """Open a file with soundfile, and refuse an empty or truncated one, which libsndfile reads without an error.
 
-    Only a size that the header states proves that a file is truncated. If a WAV file was written to a pipe, its header has a
-    placeholder instead. libsndfile estimates the length of MP3 without a Xing header. Both are read to their end.
+    A WAV file that was written to a pipe has a placeholder for its size, and libsndfile only estimates the length of MP3
+    without a Xing header. Neither proves that the file is truncated: both are read to the end.
 
     Args:
         source (`str`, `bytes`, `Path` or `io.BytesIO`): a path, or a file in memory.
@@ -170,20 +183,14 @@ def open_sound(source: str | bytes | os.PathLike | io.BytesIO) -> Sound:
         AudioError: if the file is empty, if a WAV or Ogg file is truncated, or if a WAV file has too many chunks.
         soundfile.LibsndfileError: if soundfile cannot read the file.
     """
-    file = source if isinstance(source, io.BytesIO) else open(source, "rb")  # noqa: SIM115
-    keep = file is source
-    try:
+    with nullcontext(source) if isinstance(source, io.BytesIO) else open(source, "rb") as file:
         size = file.seek(0, io.SEEK_END)
         patches = _check_header(file, size)
         file.seek(0)
-        if patches is not None:
-            keep = True  # the sound file keeps it open
-            return Sound(_Padded(file, size, patches))
-        # The path as bytes: Linux allows any bytes in a name, but soundfile accepts only UTF-8 strings.
-        return Sound(file if file is source else os.fsencode(source))
-    finally:
-        if not keep:
-            file.close()
+    if patches is not None:
+        return Sound(_Padded(source if file is source else open(source, "rb"), size, patches))
+    # The path as bytes: Linux allows any bytes in a name, but soundfile accepts only UTF-8 strings.
+    return Sound(source if file is source else os.fsencode(source))
 
 
 def _check_header(file, size: int) -> dict[int, bytes] | None:
@@ -315,13 +322,40 @@ def _check_format(rate: int, channels: int, most: int = MAX_CHANNELS):
         raise AudioError(f"no audio: the number of channels must lie in [1, {most}]; got {channels}")
 
 
-def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
-    resampler, seconds = None, 0.0
+class MixDown:
+    """Average of the channels of one file, block by block; the loudest channel if the channels cancel each other.
+
+    Channels cancel each other if the RMS of their average is below 10 % of the RMS that uncorrelated channels would give, for
+    example if one is the inverse of the other. The loudest channel of the first such block is used for the rest of the file.
+
+    Args:
+        name (`str`, *optional*): file name for the warning.
+    """
+
+    def __init__(self, name: str = "audio"):
+        self._name, self._channel = name, None
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """Convert a block of shape `(samples, channels)` to `(samples,)`, float32."""
+        if block.shape[1] == 1:
+            return block[:, 0]
+        mean = block.mean(axis=1, dtype=np.float32)
+        if self._channel is None:
+            powers = [float(np.dot(channel, channel)) for channel in block.T]
+            if float(np.dot(mean, mean)) < CANCELLED**2 * sum(powers) / len(powers) ** 2:
+                self._channel = int(np.argmax(powers))
+                text = "%s: the channels cancel each other. Channel %d, the loudest, is used instead of their average."
+                logger.warning(text, self._name, self._channel + 1)
+        return mean if self._channel is None else block[:, self._channel]
+
+
+def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]], source="audio") -> Iterator[np.ndarray]:
+    resampler, seconds, mix = None, 0.0, MixDown(source)
     for rate, block in blocks:
         seconds += len(block) / rate
         if not np.isfinite(block).all():
             raise AudioError(f"not finite: NaN or infinite samples before {seconds:.2f} s")
-        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        mono = mix(block)
         if rate != SAMPLING_RATE:
             resampler = resampler or soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32", quality="HQ")
             mono = resampler.resample_chunk(np.ascontiguousarray(mono))
@@ -339,30 +373,45 @@ def _in_range(mono: np.ndarray, seconds: float) -> np.ndarray:
     return mono
 
 
+def _read_address(address: str) -> Iterator[np.ndarray]:
+    shown = repr(masked(address))
+    if USER.search(address):
+        raise AudioError(f"unreadable: {shown} has a user name, but SpeechEQ logs in nowhere. Download the file first")
+    with _downloaded(address, shown) as (path, kind):
+        try:
+            yield from read_blocks(path)
+        except AudioError as error:
+            with open(path, "rb") as file:
+                if file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+                    raise AudioError(f"unreadable: {shown} returned a web page ({kind}), not audio") from None
+            raise AudioError(f"{error}, from {shown}") from None
+
+
 @contextmanager
-def _downloaded(address: str) -> Iterator[str]:
-    """Download the file at a URL to a temporary file, and yield its path."""
+def _downloaded(address: str, shown: str) -> Iterator[tuple[str, str]]:
+    """Download the file at a URL to a temporary file, and yield its path and its media type."""
     try:
         parts = urlsplit(address)
         path = quote(parts.path, safe=KEPT)
         quoted = parts._replace(path=path, query=quote(parts.query, safe=KEPT), fragment="").geturl()
     except ValueError as error:
-        raise AudioError(f"unreadable: {address!r} is not a valid URL: {error}") from None
+        raise AudioError(f"unreadable: {shown} is not a valid URL: {error}") from None
     with tempfile.NamedTemporaryFile(suffix=Path(path).suffix[:8]) as file:
         try:
             begin = time.monotonic()
             with urlopen(quoted, timeout=PATIENCE) as response:  # the caller ensures an http(s) URL
+                kind = response.headers.get_content_type()
                 while chunk := response.read1(1 << 20):
                     file.write(chunk)
                     if file.tell() > MAX_DOWNLOAD:
-                        raise AudioError(f"unreadable: more than {MAX_DOWNLOAD >> 20} MiB at {address!r}")
+                        raise AudioError(f"unreadable: more than {MAX_DOWNLOAD >> 20} MiB at {shown}")
                     if time.monotonic() - begin > PATIENCE + file.tell() / SLOWEST:
-                        raise AudioError(f"unreadable: {address!r} sends less than {SLOWEST} bytes per second")
+                        raise AudioError(f"unreadable: {shown} sends less than {SLOWEST} bytes per second")
                 if response.length:
-                    raise AudioError(f"truncated: {address!r} ends {response.length} bytes early")
+                    raise AudioError(f"truncated: {shown} ends {response.length} bytes early")
         except AudioError:
             raise
         except (OSError, HTTPException, ValueError) as error:  # ValueError: a host name that has no ASCII form
-            raise AudioError(f"unreadable: {address!r} fails with {str(error) or type(error).__name__}") from None
+            raise AudioError(f"unreadable: {shown} fails with {str(error) or type(error).__name__}") from None
         file.flush()
-        yield file.name
+        yield file.name, kind

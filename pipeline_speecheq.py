@@ -78,8 +78,8 @@ class SpeechEQPipeline(ChunkPipeline):
 
         Args:
             inputs: a path, an `http(s)` URL, the bytes of a file, a binary file object, a dict with `array` and
-                `sampling_rate` or with `path` or `bytes`, or an array with the parameter `sampling_rate`; or a list, a tuple, a
-                generator, a torch dataset or a `datasets` column of these.
+                `sampling_rate` or with `path` or `bytes`, a pair of array and rate, or an array or a list of numbers with the
+                parameter `sampling_rate`; or a list, a generator, a torch dataset, a `datasets` column or a series of these.
             kwargs: parameters of this call; see the class.
 
         Returns:
@@ -96,6 +96,10 @@ class SpeechEQPipeline(ChunkPipeline):
         several = multiple_inputs(inputs)
         on_error = self._forward_params.get("on_error") or ("raise" if several is None else "return")
         kwargs.setdefault("on_error", on_error)
+        if several is None and isinstance(
+            inputs, list
+        ):  # numbers, or array and rate; transformers takes a list for several
+            inputs = tuple(inputs)
         return super().__call__(inputs if several is None else several, **kwargs)
 
     def new_speaker(self, path: str | os.PathLike | None = None) -> SpeakerStatistics:

@@ -3,7 +3,7 @@
 import numbers
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import TextIOBase
 from types import GeneratorType
 
@@ -20,7 +20,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from .audio_speecheq import MAX_PEAK, MIN_SECONDS, RATES, SAMPLING_RATE, read_blocks
+from .audio_speecheq import MAX_PEAK, MIN_SECONDS, RATES, SAMPLING_RATE, SILENT_PEAK, MixDown, read_blocks
 from .labels_speecheq import CTC_BLANK, MISSING
 
 MAX_CHANNELS = 8
@@ -249,6 +249,9 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
         refuse("audio", "be floats in [-1, 1] or integer PCM of 8 to 32 bits", f"dtype {array.dtype}", then, TypeError)
     if array.size == 0:
         refuse("audio", "not be empty", "0 samples")
+    if array.dtype == np.int32 and SILENT_PEAK <= (peak := max(-int(array.min()), int(array.max()))) / 2**15 < 1:
+        then = "If these are values of 16 bits, pass `audio.astype(numpy.int16)`."
+        refuse("audio", "use the range of int32", f"a peak of {peak}, less than 2**15,", then)
     array = _mix_down(_to_float(array), refuse)
     if not np.isfinite(array).all():
         refuse("audio", "be finite", f"{int((~np.isfinite(array)).sum())} NaN or infinite samples")
@@ -298,7 +301,7 @@ def _mix_down(array: np.ndarray, refuse) -> np.ndarray:
         return array
     if array.ndim != 2 or min(array.shape) > MAX_CHANNELS:
         refuse("audio", f"have shape (samples,) or (samples, at most {MAX_CHANNELS} channels)", f"shape {array.shape}")
-    return array.mean(axis=int(np.argmin(array.shape)), dtype=np.float32)
+    return MixDown()(array if np.argmin(array.shape) else array.T)
 
 
 _extractors: dict = {}
@@ -315,14 +318,24 @@ def _stock(extractor_class, **options):
 def multiple_inputs(inputs) -> list | GeneratorType | Dataset | None:
     """Convert multiple inputs to a type that transformers pipelines iterate over; return `None` for a single input.
 
-    A list or a tuple becomes a list. A `datasets` column, which is decoded lazily, becomes a generator. So does an empty
-    list, because transformers reads the first item of a list.
+    A list or a tuple becomes a list, and any other iterable a generator: a `datasets` column, which is decoded lazily, a
+    streaming column, or a pandas series of paths. So does an empty list, because transformers reads the first item of a list.
     """
     if isinstance(inputs, (GeneratorType, Dataset)):
-        return inputs
-    if not isinstance(inputs, Sequence) or isinstance(inputs, (*ENCODED, array)):
+        rows = getattr(inputs, "dataset", None)  # of a `KeyDataset`
+        streaming = hasattr(inputs, "key") and isinstance(rows, Iterable) and not hasattr(rows, "__len__")
+        return (row[inputs.key] for row in rows) if streaming else inputs
+    if isinstance(inputs, (list, tuple)):
+        one = bool(inputs) and (_is_number(inputs[0]) or _with_rate(inputs) is not None)
+        return None if one else list(inputs) if inputs else (audio for audio in inputs)
+    numeric = hasattr(inputs, "dtype") and getattr(inputs.dtype, "kind", "f") not in "OSTU"
+    if numeric or not isinstance(inputs, Iterable) or isinstance(inputs, (*ENCODED, array, Mapping, os.PathLike)):
         return None
-    return list(inputs) if isinstance(inputs, (list, tuple)) and inputs else (audio for audio in inputs)
+    if any(
+        hasattr(inputs, name) for name in ("read", "get_all_samples", "column_names", "columns")
+    ):  # files and tables
+        return None
+    return (audio for audio in inputs)
 
 
 def blocks_of(audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
@@ -340,6 +353,8 @@ def blocks_of(audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
     """
     if isinstance(audio, dict):
         return _blocks_of_dict(audio, sampling_rate)
+    if (pair := _with_rate(audio)) is not None:
+        return blocks_of(*pair)
     if hasattr(audio, "get_all_samples"):  # the torchcodec decoder that `datasets` returns
         decoded = audio.get_all_samples()
         return blocks_of(decoded.data, decoded.sample_rate)
@@ -371,13 +386,26 @@ def _blocks_of_dict(audio: dict, sampling_rate: int | None) -> Iterator[np.ndarr
     return blocks_of(found, rate or sampling_rate)
 
 
+def _with_rate(audio) -> tuple | None:
+    """Return array and rate of a pair in any order: `soundfile.read` returns the array first, Gradio the rate."""
+    if isinstance(audio, (list, tuple)) and len(audio) == 2:
+        for rate, samples in (audio, audio[::-1]):
+            if _is_number(rate) and not _is_number(samples) and _is_array(samples):
+                return samples, rate
+    return None
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
+
+
 def _is_array(audio) -> bool:
     """Return whether the input is an array or tensor of any library, or a (nested) list of numbers."""
     if hasattr(audio, "dtype"):
         return True
     if not isinstance(audio, Sequence) or isinstance(audio, ENCODED):
         return False
-    return not len(audio) or isinstance(audio[0], numbers.Real) or _is_array(audio[0])
+    return not len(audio) or _is_number(audio[0]) or _is_array(audio[0])
 
 
 __all__ = ["SpeechEQFeatureExtractor", "SpeechEQProcessor"]

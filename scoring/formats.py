@@ -18,6 +18,8 @@ from praatio.data_classes.interval_tier import IntervalTier
 from praatio.data_classes.textgrid import Textgrid
 from tqdm import tqdm
 
+from speecheq.audio_speecheq import masked
+
 CSV_COLUMNS = (
     "file", "label", "score", "abstained", "intensity", "intensity_level", "intensity_low", "intensity_high", "gender",
     "gender_score", "duration", "speech", "phonemes", "error",
@@ -108,7 +110,7 @@ class Table:
 
     def __init__(self, files: Sequence[str]):
         low, high = FILE_WIDTHS
-        self._width = min(max(low, *map(_width, files)), high)
+        self._width = min(max(low, *(_width(_shown(file)) for file in files)), high)
         self.head = self._line("file", "label", "score", "intensity", "gender", "duration")
 
     def row(self, file: str, answer: dict) -> str:
@@ -231,7 +233,7 @@ class TextGrids:
     def write(self, file: str, answer: dict):
         """Write one TextGrid, or print the error."""
         if "error" in answer:
-            tqdm.write(f"{file}: {answer['error']}", file=sys.stderr)
+            tqdm.write(f"{_shown(file)}: {answer['error']}", file=sys.stderr)
             return
         self._paths[file].parent.mkdir(parents=True, exist_ok=True)
         write_text_grid(answer, self._paths[file])
@@ -314,8 +316,8 @@ def _not_our_output(path, record: bytes) -> ValueError:
 
 
 def _shown(file: str) -> str:
-    """Escape bytes of a name that are not UTF-8, which Linux allows."""
-    return file.encode("utf-8", "backslashreplace").decode()
+    """Mask the password of an address, and escape bytes of a name that are not UTF-8, which Linux allows."""
+    return masked(file).encode("utf-8", "backslashreplace").decode()
 
 
 def _printable(text: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from samples import waveform
 
-from speecheq.audio_speecheq import AudioError, read_blocks
+from speecheq.audio_speecheq import AudioError, MixDown, masked, read_blocks
 
 
 def encoded(samples: np.ndarray, rate: int = 16_000, **how) -> bytes:
@@ -54,6 +54,32 @@ def test_channels_are_averaged(channels):
     np.testing.assert_allclose(read(encoded(samples)), samples.mean(axis=1), atol=1e-6)
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_channels_that_cancel_each_other_give_the_loudest_channel_and_a_warning(caplog, rate):
+    speech = waveform(1.0)
+    read(encoded(np.stack([speech, waveform(1.0, 1)], axis=1), rate))
+    read(encoded(np.stack([speech, 0 * speech], axis=1), rate))
+    read(encoded(np.stack([speech] + 63 * [0 * speech], axis=1), rate))
+    assert not caplog.records
+
+    found = read(encoded(np.stack([-0.95 * speech, speech], axis=1), rate))
+
+    np.testing.assert_array_equal(found, read(encoded(speech, rate)))
+    assert caplog.messages == [
+        "audio: the channels cancel each other. Channel 2, the loudest, is used instead of their average."
+    ]
+
+
+def test_a_file_whose_channels_cancel_keeps_one_channel_from_there_on(caplog):
+    mix, speech = MixDown("a.wav"), waveform(1.0)
+    silence = np.zeros((100, 2), np.float32)
+    blocks = [np.stack(pair, axis=1) for pair in ((speech, speech), (speech, -speech), (0.5 * speech, speech))]
+    found = [mix(block) for block in (silence, *blocks)]
+    for one, other in zip(found, (silence[:, 0], speech, speech, 0.5 * speech), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(caplog.messages) == 1
+
+
 @pytest.mark.parametrize(
     ("how", "error"),
     [
@@ -76,6 +102,7 @@ def test_every_format_of_libsndfile_is_read(how, error):
     [
         (b"", r"unreadable: 0 bytes"),
         (b"not audio at all" * 20, r"unreadable: .*"),
+        (b"\xff\xfb" + b"not audio at all" * 20, r"unreadable: .*"),
         (encoded(np.zeros(0, np.float32)), r"empty: 0\.000 s, at least 0\.05 s needed"),
         (encoded(waveform(0.01)), r"empty: 0\.010 s, at least 0\.05 s needed"),
         (encoded(waveform(1.0))[:-1_000], r"truncated: 63000 of 64000 bytes"),
@@ -93,6 +120,7 @@ def test_every_format_of_libsndfile_is_read(how, error):
     ids=[
         "nothing",
         "text",
+        "the first bytes of mp3",
         "no samples",
         "too short",
         "cut",
@@ -309,6 +337,14 @@ def address():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            if "page" in self.path:
+                page = b"\n<!doctype html><title>Log in</title>"
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+                return
             there = self.path.startswith(("/speech.wav", "/%C3%A4%20b.wav?q=%C3%BC&r=%20/"))
             self.send_response(500 if "fail" in self.path else 200 if there else 404)
             self.send_header("Content-Length", str(len(content) + 7 * ("break" in self.path)))
@@ -336,6 +372,43 @@ def test_an_address_is_downloaded(address):
     np.testing.assert_array_equal(read(f"{address}/speech.wav?token=1"), waveform(1.0))
     with pytest.raises(AudioError, match=r"unreadable: 'http://127.*/gone.wav' fails with .*404"):
         read(f"{address}/gone.wav")
+
+
+def test_a_web_page_is_named_with_its_address(address):
+    message = r"unreadable: 'http://127.*/page\?token=\*\*\*' returned a web page \(text/html\), not audio"
+    with pytest.raises(AudioError, match=message):
+        read(f"{address}/page?token=abc")
+
+
+def test_unusable_audio_is_named_with_its_address(address, monkeypatch):
+    monkeypatch.setattr("speecheq.audio_speecheq.MIN_SECONDS", 9)
+    with pytest.raises(AudioError, match=r"empty: 1\.000 s, at least 9 s needed, from 'http://127.*/speech\.wav'"):
+        read(f"{address}/speech.wav")
+
+
+PASSWORDS = ["user:password@", "user:pass/word@", "user:pass@word@", "user:pass#word@", "password@"]
+
+
+@pytest.mark.parametrize("user", PASSWORDS)
+@pytest.mark.parametrize("scheme", ["http", "HTTPS", "ftp"])
+def test_a_password_in_an_address_is_never_printed(scheme, user):
+    with pytest.raises(AudioError, match=r"unreadable: .*'\w+://\*\*\*@127.0.0.1:9/a@b.wav'") as caught:
+        read(f"{scheme}://{user}127.0.0.1:9/a@b.wav")
+    assert "pass" not in str(caught.value) and "word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://h/x.wav?X-Amz-Signature=abc&v=1", "http://h/x.wav?X-Amz-Signature=***&v=1"),
+        ("http://h/x.wav?a=1&access_token=abc#t", "http://h/x.wav?a=1&access_token=***#t"),
+        ("http://h:80/a@b.wav", "http://h:80/a@b.wav"),
+        ("http://[::1]:80/a@b.wav", "http://[::1]:80/a@b.wav"),
+        ("a@b.wav", "a@b.wav"),
+    ],
+)
+def test_only_secrets_of_an_address_are_masked(text, shown):
+    assert masked(text) == shown
 
 
 def test_an_address_in_any_letters_is_asked_for_as_a_server_knows_it(address):

@@ -194,6 +194,9 @@ def test_every_kind_of_input_says_the_same(pipe, tmp_path):
     for numbers in (samples.tolist(), array("f", samples), torch.tensor(samples)):
         assert_same(pipe([numbers], sampling_rate=rate, **QUIET)[0], expected, tolerance=1e-3)
     assert_same(pipe(samples, sampling_rate=rate, **QUIET), expected, tolerance=1e-3)
+    for pair in ((samples, rate), [rate, samples]):
+        assert_same(pipe(pair, **QUIET), expected, tolerance=1e-3)
+    assert_same(pipe(samples.tolist(), sampling_rate=rate, **QUIET), expected, tolerance=1e-3)
     (one,) = pipe((kind for kind in [SPEECH]), **QUIET)
     assert_same(one, expected)
 

@@ -1,13 +1,23 @@
 """Claims about the processor, for every backbone and for invalid input."""
 
+from array import array
+from collections import deque
+from itertools import islice
+from pathlib import Path
+
+import datasets
 import numpy as np
+import pandas
 import pytest
+import soundfile
 import torch
 from samples import waveform
 from transformers import WhisperFeatureExtractor
+from transformers.pipelines.pt_utils import KeyDataset
 
 from speecheq import SpeechEQConfig, SpeechEQProcessor
-from speecheq.processing_speecheq import SpeechEQFeatureExtractor, to_mono_16khz
+from speecheq.audio_speecheq import AudioError
+from speecheq.processing_speecheq import SpeechEQFeatureExtractor, blocks_of, multiple_inputs, to_mono_16khz
 
 
 @pytest.fixture
@@ -53,6 +63,13 @@ def test_channels_are_averaged_whichever_axis_they_are_on():
     np.testing.assert_allclose(to_mono_16khz(surround, 16_000), left, atol=1e-6)
 
 
+def test_channels_of_an_array_that_cancel_each_other_give_the_loudest(caplog):
+    speech = waveform(0.5)
+    for stereo in (np.stack([0.99 * speech, -speech]), np.stack([0.99 * speech, -speech], axis=1)):
+        np.testing.assert_array_equal(to_mono_16khz(stereo, 16_000), -speech)
+    assert len(caplog.messages) == 2 and "channels cancel each other" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("dtype", "scale", "offset"), [(np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 128, 128)]
 )
@@ -69,6 +86,85 @@ def test_all_ways_to_pass_one_utterance_agree(processor):
         torch.testing.assert_close(processor(same, sampling_rate=16_000)["input_features"], expected)
     stereo = np.stack([audio, audio], axis=1)
     torch.testing.assert_close(processor(stereo, sampling_rate=16_000)["input_features"], expected)
+
+
+def lengths(inputs, rate: int | None = None) -> int | list[int]:
+    """Return the samples of one audio, or a list of those of each, as the pipeline reads them."""
+    several = multiple_inputs(inputs)
+    found = [sum(map(len, blocks_of(audio, rate))) for audio in ([inputs] if several is None else islice(several, 9))]
+    return found[0] if several is None else found
+
+
+PAIR = (waveform(0.5), 16_000)
+STEREO = np.zeros((24_000, 2), np.int16)
+
+
+@pytest.mark.parametrize(
+    ("audio", "samples"),
+    [
+        (PAIR, 8_000), (PAIR[::-1], 8_000), (list(PAIR), 8_000), ((PAIR[0].tolist(), 16_000), 8_000),
+        ((torch.tensor(PAIR[0]), np.int64(8_000)), 16_000), ((48_000, STEREO), 8_000),
+        ([PAIR, (48_000, STEREO)], [8_000, 8_000]),
+        ((PAIR[0], PAIR[0]), [8_000, 8_000]), ({"array": PAIR[0], "sampling_rate": 16_000}, 8_000),
+    ],
+)  # fmt: skip
+def test_an_array_with_its_rate_is_one_audio(audio, samples):
+    assert lengths(audio, 16_000) == samples
+
+
+def test_a_list_of_numbers_is_one_audio_that_needs_a_rate():
+    numbers = PAIR[0].tolist()
+    for audio in (numbers, tuple(numbers), list(PAIR[0]), list(torch.tensor(PAIR[0])), array("f", numbers)):
+        assert lengths(audio, 16_000) == 8_000
+        with pytest.raises(ValueError, match="sampling_rate must be given"):
+            lengths(audio)
+    assert lengths([numbers, numbers], 16_000) == [8_000, 8_000]
+
+
+@pytest.fixture
+def paths(tmp_path) -> list[str]:
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, PAIR[0], 16_000)
+    return [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+
+
+def test_columns_of_paths_of_any_library_are_many(paths):
+    columns = [
+        pandas.Series(paths), pandas.Series(paths, dtype="category"), pandas.Series(paths, dtype=object),
+        pandas.Index(paths), pandas.Series(list(map(Path, paths))), pandas.DataFrame({"path": paths})["path"],
+        np.array(paths), np.array(paths, dtype=object), iter(paths), map(Path, paths), dict.fromkeys(paths).keys(),
+        deque(paths), datasets.Dataset.from_dict({"path": paths})["path"],
+    ]  # fmt: skip
+    for column in columns:
+        assert lengths(column) == [8_000, 8_000], type(column)
+    assert lengths(pandas.Series(PAIR[0]), 16_000) == 8_000
+
+
+def test_columns_of_a_streaming_dataset_are_many(paths):
+    rows = [{"audio": {"path": path, "bytes": None}} for path in paths]
+    stream = datasets.Dataset.from_list(rows).to_iterable_dataset()
+    for column in (stream["audio"], KeyDataset(stream, "audio"), KeyDataset(rows, "audio")):
+        assert lengths(column) == [8_000, 8_000]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [pandas.DataFrame({"path": ["a.wav"]}), datasets.Dataset.from_dict({"path": ["a.wav"]}), {"path": "a.wav"}],
+)
+def test_a_table_is_not_taken_for_its_columns(table):
+    with pytest.raises((TypeError, AudioError), match=r"audio must be a path|there is no file"):
+        lengths(table)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.tensor])
+def test_int32_that_holds_values_of_16_bits_is_refused(convert):
+    samples = (PAIR[0] * 2**15).astype(np.int32)
+    with pytest.raises(
+        ValueError, match=r"use the range of int32; got a peak of \d+, less than 2\*\*15, .*numpy.int16"
+    ):
+        to_mono_16khz(convert(samples), 16_000)
+    for quiet in (samples * 0, samples // 2**13, samples * 2**16):
+        assert len(to_mono_16khz(convert(quiet), 16_000)) == 8_000
 
 
 NOISE = waveform(0.5)

@@ -165,7 +165,7 @@ def claim(container: str) -> bytes:
     soundfile.write(buffer, waveform(1.0), 16_000, format=container, subtype=subtype)
     content = bytearray(buffer.getvalue())
     if container == "WAV":  # the size of the chunk `data`
-        content[40:44] = struct.pack("<I", 2**32 - 100)
+        content[40:44] = struct.pack("<I", 3_000_000_000)
     elif container == "FLAC":  # 36 bits for the number of samples
         content[21:26] = bytes([content[21] | 15]) + b"\xff" * 4
     else:  # frames and bytes of the Xing header
@@ -176,14 +176,9 @@ def claim(container: str) -> bytes:
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "MP3"])
 def test_a_header_that_claims_hours_is_believed_by_nobody(container):
-    if container == "FLAC":
-        pytest.importorskip("av")  # libsndfile fails, and FFmpeg reads the existing data
     tracemalloc.start()
-    if container == "FLAC":
-        assert sum(map(len, read_blocks(claim(container)))) == 16_000
-    else:
-        with pytest.raises(AudioError, match="truncated: "):
-            list(read_blocks(claim(container)))
+    with pytest.raises(AudioError, match="truncated: "):
+        list(read_blocks(claim(container)))
     assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
     tracemalloc.stop()
 

@@ -27,6 +27,7 @@ from speecheq.audio_speecheq import (
     SILENT_PEAK,
     UNKNOWN_LENGTH,
     AudioError,
+    MixDown,
     open_sound,
 )
 from speecheq.dataset_scripts.build.fingerprint import fingerprint
@@ -84,14 +85,14 @@ def convert(task: tuple[Source, Preparation]) -> Clip | str:
 def load(source: Source | Path) -> np.ndarray:
     """Decode an utterance as 16 kHz mono.
 
-    Channels are averaged; soxr resamples other rates with quality HQ.
+        Channels are averaged, see [`MixDown`]; soxr resamples other rates with quality HQ.
 
-    Returns:
-        `np.ndarray` of shape `(samples,)`, float32.
+        Returns:
+            `np.ndarray` of shape `(samples,)`, float32.
 
-    Raises:
-        AudioError: if the audio is unreadable, truncated, shorter than 0.05 s, longer than 10 minutes, not finite,
-            silent (peak below -60 dBFS), or louder than twice full scale.
+        Raises:
+            AudioError: if the audio is unreadable, truncated, shorter than 0.05 s, longer than 10 minutes, not finite,
+                silent (peak below -60 dBFS), or louder than twice full scale.
     """
     if not isinstance(source, Source):
         source = Source(str(source))
@@ -103,7 +104,7 @@ def load(source: Source | Path) -> np.ndarray:
         raise AudioError(f"empty: {len(channels) / rate:.3f} s, at least {MIN_SECONDS} s needed")
     if not np.isfinite(channels).all():
         raise AudioError("not finite: NaN or infinite samples")
-    mono = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    mono = MixDown(source.path)(channels)
     peak = float(np.abs(mono).max())
     if peak < SILENT_PEAK:
         raise AudioError(f"silent: peak {20 * np.log10(max(peak, 1e-12)):.0f} dBFS, at least -60 needed")

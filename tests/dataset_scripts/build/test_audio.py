@@ -44,6 +44,14 @@ def test_channels_are_averaged(tmp_path):
     np.testing.assert_allclose(audio.load(write(tmp_path / "a.wav", stereo)), 0.375, atol=1e-4)
 
 
+def test_channels_that_cancel_each_other_are_not_silent(tmp_path, caplog):
+    tone = 0.5 * np.sin(np.arange(16_000) * 0.1)
+    path = write(tmp_path / "a.wav", np.stack([tone, -0.9 * tone], axis=1))
+
+    np.testing.assert_allclose(audio.load(path), tone, atol=1e-4)
+    assert caplog.messages[0].startswith(f"{path}: the channels cancel each other.")
+
+
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 def test_another_rate_becomes_16_khz_and_keeps_time_and_pitch(tmp_path, rate):
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
