@@ -49,6 +49,19 @@ def check_balance(where: str, group):
             raise ValueError(f"{where}: {name} must lie in [0, 1]; got {value}.")
 
 
+def has_bfloat16_instructions() -> bool:
+    """Return whether the CPU has instructions for matrix products in bfloat16.
+
+    Without them, bfloat16 is slower than float32: 0.59 s against 0.09 s for (2400, 512) by (512, 2048).
+    """
+    if hasattr(torch.cpu, "get_capabilities"):  # x86, then Arm
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+    # Older torch has private checks, for x86 only. Without an answer, float32 is the safe choice.
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(check() for check in checks if check is not None)
+
+
 @dataclass
 class ModelArguments:
     """Arguments of the encoder, its tuning and the heads."""
@@ -181,4 +194,8 @@ class SpeechEQTrainingArguments(TrainingArguments):
     def __post_init__(self):
         # transformers refuses bf16 on a machine without a GPU unless use_cpu is set.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        slow = self.bf16 and self.use_cpu and not has_bfloat16_instructions()
+        self.bf16 = self.bf16 and not slow
         super().__post_init__()
+        if slow and self.process_index == 0:
+            print("note: this CPU has no bfloat16 instructions, so bf16 is off: float32 is faster.")

@@ -70,7 +70,10 @@ def corpus_priors(
         `dict[str, dict[str, torch.Tensor]]`: corpus -> `esc_offsets` of shape `(classes,)` and `eis_offsets` of shape
         `(levels,)`. A class that no corpus expresses has offset 0: it is a negative example everywhere.
     """
+    corpora = list(corpora)  # a column of a dataset reads its rows one by one each time
     found = {corpus: {} for corpus in sorted(set(corpora))}
+    number = {corpus: index for index, corpus in enumerate(found)}
+    of_row = torch.tensor([number[corpus] for corpus in corpora])
     for name, targets in (
         ("esc_offsets", labels["esc_labels"]),
         ("eis_offsets", interval_targets(labels["eis_labels"], num_levels)),
@@ -80,8 +83,8 @@ def corpus_priors(
         shares = shares * labelled[:, None] * torch.from_numpy(weights).float()[:, None]
         expressed = shares.sum(dim=0) > 0
         uniform = expressed / expressed.sum().clamp(min=1)
-        for corpus, offsets in found.items():
-            total = shares[[row for row, of_row in enumerate(corpora) if of_row == corpus]].sum(dim=0)
+        totals = shares.new_zeros(len(found), shares.shape[1]).index_add_(0, of_row, shares)
+        for offsets, total in zip(found.values(), totals, strict=True):
             prior = (1 - smoothing) * total / total.sum().clamp(min=1e-12) + smoothing * uniform
             offsets[name] = torch.where(expressed & (total.sum() > 0), prior.clamp(min=1e-9).log(), 0.0)
     return found

@@ -34,13 +34,16 @@ def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) ->
     known = {action.dest for action in parser._actions}
     _check_known(program, recipe, known, "in the recipe")
     parser.set_defaults(**recipe)
-    _, rest = parser.parse_known_args(arguments)  # parse_args_into_dataclasses does not report misspelt arguments
+    # parse_args_into_dataclasses does not report misspelt arguments
+    as_given, rest = parser.parse_known_args(arguments)
     names = [argument.split("=")[0].lstrip("-").replace("-", "_") for argument in rest]
     _check_known(program, names, known, "on the command line")
     parsed = parser.parse_args_into_dataclasses(arguments)
     spellings = {option: action.dest for action in parser._actions for option in action.option_strings}
     overrides = {spellings.get(argument.split("=")[0]) for argument in arguments}
     values = {name: value for group in parsed for name, value in vars(group).items()}
+    # A group may switch off what the machine cannot do. The recipe of a run is the same on all machines.
+    values |= {name: value for name, value in vars(as_given).items() if isinstance(value, bool)}
     given = {name: values[name] for name in sorted(values) if name in overrides | set(recipe)}
     given.pop("output_dir", None)
     return *parsed, json.loads(json.dumps(given, default=str))

@@ -7,8 +7,9 @@ from datasets import Dataset
 from samples import MINI_SEQD, waveform
 
 from speecheq.configuration_speecheq import SpeechEQConfig
+from speecheq.heads_speecheq import set_loss
 from speecheq.processing_speecheq import SpeechEQProcessor
-from speecheq.training.batches import BalancedLengthSampler, Collator, SpeechDataset, sampling_weights
+from speecheq.training.batches import BalancedLengthSampler, Collator, SpeechDataset, corpus_priors, sampling_weights
 from speecheq.training.seqd import load_seqd
 
 
@@ -149,6 +150,40 @@ def test_the_prior_of_a_level_is_its_share_in_the_corpus(collator_with_priors):
 def test_a_set_shares_its_weight_among_its_classes(collator_with_priors):
     prior = collator_with_priors.offsets["other"]["esc_offsets"].exp()
     assert prior[SpeechEQConfig().esc_labels.index("happy")] == pytest.approx(0.8 * 0.5 + 0.2 / 4)
+
+
+def test_the_corpora_of_the_rows_are_read_once(collator):
+    class Column(list):
+        reads = 0
+
+        def __iter__(self):
+            self.reads += 1
+            return super().__iter__()
+
+    corpora = Column(PRIOR_ROWS["corpus"])
+    labels = collator.utterance_labels(PRIOR_ROWS.to_list())
+    assert list(corpus_priors(labels, 5, corpora, np.ones(6), 0.2)) == ["other", "two", "unlabelled"]
+    assert corpora.reads == 1
+
+
+def test_without_smoothing_a_class_that_the_corpus_lacks_has_a_finite_loss(collator):
+    collator.learn_priors(PRIOR_ROWS, np.ones(6), smoothing=0.0)
+    held_out = collator.utterance_labels([item(corpus="two", esc=["happy"]), item(corpus="two", esc=["angry"])])
+    logits = torch.zeros(2, 12)
+    assert set_loss(logits[:1], held_out["esc_labels"][:1], held_out["esc_offsets"][:1]) > 20
+    assert torch.isfinite(set_loss(logits, held_out["esc_labels"], held_out["esc_offsets"]))
+
+
+def test_a_single_corpus_with_equally_frequent_classes_gives_them_equal_offsets(collator):
+    rows = PRIOR_ROWS.select([2, 3])
+    collator.learn_priors(rows, np.ones(2), smoothing=0.1)
+    offsets = collator.offsets["two"]["esc_offsets"]
+    assert offsets[[0, 5]].exp().tolist() == pytest.approx([0.5, 0.5]) and offsets.count_nonzero() == 2
+
+
+def test_a_seqd_without_emotion_labels_gets_no_offsets(collator):
+    collator.learn_priors(PRIOR_ROWS.select([5]), np.ones(1), smoothing=0.1)
+    assert all(offsets.abs().sum() == 0 for offsets in collator.offsets["unlabelled"].values())
 
 
 def test_utterances_without_labels_and_of_other_corpora_get_no_offsets(collator_with_priors):
