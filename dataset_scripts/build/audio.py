@@ -85,14 +85,14 @@ def convert(task: tuple[Source, Preparation]) -> Clip | str:
 def load(source: Source | Path) -> np.ndarray:
     """Decode an utterance as 16 kHz mono.
 
-        Channels are averaged, see [`MixDown`]; soxr resamples other rates with quality HQ.
+    Channels are averaged, see [`MixDown`]; soxr resamples other rates with quality HQ.
 
-        Returns:
-            `np.ndarray` of shape `(samples,)`, float32.
+    Returns:
+        `np.ndarray` of shape `(samples,)`, float32.
 
-        Raises:
-            AudioError: if the audio is unreadable, truncated, shorter than 0.05 s, longer than 10 minutes, not finite,
-                silent (peak below -60 dBFS), or louder than twice full scale.
+    Raises:
+        AudioError: if the audio is unreadable, truncated, shorter than 0.05 s, longer than 10 minutes, not finite,
+            silent (peak below -60 dBFS), or louder than twice full scale.
     """
     if not isinstance(source, Source):
         source = Source(str(source))
