@@ -41,7 +41,7 @@ def test_the_modules_load_offline_in_two_processes_at_once(tmp_path):
     environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, str(Path(scores_module.__file__).parent)]
 
-    output = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    output = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     assert output.stdout.splitlines() == ["[0.5, nan, 0.5, 0.5]"] * 2, output.stderr
 
