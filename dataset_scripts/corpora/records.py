@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,17 @@ class NativeRecord:
     license: str | None = None
     fold: int | None = None
     official_split: str | None = None
+
+    def __post_init__(self):
+        """Bring speaker and labels to one Unicode form: otherwise one voice could stand in train and in validation."""
+        for field in ("speaker", "label", "level"):
+            object.__setattr__(self, field, nfc(getattr(self, field)))
+        object.__setattr__(self, "votes", type(self.votes)(map(nfc, self.votes)))
+
+
+def nfc(text: str | None) -> str | None:
+    """Normalise a text to the Unicode form NFC. macOS writes accented letters as two code points (NFD)."""
+    return text and unicodedata.normalize("NFC", text)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""A table that somebody else wrote, CSV, TSV or JSONL, row by row. A damaged row is named by its line and costs no other."""
+"""A table that somebody else wrote, CSV, TSV or JSONL, row by row. A damaged row is named by its line and costs no other.
+
+Names of columns and values are read in the Unicode form NFC.
+"""
 
 import codecs
 import csv
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from speecheq.dataset_scripts.corpora.records import CorpusError, options
+from speecheq.dataset_scripts.corpora.records import CorpusError, nfc, options
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSONL = ".jsonl"
@@ -130,7 +133,7 @@ class Table:
         reader = csv.reader(texts, delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=True)
         try:
             for cells in reader:
-                yield reader.line_num, [cell.strip() for cell in cells]
+                yield reader.line_num, [nfc(cell.strip()) for cell in cells]
         except csv.Error as error:
             raise CorpusError(
                 f"table: {self.path.name} must be CSV by RFC 4180; got {error} in line {reader.line_num}. "
@@ -142,7 +145,7 @@ class Table:
             value = json.loads(text)
             if not isinstance(value, dict):
                 raise ValueError(f"a {type(value).__name__}")
-            cells = {key.strip(): self._cell(cell) for key, cell in value.items()}
+            cells = {nfc(key.strip()): self._cell(cell) for key, cell in value.items()}
         except (ValueError, RecursionError) as error:
             return Row(line, {}, f"row must be a JSON object of texts, numbers and lists of them; got {error}")
         return Row(line, cells)
@@ -157,7 +160,7 @@ class Table:
             raise ValueError(f"a {type(value).__name__} inside")
         if value is None:
             return ""
-        return self._known(value.strip() if isinstance(value, str) else json.dumps(value))
+        return self._known(nfc(value.strip()) if isinstance(value, str) else json.dumps(value))
 
     def _known(self, text: str) -> str:
         return "" if text in self.missing else text

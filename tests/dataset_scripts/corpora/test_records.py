@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from speecheq.dataset_scripts.corpora import records
@@ -130,3 +132,17 @@ def test_a_table_in_another_encoding_is_read(tmp_path):
     (tmp_path / "t.csv").write_bytes("file,who\na.wav,Zo\xeb\n".encode("cp1252"))
 
     assert records.read_table(tmp_path / "t.csv", ("file", "who")) == [{"file": "a.wav", "who": "Zo\xeb"}]
+
+
+def test_speaker_and_labels_of_a_record_are_in_unicode_form_nfc():
+    two = "Zoe\u0308"
+    record = records.NativeRecord(
+        path=Path("a.wav"), speaker=two, language="de", label=two, level=two, votes=(two, "x")
+    )
+
+    assert (record.speaker, record.label, record.level, record.votes) == (
+        "Zo\xeb",
+        "Zo\xeb",
+        "Zo\xeb",
+        ("Zo\xeb", "x"),
+    )
