@@ -199,7 +199,7 @@ class _AudioFiles:
             if found:
                 return found[0]
         if any(os.path.isfile(os.path.join(self.folder, path)) for path in inside):
-            raise CorpusError(f"file must be audio ({', '.join(AUDIO_SUFFIXES)}); got {written!r} in {where}.")
+            raise CorpusError(f"file must be audio ({options(AUDIO_SUFFIXES)}); got {written!r} in {where}.")
         raise CorpusError(another if elsewhere else f"audio file must exist; got none for {written!r} in {where}.")
 
 

@@ -19,6 +19,7 @@ from speecheq.dataset_scripts.corpora.records import (
     NativeRecord,
     Skipped,
     UnknownLabelError,
+    options,
 )
 from speecheq.dataset_scripts.metric import table as metric
 
@@ -364,7 +365,7 @@ def test_a_row_without_audio_and_audio_without_a_row_are_reported(corpus):
     assert [record.name for record in records] == ["b"]
     assert skipped == {
         "gone.wav": "mine: audio file must exist; got none for 'gone.wav' in t.csv, line 2.",
-        "notes.txt": f"mine: file must be audio ({', '.join(AUDIO_SUFFIXES)}); got 'notes.txt' in t.csv, line 3.",
+        "notes.txt": f"mine: file must be audio ({options(AUDIO_SUFFIXES)}); got 'notes.txt' in t.csv, line 3.",
         "a": "mine: file must name one recording; got 'a' for x/a.wav, y/a.wav in t.csv, line 4.",
         "t.csv": "mine: file must be given; got none in t.csv, line 5.",
         "x/a.wav": "mine: file must have a row in t.csv; got none for 'a.wav'.",

@@ -29,6 +29,23 @@ def test_find_audio_takes_any_suffix_in_any_case_and_sorts_by_relative_path(tmp_
     assert found == ["a/1.FLAC", "a/2.opus", "b/1.WAV", "c.ogg", "d.mp3", "e.m4a"]
 
 
+def test_find_audio_finds_every_format_that_is_read_and_names_the_others(tmp_path, caplog):
+    for suffix in (*records.AUDIO_SUFFIXES, ".mid", ".PCM", ".txt"):
+        (tmp_path / f"a{suffix}").touch()
+
+    found = records.find_audio(tmp_path)
+
+    assert {path.suffix for path in found} == set(records.AUDIO_SUFFIXES) > {".wav", ".caf", ".amr", ".wma", ".au"}
+    assert caplog.messages == [
+        "2 files look like audio, but their format is not read: a.PCM, a.mid. Convert them, for example to WAV."
+    ]
+
+
+def test_a_format_is_read_or_not_and_by_one_decoder():
+    suffixes = (*records.SOUNDFILE_SUFFIXES, *records.FFMPEG_SUFFIXES, *records.UNREAD_SUFFIXES)
+    assert len(suffixes) == len(set(suffixes)) and all(suffix == suffix.lower() for suffix in suffixes)
+
+
 def test_find_audio_refuses_an_empty_and_a_missing_folder(tmp_path):
     with pytest.raises(CorpusError, match=r"folder must hold audio files .* Unpack the download there"):
         records.find_audio(tmp_path)
