@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from speecheq.audio_speecheq import is_address
-from speecheq.dataset_scripts.corpora.records import AUDIO_SUFFIXES
+from speecheq.dataset_scripts.corpora.records import AUDIO_SUFFIXES, note_unread, options
 from speecheq.labels_speecheq import ESC_SCALES
 from speecheq.scoring.formats import Csv, JsonLines, Rows, Table, TextGrids
 
 ROOT = Path(__file__).resolve().parents[1]
-SUFFIXES = (*AUDIO_SUFFIXES, ".3gp", ".aif", ".aiff", ".amr", ".m4b", ".mkv", ".mov", ".oga", ".webm", ".wma")
 TEXT_FORMATS = {"jsonl": JsonLines, "csv": Csv}
 DESCRIPTION = """Predict emotion, its intensity and timeline, the gender of the speaker, and phonemes.
 
@@ -58,7 +57,7 @@ def find_audio(arguments: list[str]) -> tuple[list[str], Path | None]:
         found = [str(file) for path in paths for file in (_search(path) if path.is_dir() else [path])]
         if not found:
             raise CommandError(
-                f"AUDIO must be a folder or a pattern with audio ({', '.join(SUFFIXES)}); got none in {argument!r}."
+                f"AUDIO must be a folder or a pattern with audio ({options(AUDIO_SUFFIXES)}); got none in {argument!r}."
             )
         files += found
         folders += [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]
@@ -320,8 +319,9 @@ def _probability(text: str) -> float:
 
 def _search(folder: Path) -> list[Path]:
     """Find audio in a folder and its subfolders, except hidden files such as `._name.wav` from macOS."""
-    found = folder.rglob("*")
-    return sorted(file for file in found if file.suffix.lower() in SUFFIXES and file.name[0] != "." and file.is_file())
+    found = [file for file in folder.rglob("*") if file.name[0] != "." and file.is_file()]
+    note_unread(map(str, found))
+    return sorted(file for file in found if file.suffix.lower() in AUDIO_SUFFIXES)
 
 
 if __name__ == "__main__":

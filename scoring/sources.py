@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from speecheq.audio_speecheq import AudioError
-from speecheq.scoring.command import SUFFIXES, CommandError
+from speecheq.dataset_scripts.corpora.records import AUDIO_SUFFIXES, note_unread
+from speecheq.scoring.command import CommandError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 SAMPLE = re.compile(r"((?:.*/)?[^./]+)\.[^/]*")  # tar members with the same name up to the first dot are one sample
@@ -138,8 +139,9 @@ def _search(path: Path) -> Iterator[Path]:
         return
     for place, folders, names in os.walk(path, onerror=_refuse):
         folders[:] = sorted(name for name in folders if name[0] != ".")
+        note_unread(os.path.join(place, name) for name in names if name[0] != ".")
         for name in sorted(names):
-            audio = os.path.splitext(name)[1].lower() in SUFFIXES
+            audio = os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
             if name[0] != "." and (audio or _is_parquet(name) or _is_tar(name)):
                 yield Path(place, name)
 
@@ -205,7 +207,8 @@ def _read_tar(path: Path) -> Iterator[tuple[str, bytes | AudioError]]:
         for member in archive:
             archive.members = []  # tarfile would keep every member in memory
             name = member.name
-            if member.isfile() and os.path.splitext(name)[1].lower() in SUFFIXES and Path(name).name[0] != ".":
+            note_unread([f"{path.name}/{name}"])
+            if member.isfile() and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and Path(name).name[0] != ".":
                 sample = SAMPLE.fullmatch(name)
                 too_large = AudioError(f"unreadable: more than {MAX_MEMBER >> 20} MiB in a tar file")
                 content = too_large if member.size > MAX_MEMBER else archive.extractfile(member).read()

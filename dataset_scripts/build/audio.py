@@ -31,9 +31,9 @@ from speecheq.audio_speecheq import (
     open_sound,
 )
 from speecheq.dataset_scripts.build.fingerprint import fingerprint
+from speecheq.dataset_scripts.corpora.records import FFMPEG_SUFFIXES
 
 MAX_SECONDS = 600.0  # longer than any utterance; the longest of MELD, a segmentation error, is 305 s
-FFMPEG_SUFFIXES = (".m4a", ".aac", ".mp4")
 TRIM_BELOW_PEAK = 40.0  # dB
 TRIM_FRAME = SAMPLING_RATE // 50
 LOUDNESS_BLOCK = 0.4  # s, ITU-R BS.1770-4

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from speecheq.dataset_scripts.corpora.patterns import NameTable
-from speecheq.dataset_scripts.corpora.records import CorpusError, options
+from speecheq.dataset_scripts.corpora.records import CorpusError, nfc, options
 from speecheq.dataset_scripts.corpora.tables import ENCODING, Table, number
 from speecheq.dataset_scripts.metric import table as metric
 from speecheq.labels_speecheq import GENDER_LABELS
@@ -142,8 +142,8 @@ class _TextLoader(yaml.BaseLoader):
     """YAML whose values all stay text; a key stands once in its mapping."""
 
     def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key) for key, _ in node.value]
-        twice = [key for key, count in Counter(map(str, keys)).items() if count > 1]
+        keys = [nfc(str(self.construct_object(key))) for key, _ in node.value]
+        twice = [key for key, count in Counter(keys).items() if count > 1]
         if twice:
             raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep=deep)
@@ -173,7 +173,14 @@ def _load(path: Path) -> dict:
     _check(
         len(given.get("delimiter", ",")) == 1, "delimiter", "be one character", repr(given.get("delimiter")), path.name
     )
-    return given
+    return {key: value if key in ("audio", "table") else _normalised(value) for key, value in given.items()}
+
+
+def _normalised(value):
+    """Bring all texts to the Unicode form of the tables, except for the path of a table."""
+    if isinstance(value, dict):
+        return {nfc(key): item if key == "table" else _normalised(item) for key, item in value.items()}
+    return [_normalised(item) for item in value] if isinstance(value, list) else nfc(value)
 
 
 def _names(given: dict, path: Path, folder: Path) -> NameTable:

@@ -3,6 +3,7 @@
 `python -m speecheq.dataset_scripts.build --out seqd --corpus mycorpus=mycorpus.yaml`; see BRING_YOUR_OWN.md.
 """
 
+import logging
 import os
 import re
 import unicodedata
@@ -19,6 +20,7 @@ from speecheq.dataset_scripts.corpora.records import (
     NativeRecord,
     Skipped,
     find_audio,
+    nfc,
     options,
 )
 from speecheq.dataset_scripts.corpora.tables import Row, Table, number
@@ -26,6 +28,10 @@ from speecheq.dataset_scripts.metric import table as metric
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED = ("all",)  # the config of all corpora together
+ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")  # how an absolute path begins, on any system
+NUMBER = re.compile(r"0*(\d+)(?:\.0+(?!\d))?")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +77,15 @@ class CustomCorpus:
             except CorpusError as error:
                 inside = written.replace("\\", "/").lstrip("/")
                 yield Skipped(folder / (inside or cells.table.path.name), f"{self.CORPUS}: {error}")
+        speakers = set()
         for (path, _, _), rows in claims.items():
             try:
-                yield _record(_agreed(rows), path, files.name(path), people)
+                record = _record(_agreed(rows), path, files.name(path), people)
+                speakers.add(record.speaker)
+                yield record
             except CorpusError as error:
                 yield Skipped(path, f"{self.CORPUS}: {error}")
+        _note_alike(self.CORPUS, speakers)
         rule = " or ".join(dict.fromkeys(table.covers for _, table in self.description.recordings))
         for path in sorted(set(files.relative) - {path for path, _, _ in claims}):
             yield Skipped(path, f"{self.CORPUS}: file must {rule}; got {path.name!r}.")
@@ -142,7 +152,7 @@ class _AudioFiles:
         self.relative: dict[Path, str] = {}
         self.by_path, self.by_stem, self.by_bare_name, self.by_bare_stem = (defaultdict(list) for _ in range(4))
         for path in find_audio(folder):
-            relative = _key(path.relative_to(folder).as_posix())
+            relative = nfc(path.relative_to(folder).as_posix())
             stem = relative.rpartition(".")[0]
             self.relative[path] = relative
             self.by_path[relative].append(path)
@@ -169,9 +179,16 @@ class _AudioFiles:
         bases = (self.folder, os.path.abspath(beside))
         paths = [os.path.normpath(os.path.join(base, written.replace("\\", "/"))) for base in bases]
         inside = [Path(path).relative_to(self.folder) for path in paths if Path(path).is_relative_to(self.folder)]
+        elsewhere = ABSOLUTE.match(written) and not os.path.exists(written)
+        another = (
+            f"file must be relative to the audio folder; got {written!r}, an absolute path that is not on this machine, in "
+            f"{where}. Remove the folders of the other machine from the column."
+        )
         if not inside:
+            if elsewhere:
+                raise CorpusError(another)
             raise CorpusError(f"file must lie inside the audio folder; got {written!r} in {where}.")
-        keys = [_key(path.as_posix()) for path in inside]
+        keys = [nfc(path.as_posix()) for path in inside]
         stems = [key.rpartition(".")[0] if key.lower().endswith(AUDIO_SUFFIXES) else key for key in keys]
         ways = ((self.by_path, keys), (self.by_stem, stems), (self.by_bare_name, keys), (self.by_bare_stem, stems))
         for index, wanted in ways:
@@ -182,8 +199,8 @@ class _AudioFiles:
             if found:
                 return found[0]
         if any(os.path.isfile(os.path.join(self.folder, path)) for path in inside):
-            raise CorpusError(f"file must be audio ({', '.join(AUDIO_SUFFIXES)}); got {written!r} in {where}.")
-        raise CorpusError(f"audio file must exist; got none for {written!r} in {where}.")
+            raise CorpusError(f"file must be audio ({options(AUDIO_SUFFIXES)}); got {written!r} in {where}.")
+        raise CorpusError(another if elsewhere else f"audio file must exist; got none for {written!r} in {where}.")
 
 
 class _Cells:
@@ -233,11 +250,6 @@ class _Cells:
         return said | {"part": self.part}
 
 
-def _key(path: str) -> str:
-    """macOS writes some letters of a file name in two code points (NFD), tables have them in one."""
-    return unicodedata.normalize("NFC", path)
-
-
 def _people(description: Description) -> dict[str, dict[str, str]]:
     """Speaker -> what the table of speakers says of gender and age."""
     people: dict[str, dict[str, str]] = {}
@@ -253,6 +265,17 @@ def _people(description: Description) -> dict[str, dict[str, str]]:
         if people.setdefault(speaker, values) != values:
             raise CorpusError(f"custom: speaker must stand once; got {speaker!r} again, unlike before, in {where}.")
     return people
+
+
+def _note_alike(corpus: str, speakers: set[str]):
+    """Warn of speakers whose names differ only in case or in the spelling of a number: they may be one person."""
+    alike = defaultdict(list)
+    for speaker in sorted(speakers):
+        alike[NUMBER.sub(r"\1", unicodedata.normalize("NFKC", speaker).casefold())].append(speaker)
+    found = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    if found:
+        text = "%s: speakers differ only in case or in the spelling of a number: %s. Correct the table if they are one person."
+        logger.warning(text, corpus, options(found))
 
 
 def _agreed(rows: list[_Cells]) -> _Cells:

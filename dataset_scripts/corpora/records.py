@@ -2,14 +2,32 @@
 
 import csv
 import io
+import logging
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4")
+# File names that a search takes for audio: formats that soundfile or FFmpeg reads.
+SOUNDFILE_SUFFIXES = (
+    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aifc", ".aiff", ".au", ".caf", ".mp2", ".mpga", ".oga", ".rf64",
+    ".snd", ".sph", ".voc", ".w64",
+)  # fmt: skip
+FFMPEG_SUFFIXES = (
+    ".m4a", ".aac", ".mp4", ".3gp", ".ac3", ".amr", ".ape", ".asf", ".avi", ".eac3", ".flv", ".m2ts", ".m4b", ".m4v",
+    ".mka", ".mkv", ".mov", ".mpeg", ".mpg", ".mts", ".ogv", ".tta", ".weba", ".webm", ".wma", ".wmv", ".wv",
+)  # fmt: skip
+AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + FFMPEG_SUFFIXES
+# Audio that is not read: no header, an encrypted or rare codec, or notes instead of sound. A search names such files.
+UNREAD_SUFFIXES = (
+    ".aax", ".dff", ".ds2", ".dsf", ".dss", ".gsm", ".mid", ".midi", ".mpc", ".pcm", ".ra", ".raw", ".rm", ".shn", ".silk",
+    ".spx", ".vox",
+)  # fmt: skip
 MAX_OPTIONS = 10
 UNREADABLE = "\ufffd"  # what `decode_text` gives for a byte that no encoding can decode
+
+logger = logging.getLogger(__name__)
 
 
 class CorpusError(ValueError):
@@ -72,6 +90,17 @@ class NativeRecord:
     fold: int | None = None
     official_split: str | None = None
 
+    def __post_init__(self):
+        """Bring speaker and labels to one Unicode form: otherwise one voice could stand in train and in validation."""
+        for field in ("speaker", "label", "level"):
+            object.__setattr__(self, field, nfc(getattr(self, field)))
+        object.__setattr__(self, "votes", type(self.votes)(map(nfc, self.votes)))
+
+
+def nfc(text: str | None) -> str | None:
+    """Normalise a text to the Unicode form NFC. macOS writes accented letters as two code points (NFD)."""
+    return text and unicodedata.normalize("NFC", text)
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -108,7 +137,7 @@ def look_up(code: str, table: Mapping[str, str], field: str, item: str) -> str:
 def find_audio(folder: Path) -> list[Path]:
     """List the audio files under a folder, in the order of their relative paths.
 
-    The `._*` files of macOS are left out.
+    The `._*` files of macOS are left out. A warning names audio in formats that are not read.
 
     Raises:
         CorpusError: if the folder is missing or holds no audio, or a folder in it cannot be read.
@@ -120,14 +149,23 @@ def find_audio(folder: Path) -> list[Path]:
         )
     # Not `rglob`: it ignores a folder that cannot be read, without an error.
     found = [Path(parent, name) for parent, _, names in os.walk(folder, onerror=_unreadable) for name in names]
+    found = [path for path in found if not path.name.startswith("._") and path.is_file()]
+    note_unread(path.relative_to(folder).as_posix() for path in found)
     found = [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
-    found = [path for path in found if path.is_file() and not path.name.startswith("._")]
     if not found:
         raise CorpusError(
-            f"find_audio: folder must hold audio files ({', '.join(AUDIO_SUFFIXES)}); got none in {str(folder)!r}. "
+            f"find_audio: folder must hold audio files ({options(AUDIO_SUFFIXES)}); got none in {str(folder)!r}. "
             "Unpack the download there."
         )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def note_unread(names: Iterable[str]):
+    """Warn of the files that look like audio, but are of a format that is not read."""
+    unread = sorted(name for name in names if os.path.splitext(name)[1].lower() in UNREAD_SUFFIXES)
+    if unread:
+        text = "%d files look like audio, but their format is not read: %s. Convert them, for example to WAV."
+        logger.warning(text, len(unread), options(unread))
 
 
 def _unreadable(error: OSError):

@@ -1,4 +1,7 @@
-"""Read a CSV, TSV or JSONL table row by row. A damaged row is reported with its line, and the others are still read."""
+"""Read a CSV, TSV or JSONL table row by row. A damaged row is reported with its line, and the others are still read.
+
+Names of columns and values are read in the Unicode form NFC.
+"""
 
 import codecs
 import csv
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from speecheq.dataset_scripts.corpora.records import CorpusError, options
+from speecheq.dataset_scripts.corpora.records import CorpusError, nfc, options
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSONL = ".jsonl"
@@ -139,7 +142,7 @@ class Table:
         reader = csv.reader(texts, delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=True)
         try:
             for cells in reader:
-                yield reader.line_num, [cell.strip() for cell in cells]
+                yield reader.line_num, [nfc(cell.strip()) for cell in cells]
         except csv.Error as error:
             raise CorpusError(
                 f"table: {self.path.name} must be CSV by RFC 4180; got {error} in line {reader.line_num}. "
@@ -151,7 +154,7 @@ class Table:
             value = json.loads(text)
             if not isinstance(value, dict):
                 raise ValueError(f"a {type(value).__name__}")
-            cells = {key.strip(): self._cell(cell) for key, cell in value.items()}
+            cells = {nfc(key.strip()): self._cell(cell) for key, cell in value.items()}
         except (ValueError, RecursionError) as error:
             return Row(line, {}, f"row must be a JSON object of texts, numbers and lists of them; got {error}")
         return Row(line, cells)
@@ -166,7 +169,7 @@ class Table:
             raise ValueError(f"a {type(value).__name__} inside")
         if value is None:
             return ""
-        return self._known(value.strip() if isinstance(value, str) else json.dumps(value))
+        return self._known(nfc(value.strip()) if isinstance(value, str) else json.dumps(value))
 
     def _known(self, text: str) -> str:
         return "" if text in self.missing else text

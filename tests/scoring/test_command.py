@@ -17,9 +17,12 @@ from praatio.textgrid import openTextgrid
 from samples import ROOT, tiny_pipeline, waveform
 
 from speecheq import pipeline_speecheq
+from speecheq.dataset_scripts.corpora.records import AUDIO_SUFFIXES
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.scoring import command
 from speecheq.scoring.command import CommandError, find_audio, main, text_grid_paths
+from speecheq.scoring.formats import Csv, JsonLines, Rows
+from speecheq.scoring.sources import find_pieces
 from speecheq.training.saving import save_for_hub
 
 SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
@@ -71,6 +74,31 @@ def test_arguments_keep_their_order_and_no_file_comes_twice(recordings):
     (recordings / "take [1].wav").touch()
     assert find_audio(["in/take [1].wav"])[0] == ["in/take [1].wav"]
     assert find_audio(["http://host/x.wav"]) == (["http://host/x.wav"], None)
+
+
+def test_a_folder_is_searched_for_the_formats_of_the_builder_and_names_the_others(tmp_path, caplog):
+    names = {f"a{suffix}" for suffix in AUDIO_SUFFIXES}
+    for name in (*names, "b.mid", ".c.mid"):
+        (tmp_path / name).touch()
+
+    files = {Path(file).name for file in find_audio([str(tmp_path)])[0]}
+    pieces = {name for piece in find_pieces([str(tmp_path)], tmp_path, 9, "audio") for name in piece.files}
+
+    assert files == pieces == names
+    note = f"1 files look like audio, but their format is not read: {tmp_path / 'b.mid'}. Convert them, for example to WAV."
+    assert caplog.messages == [note, note]
+
+
+@pytest.mark.parametrize("form", [JsonLines, Csv])
+def test_a_password_in_an_address_is_not_written(form, tmp_path):
+    address = "http://user:password@host/a.wav?token=abc"
+    for _ in range(2):
+        output = Rows(form(), tmp_path / "out")
+        if output.failed(address) is None:
+            with output.opened():
+                output.write(address, {"error": "unreadable"})
+    written = (tmp_path / "out").read_text()
+    assert written.count("http://***@host/a.wav?token=***") == 1 and "password" not in written and "abc" not in written
 
 
 @pytest.mark.parametrize("argument", ["*.mp3", "empty"])

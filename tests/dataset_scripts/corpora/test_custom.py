@@ -19,6 +19,7 @@ from speecheq.dataset_scripts.corpora.records import (
     NativeRecord,
     Skipped,
     UnknownLabelError,
+    options,
 )
 from speecheq.dataset_scripts.metric import table as metric
 
@@ -265,6 +266,71 @@ def test_an_absolute_path_inside_the_audio_folder_is_taken(corpus, tmp_path):
     assert [record.path for record in read(mine)[0]] == [mine.folder / "a.wav"]
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["/home/other/wav/a.wav", r"C:\Users\other\wav\a.wav", "D:/corpus/a.wav", r"\\server\corpus\a.wav", "/a.wav"],
+)
+def test_an_absolute_path_of_another_machine_is_named_as_such(corpus, written):
+    found = corpus(f"path,mood,who\n{written},wut,anna\n")
+
+    reasons = [item.reason for item in found.records() if isinstance(item, Skipped)]
+
+    assert reasons[0] == (
+        f"mine: file must be relative to the audio folder; got {written!r}, an absolute path that is not on this machine, in "
+        "t.csv, line 2. Remove the folders of the other machine from the column."
+    )
+
+
+NFC, NFD = "z\xfcrnend", "zu\u0308rnend"
+
+
+@pytest.mark.parametrize("in_yaml", [NFC, NFD])
+@pytest.mark.parametrize("on_disk", [NFC, NFD])
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("t.csv", "{0}.wav,{0},{0}\n"), ("t.jsonl", '{{"path": "{0}.wav", "mood": "{0}", "who": "{0}"}}\n')],
+)
+def test_one_word_in_two_unicode_forms_is_one_speaker_one_label_and_one_file(corpus, in_yaml, on_disk, name, line):
+    head = "path,mood,who\n" if name == "t.csv" else ""
+    escaped = line.replace("{0}.wav", "b.wav").format(NFD if name == "t.csv" else "zu\\u0308rnend")
+    yaml = YAML.replace("wut", in_yaml)
+    found = corpus(head + line.format(NFC) + escaped, yaml, (f"{on_disk}.wav", "b.wav"), name)
+
+    records, skipped = read(found)
+
+    assert skipped == {} and len(records) == 2
+    assert {record.speaker for record in records} == {record.label for record in records} == {NFC}
+    assert found.description.labels[NFC] == ("angry",)
+
+
+def test_a_label_in_two_unicode_forms_stands_twice(corpus):
+    with pytest.raises(CorpusError, match=r"must be YAML; got .* stands twice"):
+        corpus("path,mood,who\n", YAML.replace("wut: angry", f"{NFC}: angry, {NFD}: sad"))
+
+
+def test_a_column_and_a_table_of_speakers_may_have_another_unicode_form(corpus, tmp_path):
+    (tmp_path / "users.csv").write_text(f"id,sex\n{NFD},female\n", "utf-8")
+    yaml = YAML.replace("who}", NFC + "}") + "speakers: {table: users.csv, speaker: id, gender: sex}\n"
+
+    records, _ = read(corpus(f"path,mood,{NFD}\na.wav,wut,{NFC}\n", yaml))
+
+    assert [record.gender for record in records] == ["female"]
+
+
+def test_speakers_that_differ_only_in_case_or_number_spelling_get_a_note(corpus, caplog):
+    speakers = ("1", "01", "1.0", "10", "Anna", "anna", "s02", "S2", "s20")
+    audio = tuple(f"{number}.wav" for number in range(len(speakers)))
+    lines = "".join(f"{name},wut,{speaker}\n" for name, speaker in zip(audio, speakers, strict=True))
+
+    records, _ = read(corpus("path,mood,who\n" + lines, audio=audio))
+
+    assert {record.speaker for record in records} == set(speakers)
+    assert caplog.messages == [
+        "mine: speakers differ only in case or in the spelling of a number: '01' and '1' and '1.0', 'Anna' and 'anna', "
+        "'S2' and 's02'. Correct the table if they are one person."
+    ]
+
+
 def test_what_the_user_linked_into_the_folder_belongs_to_it(corpus, tmp_path):
     (tmp_path / "elsewhere.wav").touch()
     (tmp_path / "wav").mkdir()
@@ -275,7 +341,7 @@ def test_what_the_user_linked_into_the_folder_belongs_to_it(corpus, tmp_path):
     assert record.path == tmp_path / "wav" / "linked.wav"
 
 
-@pytest.mark.parametrize("written", ["../secret.wav", "x/../../secret.wav", "/etc/passwd.wav", "..\\secret.wav"])
+@pytest.mark.parametrize("written", ["../secret.wav", "x/../../secret.wav", "/etc/passwd", "..\\secret.wav"])
 def test_a_path_that_leads_out_of_the_audio_folder_is_refused(corpus, tmp_path, written):
     (tmp_path / "secret.wav").touch()
     mine = corpus(f"path,mood,who\n{written},wut,eve\na.wav,wut,anna\n")
@@ -299,7 +365,7 @@ def test_a_row_without_audio_and_audio_without_a_row_are_reported(corpus):
     assert [record.name for record in records] == ["b"]
     assert skipped == {
         "gone.wav": "mine: audio file must exist; got none for 'gone.wav' in t.csv, line 2.",
-        "notes.txt": f"mine: file must be audio ({', '.join(AUDIO_SUFFIXES)}); got 'notes.txt' in t.csv, line 3.",
+        "notes.txt": f"mine: file must be audio ({options(AUDIO_SUFFIXES)}); got 'notes.txt' in t.csv, line 3.",
         "a": "mine: file must name one recording; got 'a' for x/a.wav, y/a.wav in t.csv, line 4.",
         "t.csv": "mine: file must be given; got none in t.csv, line 5.",
         "x/a.wav": "mine: file must have a row in t.csv; got 'a.wav'.",

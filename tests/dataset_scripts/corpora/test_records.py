@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from speecheq.dataset_scripts.corpora import records
@@ -25,6 +27,23 @@ def test_find_audio_takes_any_suffix_in_any_case_and_sorts_by_relative_path(tmp_
     found = [path.relative_to(tmp_path).as_posix() for path in records.find_audio(tmp_path)]
 
     assert found == ["a/1.FLAC", "a/2.opus", "b/1.WAV", "c.ogg", "d.mp3", "e.m4a"]
+
+
+def test_find_audio_finds_every_format_that_is_read_and_names_the_others(tmp_path, caplog):
+    for suffix in (*records.AUDIO_SUFFIXES, ".mid", ".PCM", ".txt"):
+        (tmp_path / f"a{suffix}").touch()
+
+    found = records.find_audio(tmp_path)
+
+    assert {path.suffix for path in found} == set(records.AUDIO_SUFFIXES) > {".wav", ".caf", ".amr", ".wma", ".au"}
+    assert caplog.messages == [
+        "2 files look like audio, but their format is not read: a.PCM, a.mid. Convert them, for example to WAV."
+    ]
+
+
+def test_a_format_is_read_or_not_and_by_one_decoder():
+    suffixes = (*records.SOUNDFILE_SUFFIXES, *records.FFMPEG_SUFFIXES, *records.UNREAD_SUFFIXES)
+    assert len(suffixes) == len(set(suffixes)) and all(suffix == suffix.lower() for suffix in suffixes)
 
 
 def test_find_audio_refuses_an_empty_and_a_missing_folder(tmp_path):
@@ -130,3 +149,17 @@ def test_a_table_in_another_encoding_is_read(tmp_path):
     (tmp_path / "t.csv").write_bytes("file,who\na.wav,Zo\xeb\n".encode("cp1252"))
 
     assert records.read_table(tmp_path / "t.csv", ("file", "who")) == [{"file": "a.wav", "who": "Zo\xeb"}]
+
+
+def test_speaker_and_labels_of_a_record_are_in_unicode_form_nfc():
+    two = "Zoe\u0308"
+    record = records.NativeRecord(
+        path=Path("a.wav"), speaker=two, language="de", label=two, level=two, votes=(two, "x")
+    )
+
+    assert (record.speaker, record.label, record.level, record.votes) == (
+        "Zo\xeb",
+        "Zo\xeb",
+        "Zo\xeb",
+        ("Zo\xeb", "x"),
+    )
