@@ -234,7 +234,7 @@ def test_every_relative_link_of_a_page_leads_somewhere(name):
 
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_a_page_is_read_in_one_sitting(name):
-    assert len(PAGES[name].splitlines()) <= 200
+    assert len(PAGES[name].splitlines()) <= 220
 
 
 def first_cells(title: str) -> dict[str, str]:
