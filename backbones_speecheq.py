@@ -101,6 +101,46 @@ def frame_mask(lengths: torch.Tensor, frames: int) -> torch.Tensor:
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
+def mask_of_padded(model_type: str, inputs: torch.Tensor) -> torch.Tensor:
+    """Return the attention mask of inputs of [`encode`] in which zeros at the end of an utterance are padding.
+
+    Args:
+        model_type (`str`): type of the encoder.
+        inputs (`torch.FloatTensor`): see [`encode`].
+
+    Returns:
+        `torch.LongTensor` of shape `(batch, frames or samples)`: 1 on at least the first 0.05 s.
+    """
+    channels = {"whisper": 1, "wav2vec2-bert": 2}.get(model_type)
+    nonzero = inputs != 0 if channels is None else (inputs != 0).any(dim=channels)
+    size, shortest = nonzero.shape[1], 800 if channels is None else 5
+    lengths = (nonzero * torch.arange(1, size + 1, device=inputs.device)).amax(dim=1)
+    return frame_mask(lengths.clamp(min=min(shortest, size)), size).long()
+
+
+def spec_augment(features: torch.Tensor, config) -> torch.Tensor:
+    """Zero random blocks of frames and channels of `(batch, frames, channels)` features.
+
+    Args:
+        features (`torch.FloatTensor` of shape `(batch, frames, channels)`): input of the layers of an encoder.
+        config (`SpeechEQConfig`): probabilities and lengths of the blocks.
+    """
+    batch, frames, channels = features.shape
+    if config.mask_time_prob:
+        masked = _random_blocks(batch, frames, config.mask_time_prob, config.mask_time_length, features.device)
+        features = features.masked_fill(masked[:, :, None], 0.0)
+    if config.mask_feature_prob:
+        masked = _random_blocks(batch, channels, config.mask_feature_prob, config.mask_feature_length, features.device)
+        features = features.masked_fill(masked[:, None, :], 0.0)
+    return features
+
+
+def _random_blocks(batch: int, size: int, probability: float, length: int, device) -> torch.Tensor:
+    """Draw a `torch.BoolTensor` of shape `(batch, size)` with blocks of `length` that cover about `probability`."""
+    starts = torch.rand(batch, 1, size, device=device) < probability / length
+    return nn.functional.max_pool1d(nn.functional.pad(starts.float(), (length - 1, 0)), length, stride=1)[:, 0].bool()
+
+
 def _encode_whisper(encoder, features, lengths, augment):
     features = augment(features.transpose(1, 2), lengths).transpose(1, 2)
     features = features * frame_mask(lengths, features.shape[2])[:, None]

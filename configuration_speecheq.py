@@ -16,14 +16,14 @@ POOLINGS = ("statistics", "attentive")
 # Fields that transformers itself writes into a configuration or passes to it.
 _FRAMEWORK_FIELDS = {
     "_attn_implementation", "_commit_hash", "_name_or_path", "attn_implementation", "auto_map", "custom_pipelines",
-    "experts_implementation", "model_type", "name_or_path", "num_labels", "output_attentions", "quantization_config",
-    "torch_dtype", "use_cache",
+    "experts_implementation", "finetuning_task", "model_type", "name_or_path", "num_labels", "output_attentions",
+    "quantization_config", "torch_dtype", "use_cache",
 }  # fmt: skip
 
 
 @strict
 class SpeechEQConfig(PreTrainedConfig):
-    r"""Configuration of a [`SpeechEQModel`].
+    r"""Configuration of a [`SpeechEQModel`] or a [`SpeechEQForAudioClassification`].
 
     Args:
         backbone_config (`dict` or `PreTrainedConfig`, *optional*, defaults to a `WhisperConfig`):
@@ -79,6 +79,8 @@ class SpeechEQConfig(PreTrainedConfig):
             Whether the weight file stores matrices as 8-bit integers. `from_pretrained` restores float weights.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights of the heads.
+        id2label (`dict[int, str]`, *optional*, defaults to `esc_labels`):
+            Classes of [`SpeechEQForAudioClassification`]. The other models do not use them.
 
     Raises:
         ValueError: if a field is unknown (the message suggests the nearest known field) or its value is out of range.
@@ -129,23 +131,34 @@ class SpeechEQConfig(PreTrainedConfig):
         self.phoneme_labels = list(self.phoneme_labels or [CTC_BLANK])
         self.loss_weights = dict.fromkeys(TASKS, 1.0) | (self.loss_weights or {})
         self.temperatures = dict.fromkeys(UTTERANCE_TASKS, 1.0) | (self.temperatures or {})
-        self.id2label = dict(enumerate(self.esc_labels))
-        self.label2id = {label: index for index, label in enumerate(self.esc_labels)}
+        if self.id2label is None and kwargs.get("num_labels") in (None, len(self.esc_labels)):
+            self.id2label = dict(enumerate(self.esc_labels))
         super().__post_init__(**kwargs)
+        self.id2label = dict(sorted(self.id2label.items()))  # a JSON file has 10 before 2
+        self.label2id = {label: index for index, label in self.id2label.items()}
         self._check_values()
 
     @classmethod
     def from_dict(cls, config_dict: dict, **kwargs):
         """Create a configuration as in transformers; `kwargs` override fields and are checked like them.
 
-        `loss_weights` and `temperatures` may be partial: the other entries keep their values.
+        `loss_weights` and `temperatures` may be partial: the other entries keep their values. `esc_labels`, `id2label` or
+        another number of labels replace the `id2label` of `config_dict`.
         """
         declared = cls.__dataclass_fields__.keys() - PreTrainedConfig.__dataclass_fields__.keys() - {"backbone_config"}
         given = {name: kwargs.pop(name) for name in declared & kwargs.keys()}
         for name in ("loss_weights", "temperatures"):
             if given.get(name) is not None:
                 given[name] = (config_dict.get(name) or {}) | given[name]
+        given |= {name: kwargs.pop(name) for name in ("id2label", "label2id", "num_labels") if name in kwargs}
+        stored = config_dict.get("id2label") or {}
+        if "esc_labels" in given or given.get("num_labels", len(stored)) != len(stored):
+            config_dict = config_dict | {"id2label": None}
         return super().from_dict(config_dict | given, **kwargs)
+
+    def to_diff_dict(self) -> dict:
+        """Return the fields to save. `id2label` is among them even if transformers has the same default."""
+        return super().to_diff_dict() | {"id2label": self.id2label, "label2id": self.label2id}
 
     @property
     def hidden_size(self) -> int:

@@ -9,9 +9,11 @@ partial-label learning (Cour, Sapp and Taskar 2011, https://jmlr.org/papers/v12/
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
+from transformers.utils import ModelOutput
 
 from .configuration_speecheq import SpeechEQConfig
 from .labels_speecheq import MISSING
@@ -19,6 +21,43 @@ from .pooling_speecheq import RunningStandardizer
 
 KERNEL = 5  # frames: 0.1 s
 SKIP = 8  # neighbouring frames are similar, so every eighth frame is enough to estimate mean and deviation
+
+
+@dataclass
+class SpeechEQOutput(ModelOutput):
+    """Output of [`SpeechEQModel`].
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`, *optional*, given with labels): weighted sum of the task losses.
+        esc_loss, eis_loss, phoneme_loss, gender_loss (`torch.FloatTensor` of shape `()`, *optional*): unweighted loss of
+            each task; 0 if the batch has no label for the task.
+        esc_logits (`torch.FloatTensor` of shape `(batch, classes)`): Emotion State Category, fine scale.
+        eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities divided by
+            the temperature and, with `config.shallow_states`, shifted by a constant.
+        eis (`torch.FloatTensor` of shape `(batch,)`): expected intensity in `[0, 1]`.
+        phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
+        gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
+        esc_shallow_logits, eis_shallow_logits (*optional*, in training, if `config.shallow_states`): like `esc_logits` and
+            `eis_logits`, from the first states only. At inference `esc_logits` and `eis_logits` average both heads.
+        frame_lengths (`torch.LongTensor` of shape `(batch,)`): number of frames of each utterance without padding.
+        statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): mean and standard deviation over time of
+            each state, not standardised; input of [`SpeakerStatistics`].
+    """
+
+    loss: torch.Tensor | None = None
+    esc_loss: torch.Tensor | None = None
+    eis_loss: torch.Tensor | None = None
+    phoneme_loss: torch.Tensor | None = None
+    gender_loss: torch.Tensor | None = None
+    esc_logits: torch.Tensor | None = None
+    eis_logits: torch.Tensor | None = None
+    eis: torch.Tensor | None = None
+    phoneme_logits: torch.Tensor | None = None
+    gender_logits: torch.Tensor | None = None
+    esc_shallow_logits: torch.Tensor | None = None
+    eis_shallow_logits: torch.Tensor | None = None
+    frame_lengths: torch.Tensor | None = None
+    statistics: torch.Tensor | None = None
 
 
 class LayerMix(nn.Module):
@@ -199,6 +238,12 @@ def set_loss(logits: torch.Tensor, targets: torch.Tensor, offsets: torch.Tensor 
     log_probs = scores.log_softmax(dim=-1)[:, None]
     log_set = log_probs.masked_fill(~members, -torch.inf).logsumexp(dim=-1)
     return _mean(-(weights * log_set).sum(dim=-1), labelled)
+
+
+def mean_set_loss(targets: torch.Tensor, offsets: torch.Tensor | None, *logits: torch.Tensor | None) -> torch.Tensor:
+    """Compute [`set_loss`] of a head, averaged with that of the shallow head if there is one."""
+    losses = [set_loss(scores, targets, offsets) for scores in logits if scores is not None]
+    return sum(losses) / len(losses)
 
 
 def interval_targets(intervals: torch.Tensor, num_levels: int) -> torch.Tensor:

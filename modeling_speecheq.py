@@ -8,14 +8,14 @@ deviation, which are standardised. Each utterance head uses a learned weighted s
 have a second head each on the first states, and the prediction averages the log-probabilities of both heads.
 """
 
-from dataclasses import dataclass
-
 import torch
 from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, cached_file
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.models.auto.modeling_auto import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES
+from transformers.utils import cached_file
 
 from .backbones_speecheq import (
     backbone_from_config,
@@ -25,6 +25,8 @@ from .backbones_speecheq import (
     frame_mask,
     is_quantized,
     keep_layers,
+    mask_of_padded,
+    spec_augment,
 )
 from .configuration_speecheq import SpeechEQConfig
 from .heads_speecheq import (
@@ -32,54 +34,18 @@ from .heads_speecheq import (
     LayerMix,
     OrdinalHead,
     PhonemeHead,
+    SpeechEQOutput,
     UncertaintyWeights,
     UtteranceHead,
     class_loss,
     ctc_loss,
     interval_targets,
-    set_loss,
+    mean_set_loss,
 )
 from .labels_speecheq import TASKS
 from .pooling_speecheq import RunningStandardizer, StatisticsPooling
 
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
-
-
-@dataclass
-class SpeechEQOutput(ModelOutput):
-    """Output of [`SpeechEQModel`].
-
-    Args:
-        loss (`torch.FloatTensor` of shape `()`, *optional*, given with labels): weighted sum of the task losses.
-        esc_loss, eis_loss, phoneme_loss, gender_loss (`torch.FloatTensor` of shape `()`, *optional*): unweighted loss of
-            each task; 0 if the batch has no label for the task.
-        esc_logits (`torch.FloatTensor` of shape `(batch, classes)`): Emotion State Category, fine scale.
-        eis_logits (`torch.FloatTensor` of shape `(batch, levels)`): Emotion Intensity Scale; log-probabilities divided by
-            the temperature and, with `config.shallow_states`, shifted by a constant.
-        eis (`torch.FloatTensor` of shape `(batch,)`): expected intensity in `[0, 1]`.
-        phoneme_logits (`torch.FloatTensor` of shape `(batch, frames, symbols)`): CTC scores, class 0 is the blank.
-        gender_logits (`torch.FloatTensor` of shape `(batch, 2)`): gender of the speaker.
-        esc_shallow_logits, eis_shallow_logits (*optional*, in training, if `config.shallow_states`): like `esc_logits` and
-            `eis_logits`, from the first states only. At inference `esc_logits` and `eis_logits` average both heads.
-        frame_lengths (`torch.LongTensor` of shape `(batch,)`): number of frames of each utterance without padding.
-        statistics (`torch.FloatTensor` of shape `(batch, states, 2 * hidden)`): mean and standard deviation over time of
-            each state, not standardised; input of [`SpeakerStatistics`].
-    """
-
-    loss: torch.Tensor | None = None
-    esc_loss: torch.Tensor | None = None
-    eis_loss: torch.Tensor | None = None
-    phoneme_loss: torch.Tensor | None = None
-    gender_loss: torch.Tensor | None = None
-    esc_logits: torch.Tensor | None = None
-    eis_logits: torch.Tensor | None = None
-    eis: torch.Tensor | None = None
-    phoneme_logits: torch.Tensor | None = None
-    gender_logits: torch.Tensor | None = None
-    esc_shallow_logits: torch.Tensor | None = None
-    eis_shallow_logits: torch.Tensor | None = None
-    frame_lengths: torch.Tensor | None = None
-    statistics: torch.Tensor | None = None
 
 
 class SpeechEQPreTrainedModel(PreTrainedModel):
@@ -147,12 +113,12 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         )
         self.pooling = StatisticsPooling(config.head_channels, attentive=config.pooling == "attentive")
         self.standardizer = RunningStandardizer(config.head_states, 2 * config.head_channels)
-        self.esc_head = UtteranceHead(config, len(config.esc_labels))
+        self.esc_head = UtteranceHead(config, self._num_classes)
         self.eis_head = OrdinalHead(config)
         self.phoneme_head = PhonemeHead(config)
         self.gender_head = UtteranceHead(config, len(config.gender_labels))
         shallow = config.shallow_states
-        self.esc_shallow_head = UtteranceHead(config, len(config.esc_labels), shallow) if shallow else None
+        self.esc_shallow_head = UtteranceHead(config, self._num_classes, shallow) if shallow else None
         self.eis_shallow_head = OrdinalHead(config, shallow) if shallow else None
         self.uncertainty_weights = UncertaintyWeights(len(TASKS)) if config.uncertainty_weighting else None
         self.post_init()
@@ -293,13 +259,11 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             shallow_input = emotion[:, : self.config.shallow_states]
             shallow = {"esc": self.esc_shallow_head(shallow_input), "eis": self.eis_shallow_head(shallow_input)}
             if not self.training:  # inference averages both heads; in training each head has its own loss
-                logits |= {
-                    task: (logits[task].log_softmax(-1) + shallow[task].log_softmax(-1)) / 2 for task in shallow
-                }
+                logits |= {task: self._mean_scores(logits[task], shallow[task]) for task in shallow}
                 shallow = {}
         eis = self._expected_intensity(logits["eis"])  # before scaling: a temperature would shift it to mid-scale
         if not self.training:
-            logits = {task: scores / self.config.temperatures[task] for task, scores in logits.items()}
+            logits = {task: scores / self._temperature(task) for task, scores in logits.items()}
         return SpeechEQOutput(
             esc_logits=logits["esc"],
             eis_logits=logits["eis"],
@@ -309,6 +273,17 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             eis_shallow_logits=shallow.get("eis"),
             statistics=statistics,
         )
+
+    @property
+    def _num_classes(self) -> int:
+        return len(self.config.esc_labels)
+
+    def _temperature(self, task: str) -> float:
+        return self.config.temperatures[task]
+
+    @staticmethod
+    def _mean_scores(deep: torch.Tensor, shallow: torch.Tensor) -> torch.Tensor:
+        return (deep.log_softmax(-1) + shallow.log_softmax(-1)) / 2
 
     def _lengths(self, inputs: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         if attention_mask is not None:
@@ -333,10 +308,10 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
     ):
         """Add the losses of all tasks with labels to an output, in place; arguments as in `forward`."""
         if esc_labels is not None:
-            output.esc_loss = _mean_loss(esc_labels, esc_offsets, output.esc_logits, output.esc_shallow_logits)
+            output.esc_loss = mean_set_loss(esc_labels, esc_offsets, output.esc_logits, output.esc_shallow_logits)
         if eis_labels is not None:
             levels = interval_targets(eis_labels, len(self.config.eis_labels))
-            output.eis_loss = _mean_loss(levels, eis_offsets, output.eis_logits, output.eis_shallow_logits)
+            output.eis_loss = mean_set_loss(levels, eis_offsets, output.eis_logits, output.eis_shallow_logits)
         if phoneme_labels is not None:
             output.phoneme_loss = ctc_loss(output.phoneme_logits, output.frame_lengths, phoneme_labels)
         if gender_labels is not None:
@@ -349,31 +324,82 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             output.loss = sum(losses.values())
 
     def _spec_augment(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Zero random blocks of frames and channels of `(batch, frames, channels)` features, in training only."""
-        if not self.training:
-            return features
-        config, (batch, frames, channels) = self.config, features.shape
-        if config.mask_time_prob:
-            masked = _random_blocks(batch, frames, config.mask_time_prob, config.mask_time_length, features.device)
-            features = features.masked_fill(masked[:, :, None], 0.0)
-        if config.mask_feature_prob:
-            masked = _random_blocks(
-                batch, channels, config.mask_feature_prob, config.mask_feature_length, features.device
-            )
-            features = features.masked_fill(masked[:, None, :], 0.0)
-        return features
+        return spec_augment(features, self.config) if self.training else features
 
 
-def _mean_loss(targets: torch.Tensor, offsets: torch.Tensor | None, *logits: torch.Tensor | None) -> torch.Tensor:
-    """Compute [`set_loss`] of a head, averaged with that of the shallow head if there is one."""
-    losses = [set_loss(scores, targets, offsets) for scores in logits if scores is not None]
-    return sum(losses) / len(losses)
+class SpeechEQForAudioClassification(SpeechEQModel):
+    """A SpeechEQ model for the standard task `audio-classification`, with the same weights as [`SpeechEQModel`].
+
+    By default the classes are the fine classes of `esc_labels`. With `num_labels` or `id2label`, and
+    `ignore_mismatched_sizes=True` in `from_pretrained`, the last layer of the ESC head is new and has your own classes.
+
+    Args:
+        config (`SpeechEQConfig`): `id2label` has the classes.
+    """
+
+    _auto_class = "AutoModelForAudioClassification"
+
+    def forward(
+        self,
+        input_values: torch.Tensor | None = None,
+        input_features: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        return_dict: bool | None = None,
+    ) -> SequenceClassifierOutput | tuple:
+        """
+        Args:
+            input_values, input_features, attention_mask (*optional*): as in [`SpeechEQModel`]. Without `attention_mask`,
+                zeros at the end of an utterance are padding.
+            labels (`torch.LongTensor` of shape `(batch,)`, *optional*): class ids. For the other values of
+                `config.problem_type`: targets, `torch.FloatTensor` of shape `(batch,)` or `(batch, classes)`.
+            return_dict (`bool`, *optional*, defaults to `config.return_dict`): `False` returns a tuple.
+
+        Returns:
+            `SequenceClassifierOutput`, or a tuple, with `loss` if `labels` is given, and `logits`, `torch.FloatTensor` of
+            shape `(batch, classes)`. In inference, the temperature divides the logits of the fine classes.
+        """
+        inputs = input_features if self.main_input_name == "input_features" else input_values
+        if attention_mask is None and inputs is not None:
+            attention_mask = mask_of_padded(self.config.backbone_config.model_type, inputs)
+        output = super().forward(input_values, input_features, attention_mask, return_dict=True)
+        logits, loss = output.esc_logits, None
+        if labels is not None:
+            heads = [scores for scores in (logits, output.esc_shallow_logits) if scores is not None]
+            loss = sum(self.loss_function(labels, scores, self.config) for scores in heads) / len(heads)
+        output = SequenceClassifierOutput(loss=loss, logits=logits)
+        return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
+
+    def freeze_feature_encoder(self):
+        """Freeze the convolutions before the layers of the encoder; the example script of transformers calls it."""
+        for name in ("feature_extractor", "conv1", "conv2"):
+            if hasattr(self.backbone, name):
+                getattr(self.backbone, name).requires_grad_(False)
+
+    def freeze_base_model(self):
+        """Freeze the encoder, so that only the adapter and the head are trained."""
+        self.backbone.requires_grad_(False)
+
+    def save_pretrained(self, save_directory, **kwargs):
+        """Save as in transformers, with the code of the model, but without the pipeline of [`SpeechEQModel`]."""
+        type(self.config).register_for_auto_class()
+        self.config.custom_pipelines = {}
+        super().save_pretrained(save_directory, **kwargs)
+
+    @property
+    def _num_classes(self) -> int:
+        return self.config.num_labels
+
+    def _temperature(self, task: str) -> float:
+        fine_classes = self.config.id2label == dict(enumerate(self.config.esc_labels))
+        return super()._temperature(task) if fine_classes else 1.0  # it is fitted for the fine classes
+
+    @staticmethod
+    def _mean_scores(deep: torch.Tensor, shallow: torch.Tensor) -> torch.Tensor:
+        return (deep + shallow) / 2  # the same probabilities, and correct for any `problem_type`
 
 
-def _random_blocks(batch: int, size: int, probability: float, length: int, device) -> torch.Tensor:
-    """Draw a `torch.BoolTensor` of shape `(batch, size)` with blocks of `length` that cover about `probability`."""
-    starts = torch.rand(batch, 1, size, device=device) < probability / length
-    return nn.functional.max_pool1d(nn.functional.pad(starts.float(), (length - 1, 0)), length, stride=1)[:, 0].bool()
+# The pipeline of the task logs an error for a class that is not in this table.
+MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES.setdefault("speecheq", "SpeechEQForAudioClassification")
 
-
-__all__ = ["SpeechEQModel", "SpeechEQOutput", "SpeechEQPreTrainedModel"]
+__all__ = ["SpeechEQForAudioClassification", "SpeechEQModel", "SpeechEQOutput", "SpeechEQPreTrainedModel"]

@@ -29,6 +29,12 @@ SURE = 0.8  # probability of the intensity interval
 PIPELINES = {
     "speech-emotion-recognition": {"impl": "pipeline_speecheq.SpeechEQPipeline", "pt": ["AutoModel"], "type": "audio"}
 }
+# Classes that the Auto classes load from such a folder.
+AUTO_MAP = {
+    "AutoConfig": "configuration_speecheq.SpeechEQConfig",
+    "AutoModel": "modeling_speecheq.SpeechEQModel",
+    "AutoModelForAudioClassification": "modeling_speecheq.SpeechEQForAudioClassification",
+}
 
 
 class SpeechEQPipeline(ChunkPipeline):
@@ -332,19 +338,21 @@ def save_with_code(model, processor, folder: str | os.PathLike, **kwargs):
     """Save weights, configuration with `auto_map`, processor, and the code of model and pipeline.
 
     Args:
-        model ([`SpeechEQModel`]): model to save; may be loaded as remote code.
+        model ([`SpeechEQModel`] or [`SpeechEQForAudioClassification`]): model to save; may be loaded as remote code.
         processor ([`SpeechEQProcessor`]): its processor.
         folder (`str` or `os.PathLike`): folder, created if missing; must not contain the code itself.
         kwargs: arguments of the model's `save_pretrained`.
     """
     parts = {"AutoConfig": model.config, "AutoModel": model, "AutoProcessor": processor}
     for auto_class, part in (parts | {"AutoFeatureExtractor": processor.feature_extractor}).items():
-        type(part).register_for_auto_class(auto_class)
+        if type(part)._auto_class is None:
+            type(part).register_for_auto_class(auto_class)
     model.config.backbone_config._name_or_path = ""  # do not publish a path of this machine
-    model.config.custom_pipelines = PIPELINES
+    model.config.auto_map, model.config.custom_pipelines = dict(AUTO_MAP), PIPELINES
     model.save_pretrained(folder, **kwargs)
     processor.save_pretrained(folder)
-    custom_object_save(SpeechEQPipeline, folder)  # the Auto classes do not copy its code
+    if model.config.custom_pipelines:
+        custom_object_save(SpeechEQPipeline, folder)  # the Auto classes do not copy its code
 
 
 class _AudioStream:

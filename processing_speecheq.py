@@ -13,9 +13,9 @@ import torch
 from torch.utils.data import Dataset
 from transformers import (
     BatchFeature,
-    FeatureExtractionMixin,
     ProcessorMixin,
     SeamlessM4TFeatureExtractor,
+    SequenceFeatureExtractor,
     Wav2Vec2FeatureExtractor,
     WhisperFeatureExtractor,
 )
@@ -27,7 +27,7 @@ MAX_CHANNELS = 8
 ENCODED = (str, bytes, bytearray, memoryview)  # types of a file name and of file contents
 
 
-class SpeechEQFeatureExtractor(FeatureExtractionMixin):
+class SpeechEQFeatureExtractor(SequenceFeatureExtractor):
     """Feature extractor of the speech encoder. It processes each utterance independently of the rest of the batch.
 
     Args:
@@ -46,11 +46,11 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
         sampling_rate: int = SAMPLING_RATE,
         **kwargs,
     ):
-        super().__init__(**kwargs)
         self.backbone_type = backbone_type
         self.num_mel_bins = num_mel_bins
         self.do_normalize = do_normalize
-        self.sampling_rate = sampling_rate
+        size = num_mel_bins if self._input_name == "input_features" else 1
+        super().__init__(**{"feature_size": size, "padding_value": 0.0} | kwargs, sampling_rate=sampling_rate)
         self.model_input_names = [self._input_name, "attention_mask"]
 
     @classmethod
@@ -66,38 +66,74 @@ class SpeechEQFeatureExtractor(FeatureExtractionMixin):
     def _input_name(self) -> str:
         return "input_features" if self.backbone_type in ("whisper", "wav2vec2-bert") else "input_values"
 
-    def __call__(self, audio, sampling_rate: int | None = None, return_tensors: str | None = "pt") -> BatchFeature:
+    def __call__(
+        self,
+        audio,
+        sampling_rate: int | None = None,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        truncation: bool = False,
+        pad_to_multiple_of: int | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchFeature:
         """Prepare one utterance or a batch.
 
         Args:
             audio (`np.ndarray`, `torch.Tensor`, `list[float]` or a list of these): one utterance, or a list of them. Floats
                 in `[-1, 1]` or integer PCM; mono, or up to 8 channels as `(samples, channels)`, which are averaged.
             sampling_rate (`int`): sampling rate of the audio, in Hz. The audio is resampled to 16 kHz.
-            return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
+            padding (`bool` or `str`, *optional*, defaults to `True`): pad to the longest utterance (`True` or `"longest"`),
+                to `max_length` (`"max_length"`), or not (`False` or `"do_not_pad"`).
+            max_length (`int`, *optional*): number of samples at 16 kHz for `truncation` and `padding="max_length"`.
+            truncation (`bool`, *optional*, defaults to `False`): keep the first `max_length` samples.
+            pad_to_multiple_of, return_attention_mask (*optional*): as in every feature extractor of transformers.
+            return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"`, `"np"`, or `None` for a list of arrays.
 
         Returns:
             `BatchFeature` with `input_features` (whisper: `(batch, mels, frames)`; wav2vec2-bert: `(batch, frames,
             channels)`) or `input_values` (`(batch, samples)`), and `attention_mask` (`(batch, frames or samples)`).
 
         Raises:
-            ValueError: if the sampling rate is missing or out of range, or an utterance is empty, shorter than 0.05 s, not
-                finite, louder than twice full scale, or of an ambiguous or unsupported shape.
+            ValueError: if the sampling rate is missing or out of range, an utterance is empty, shorter than 0.05 s, not
+                finite, louder than twice full scale, or of an ambiguous or unsupported shape, or `max_length` is missing.
             TypeError: if the audio is not numeric, or has 64-bit integers (for example, a list of integers).
         """
+        if max_length is None and (truncation or padding == "max_length"):
+            raise ValueError("SpeechEQFeatureExtractor: max_length must be given, in samples; got None.")
         utterances = [
             to_mono_16khz(utterance, sampling_rate, item=index) for index, utterance in enumerate(_as_list(audio))
         ]
-        features = [self._extract(utterance) for utterance in utterances]
-        lengths = [feature.shape[0] for feature in features]
-        padded = np.zeros((len(features), max(lengths), *features[0].shape[1:]), dtype=np.float32)
-        for row, feature in zip(padded, features, strict=True):
-            row[: len(feature)] = feature
-        if self.backbone_type == "whisper":
-            padded = padded.transpose(0, 2, 1)
-        mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
-        return BatchFeature(
-            {self._input_name: padded, "attention_mask": mask.astype(np.int64)}, tensor_type=return_tensors
+        features = [self._extract(utterance[: max_length if truncation else None]) for utterance in utterances]
+        frames = len(self._extract(np.zeros(max_length, np.float32))) if padding == "max_length" else None
+        batch = super().pad(
+            {self._input_name: features},
+            padding=padding,
+            max_length=frames,
+            pad_to_multiple_of=pad_to_multiple_of,
+            return_attention_mask=return_attention_mask,
         )
+        return self._time_last(batch, return_tensors)
+
+    def pad(self, processed_features, *args, return_tensors: str | None = None, **kwargs) -> BatchFeature:
+        """Pad outputs of `__call__`, as a data collator does.
+
+        Args:
+            processed_features (`list[dict]` or `dict`): utterances, or a batch of them.
+            args, kwargs: as in [`~transformers.SequenceFeatureExtractor.pad`]; `max_length` is in frames for mel features.
+            return_tensors (`str`, *optional*): `"pt"`, `"np"`, or `None` for a list of arrays.
+        """
+        if isinstance(processed_features, (list, tuple)):
+            processed_features = {name: [row[name] for row in processed_features] for name in processed_features[0]}
+        batch = {**processed_features}
+        if self.backbone_type == "whisper":  # transformers pads the first dimension, here time
+            batch[self._input_name] = [np.asarray(row, np.float32).T for row in batch[self._input_name]]
+        return self._time_last(super().pad(batch, *args, **kwargs), return_tensors)
+
+    def _time_last(self, batch: BatchFeature, return_tensors: str | None) -> BatchFeature:
+        if self.backbone_type == "whisper":
+            batch[self._input_name] = [features.T for features in batch[self._input_name]]
+        return BatchFeature(dict(batch), tensor_type=return_tensors)
 
     def _extract(self, waveform: np.ndarray) -> np.ndarray:
         """Extract the features of one utterance, time first: `(frames, channels)` or `(samples,)`."""

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from fresh_process import run as run_without_speecheq
 from samples import ROOT, tiny_pipeline, waveform
 
 from speecheq.audio_speecheq import AudioError, read_blocks
+from speecheq.dataset_scripts.corpora.adapters import pavoque
 from speecheq.training.saving import save_for_hub
 
 HIDDEN = {"runs", "dist", "seqd"}
@@ -83,7 +85,11 @@ def test_yaml_is_read_as_data():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("yaml.load", "yaml.load_all")
     ]
-    assert calls == [("dataset_scripts/corpora/corpus_yaml.py", "yaml.load(path.read_bytes(), Loader=_TextLoader)")]
+    assert calls == [
+        ("dataset_scripts/corpora/adapters/pavoque.py", "yaml.load(read_text(beside), Loader=SAFE_LOADER)"),
+        ("dataset_scripts/corpora/corpus_yaml.py", "yaml.load(path.read_bytes(), Loader=_TextLoader)"),
+    ]
+    assert issubclass(pavoque.SAFE_LOADER, (yaml.SafeLoader, yaml.CSafeLoader))
 
 
 def test_the_code_that_the_hub_executes_reaches_neither_network_nor_programs_but_for_addresses_it_is_given():

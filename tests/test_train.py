@@ -205,6 +205,7 @@ def test_a_run_leaves_a_folder_ready_for_the_hub(tuning, tmp_path):
     assert json.loads((run / "config.json").read_text())["auto_map"] == {
         "AutoConfig": "configuration_speecheq.SpeechEQConfig",
         "AutoModel": "modeling_speecheq.SpeechEQModel",
+        "AutoModelForAudioClassification": "modeling_speecheq.SpeechEQForAudioClassification",
     }
     with safe_open(run / "model.safetensors", "pt") as weights:
         assert not [name for name in weights.keys() if "lora" in name]  # noqa: SIM118

@@ -163,7 +163,7 @@ def test_what_the_folder_has_no_more_is_removed_there_and_what_changed_is_shown(
 def test_a_private_push_never_goes_to_a_public_repository(done):
     assert (
         "release: repository must be private; got public model me/public. Make it private in its settings, choose "
-        "another name, or give --public.\n" in done.errors
+        "another name, or pass --public.\n" in done.errors
     )
     assert "status 1" in done.printed[6]
     assert "status 0" in done.printed[7]

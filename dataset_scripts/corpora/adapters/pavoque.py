@@ -33,7 +33,7 @@ CITATION = (
 )
 
 SPEAKER = "stefan"
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FIELDS = ("prompt", "style", "start", "end")
 
 
@@ -89,7 +89,7 @@ def _entries(path: Path) -> list:
             f"pavoque: audio must have its list of utterances, {beside.name!r}; got none for {path.name!r}."
         )
     try:
-        entries = yaml.load(read_text(beside), Loader=LOADER)
+        entries = yaml.load(read_text(beside), Loader=SAFE_LOADER)
     except (yaml.YAMLError, ValueError) as error:
         raise CorpusError(f"pavoque: {beside.name} must be YAML; got {' '.join(str(error).split())}.") from error
     if not isinstance(entries, list):
