@@ -133,6 +133,8 @@ class SpeechEQFeatureExtractor(SequenceFeatureExtractor):
     def _time_last(self, batch: BatchFeature, return_tensors: str | None) -> BatchFeature:
         if self.backbone_type == "whisper":
             batch[self._input_name] = [features.T for features in batch[self._input_name]]
+        if "attention_mask" in batch:  # transformers makes it int32; the models and exported graphs take int64
+            batch["attention_mask"] = [np.asarray(mask, np.int64) for mask in batch["attention_mask"]]
         return BatchFeature(dict(batch), tensor_type=return_tensors)
 
     def _extract(self, waveform: np.ndarray) -> np.ndarray:

@@ -195,6 +195,7 @@ def test_whisper_refuses_more_than_30_seconds(whisper_config):
 
 
 @pytest.mark.corpora
+@pytest.mark.slow
 def test_whisper_on_3_seconds_takes_at_most_an_eighth_of_the_stock_classifier(shared):
     folder = shared / "models" / "whisper-base"
     model = SpeechEQModel.from_backbone(str(folder), phoneme_labels=PHONEMES).eval()
@@ -202,7 +203,7 @@ def test_whisper_on_3_seconds_takes_at_most_an_eighth_of_the_stock_classifier(sh
     stock = WhisperForAudioClassification(WhisperConfig.from_pretrained(folder)).eval()
     ours = processor(waveform(3.0), sampling_rate=16_000)
     theirs = torch.nn.functional.pad(ours["input_features"], (0, 2700))
-    ratios = []
+    seconds = []
     with torch.no_grad():
         model(**ours), stock(theirs)
         for _ in range(7):
@@ -210,8 +211,9 @@ def test_whisper_on_3_seconds_takes_at_most_an_eighth_of_the_stock_classifier(sh
             model(**ours)
             middle = time.perf_counter()
             stock(theirs)
-            ratios.append((time.perf_counter() - middle) / (middle - start))
-    assert sorted(ratios)[3] >= 8, ratios
+            seconds.append((middle - start, time.perf_counter() - middle))
+    best, best_of_stock = (min(times) for times in zip(*seconds, strict=True))  # other processes only add time
+    assert best_of_stock / best >= 8, seconds
 
 
 def test_the_wrong_input_is_named():

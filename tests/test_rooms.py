@@ -14,7 +14,7 @@ from rooms import HUB_LAYERS, ROOT, Import
 IMPORTS = rooms.read_imports()
 PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 ROWS = re.findall(r"^\| `([^`]+)`", PAGE, flags=re.MULTILINE)  # its rooms, and the modules of the root
-MOST_HUB_MODULES, MOST_LINES = 10, 420
+MOST_HUB_MODULES, MOST_LINES = 10, 450
 
 
 class Rule(NamedTuple):
