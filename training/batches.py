@@ -52,11 +52,11 @@ def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balanc
 def corpus_priors(
     labels: dict[str, torch.Tensor], num_levels: int, corpora: Sequence[str], weights: np.ndarray, smoothing: float
 ) -> dict[str, dict[str, torch.Tensor]]:
-    """Compute the log prior of each ESC class and each EIS level in each corpus, for the losses of [`SpeechEQModel`].
+    """Compute the log prior of each ESC class and each EIS level in each corpus, relative to equal priors.
 
-    Adding them to the logits in training (logit adjustment, https://arxiv.org/abs/2007.07314) makes the model independent of
-    the class frequencies of a corpus and of missing classes. Without them, a model learns from an Amharic corpus without
-    surprise that Amharic speech never expresses surprise.
+    Adding them to the logits in the losses of [`SpeechEQModel`] (logit adjustment, https://arxiv.org/abs/2007.07314) makes
+    the model independent of the class frequencies of a corpus and of missing classes. Without them, a model learns from an
+    Amharic corpus without surprise that Amharic speech never expresses surprise.
 
     Args:
         labels (`dict[str, torch.Tensor]`): `esc_labels` and `eis_labels` of the training rows, from [`Collator`].
@@ -64,7 +64,7 @@ def corpus_priors(
         corpora (`Sequence[str]`): of the same rows.
         weights (`np.ndarray` of shape `(rows,)`): from [`sampling_weights`].
         smoothing (`float`): in `[0, 1]`, share of the uniform distribution in each prior. 0: classes missing from a corpus
-            are ignored in its utterances; 1: as if every corpus expressed all classes equally.
+            are ignored in its utterances; 1: all offsets are 0.
 
     Returns:
         `dict[str, dict[str, torch.Tensor]]`: corpus -> `esc_offsets` of shape `(classes,)` and `eis_offsets` of shape
@@ -82,11 +82,11 @@ def corpus_priors(
         shares = (targets / (targets > 0).sum(dim=-1, keepdim=True).clamp(min=1)).sum(dim=1)  # (rows, classes)
         shares = shares * labelled[:, None] * torch.from_numpy(weights).float()[:, None]
         expressed = shares.sum(dim=0) > 0
-        uniform = expressed / expressed.sum().clamp(min=1)
+        number_expressed = expressed.sum().clamp(min=1)
         totals = shares.new_zeros(len(found), shares.shape[1]).index_add_(0, of_row, shares)
         for offsets, total in zip(found.values(), totals, strict=True):
-            prior = (1 - smoothing) * total / total.sum().clamp(min=1e-12) + smoothing * uniform
-            offsets[name] = torch.where(expressed & (total.sum() > 0), prior.clamp(min=1e-9).log(), 0.0)
+            ratio = (1 - smoothing) * number_expressed * total / total.sum().clamp(min=1e-12) + smoothing
+            offsets[name] = torch.where(expressed & (total.sum() > 0), ratio.clamp(min=1e-9).log(), 0.0)
     return found
 
 
