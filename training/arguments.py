@@ -151,6 +151,10 @@ class DataArguments:
     augment_probability: float = field(
         default=0.5, metadata={"help": "Probability of each waveform augmentation; 0: none."}
     )
+    augment_silence: float = field(
+        default=2.0,
+        metadata={"help": "Longest silence before and after the speech that augmentation adds, in seconds."},
+    )
     cache: str | None = field(
         default=None,
         metadata={

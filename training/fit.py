@@ -71,7 +71,7 @@ def fit(
         train_rows=splits["train"],
         eval_rows=validation,
         label_spaces=label_spaces(splits),
-        augment=WaveformAugmentation(data_arguments.augment_probability)
+        augment=WaveformAugmentation(data_arguments.augment_probability, silence=data_arguments.augment_silence)
         if data_arguments.augment_probability
         else None,
         use_votes=data_arguments.use_votes,
