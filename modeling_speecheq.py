@@ -179,7 +179,6 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         phoneme_labels: torch.Tensor | None = None,
         gender_labels: torch.Tensor | None = None,
         esc_offsets: torch.Tensor | None = None,
-        eis_offsets: torch.Tensor | None = None,
         speaker_mean: torch.Tensor | None = None,
         speaker_std: torch.Tensor | None = None,
         encoder_states: torch.Tensor | None = None,
@@ -198,10 +197,9 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
                 Missing: -100.
             phoneme_labels (`torch.LongTensor` of shape `(batch, length)`, *optional*): symbol ids, padded with -100.
             gender_labels (`torch.LongTensor` of shape `(batch,)`, *optional*): class ids. Missing: -100.
-            esc_offsets, eis_offsets (`torch.FloatTensor` of shape `(batch, classes)` and `(batch, levels)`, *optional*): added
-                to the logits in the losses alone: the log prior of each class in the corpus of the utterance (logit
-                adjustment, https://arxiv.org/abs/2007.07314). A class that a corpus cannot express is then no negative
-                example in its utterances. See [`~speecheq.training.batches.CorpusPriors`].
+            esc_offsets (`torch.FloatTensor` of shape `(batch, classes)`, *optional*): log prior of each class in the corpus
+                of the utterance, added to the logits in the loss only (logit adjustment, https://arxiv.org/abs/2007.07314).
+                A class that a corpus lacks is then not a negative example. See `speecheq.training.batches.corpus_priors`.
             speaker_mean, speaker_std (`torch.FloatTensor` of shape `(states, 2 * hidden)` or
                 `(batch, states, 2 * hidden)`, *optional*): speaker statistics from [`SpeakerStatistics`], which standardise
                 the input of ESC and EIS. By default the training corpus statistics.
@@ -232,7 +230,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             states = [self.adapter(states, mask)]
         output = self.score_statistics(self.pooling(states, mask), speaker_mean, speaker_std)
         output.phoneme_logits, output.frame_lengths = self.phoneme_head(states), lengths
-        self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels, esc_offsets, eis_offsets)
+        self.add_losses(output, esc_labels, eis_labels, phoneme_labels, gender_labels, esc_offsets)
         output = SpeechEQOutput(**output)  # restores the declared order: in a tuple the loss must come first
         return output if return_dict or (return_dict is None and self.config.return_dict) else output.to_tuple()
 
@@ -304,14 +302,13 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         phoneme_labels=None,
         gender_labels=None,
         esc_offsets=None,
-        eis_offsets=None,
     ):
         """Add the losses of all tasks with labels to an output, in place; arguments as in `forward`."""
         if esc_labels is not None:
             output.esc_loss = mean_set_loss(esc_labels, esc_offsets, output.esc_logits, output.esc_shallow_logits)
         if eis_labels is not None:
             levels = interval_targets(eis_labels, len(self.config.eis_labels))
-            output.eis_loss = mean_set_loss(levels, eis_offsets, output.eis_logits, output.eis_shallow_logits)
+            output.eis_loss = mean_set_loss(levels, None, output.eis_logits, output.eis_shallow_logits)
         if phoneme_labels is not None:
             output.phoneme_loss = ctc_loss(output.phoneme_logits, output.frame_lengths, phoneme_labels)
         if gender_labels is not None:

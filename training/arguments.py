@@ -137,7 +137,7 @@ class DataArguments:
     prior_smoothing: float = field(
         default=0.1,
         metadata={
-            "help": "Correct the losses for the classes that a corpus lacks or has often, see corpus_priors. 0: compare only "
+            "help": "Correct the ESC loss for the classes that a corpus lacks or has often, see corpus_priors. 0: compare only "
             "the classes of the corpus; 1: no correction."
         },
     )

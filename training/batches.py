@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from speecheq.backbones_speecheq import frame_mask
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.heads_speecheq import interval_targets
 from speecheq.labels_speecheq import MISSING, VALENCE_CLASSES
 from speecheq.processing_speecheq import SAMPLING_RATE, SpeechEQProcessor, pad_labels, to_mono_16khz
 
@@ -50,44 +49,34 @@ def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balanc
 
 
 def corpus_priors(
-    labels: dict[str, torch.Tensor], num_levels: int, corpora: Sequence[str], weights: np.ndarray, smoothing: float
-) -> dict[str, dict[str, torch.Tensor]]:
-    """Compute the log prior of each ESC class and each EIS level in each corpus, relative to equal priors.
+    targets: torch.Tensor, corpora: Sequence[str], weights: np.ndarray, smoothing: float
+) -> dict[str, torch.Tensor]:
+    """Compute the log prior of each ESC class in each corpus, relative to equal priors.
 
-    Adding them to the logits in the losses of [`SpeechEQModel`] (logit adjustment, https://arxiv.org/abs/2007.07314) makes
-    the model independent of the class frequencies of a corpus and of missing classes. Without them, a model learns from an
+    Adding them to the logits in the loss of [`SpeechEQModel`] (logit adjustment, https://arxiv.org/abs/2007.07314) makes the
+    model independent of the class frequencies of a corpus and of missing classes. Without them, a model learns from an
     Amharic corpus without surprise that Amharic speech never expresses surprise.
 
     Args:
-        labels (`dict[str, torch.Tensor]`): `esc_labels` and `eis_labels` of the training rows, from [`Collator`].
-        num_levels (`int`): EIS levels of the model.
+        targets (`torch.Tensor` of shape `(rows, sets, classes)`): `esc_labels` of the training rows, from [`Collator`].
         corpora (`Sequence[str]`): of the same rows.
         weights (`np.ndarray` of shape `(rows,)`): from [`sampling_weights`].
         smoothing (`float`): in `[0, 1]`, share of the uniform distribution in each prior. 0: classes missing from a corpus
             are ignored in its utterances; 1: all offsets are 0.
 
     Returns:
-        `dict[str, dict[str, torch.Tensor]]`: corpus -> `esc_offsets` of shape `(classes,)` and `eis_offsets` of shape
-        `(levels,)`. A class that no corpus expresses has offset 0: it is a negative example everywhere.
+        `dict[str, torch.Tensor]`: corpus -> offsets of shape `(classes,)`. A class that no corpus expresses has offset 0: it
+        is a negative example everywhere.
     """
-    corpora = list(corpora)  # a column of a dataset reads its rows one by one each time
-    found = {corpus: {} for corpus in sorted(set(corpora))}
-    number = {corpus: index for index, corpus in enumerate(found)}
-    of_row = torch.tensor([number[corpus] for corpus in corpora])
-    for name, targets in (
-        ("esc_offsets", labels["esc_labels"]),
-        ("eis_offsets", interval_targets(labels["eis_labels"], num_levels)),
-    ):
-        labelled = ~((targets > 0).all(dim=-1).any(dim=-1))
-        shares = (targets / (targets > 0).sum(dim=-1, keepdim=True).clamp(min=1)).sum(dim=1)  # (rows, classes)
-        shares = shares * labelled[:, None] * torch.from_numpy(weights).float()[:, None]
-        expressed = shares.sum(dim=0) > 0
-        number_expressed = expressed.sum().clamp(min=1)
-        totals = shares.new_zeros(len(found), shares.shape[1]).index_add_(0, of_row, shares)
-        for offsets, total in zip(found.values(), totals, strict=True):
-            ratio = (1 - smoothing) * number_expressed * total / total.sum().clamp(min=1e-12) + smoothing
-            offsets[name] = torch.where(expressed & (total.sum() > 0), ratio.clamp(min=1e-9).log(), 0.0)
-    return found
+    names, of_row = np.unique(list(corpora), return_inverse=True)
+    labelled = ~((targets > 0).all(dim=-1).any(dim=-1))
+    shares = (targets / (targets > 0).sum(dim=-1, keepdim=True).clamp(min=1)).sum(dim=1)  # (rows, classes)
+    shares = shares * labelled[:, None] * torch.from_numpy(weights).float()[:, None]
+    expressed = shares.sum(dim=0) > 0
+    totals = shares.new_zeros(len(names), shares.shape[1]).index_add_(0, torch.from_numpy(of_row), shares)
+    ratios = (1 - smoothing) * expressed.sum() * totals / totals.sum(dim=1, keepdim=True).clamp(min=1e-12) + smoothing
+    known = expressed & (totals.sum(dim=1, keepdim=True) > 0)
+    return dict(zip(names.tolist(), torch.where(known, ratios.clamp(min=1e-9).log(), 0.0), strict=True))
 
 
 class SpeechDataset(torch.utils.data.Dataset):
@@ -143,21 +132,19 @@ class Collator:
         self.gender_labels = list(config.gender_labels)
         self.known_phonemes = set(config.phoneme_labels[1:])
         self.use_votes = use_votes
-        self.num_levels = len(config.eis_labels)
-        self.offsets: dict[str, dict[str, torch.Tensor]] = {}
+        self.offsets: dict[str, torch.Tensor] = {}
 
     def learn_priors(self, rows: datasets.Dataset, weights: np.ndarray, smoothing: float):
-        """Add `esc_offsets` and `eis_offsets` to all batches from now on; see [`corpus_priors`].
+        """Add `esc_offsets` to all batches from now on; see [`corpus_priors`].
 
         Args:
             rows (`datasets.Dataset`): the training split. Utterances of other corpora get offsets of 0.
             weights (`np.ndarray` of shape `(rows,)`): from [`sampling_weights`].
             smoothing (`float`): in `[0, 1]`, see [`corpus_priors`].
         """
-        labels = self.utterance_labels(
-            rows.select_columns([name for name in LABEL_COLUMNS if name in rows.column_names]).to_list()
-        )
-        self.offsets = corpus_priors(labels, self.num_levels, rows["corpus"], weights, smoothing)
+        described = rows.select_columns([name for name in LABEL_COLUMNS if name in rows.column_names]).to_list()
+        targets = self.utterance_labels(described)["esc_labels"]
+        self.offsets = corpus_priors(targets, rows["corpus"], weights, smoothing)
 
     def __call__(self, items: list[dict]) -> dict[str, torch.Tensor]:
         if "encoder_states" in items[0]:
@@ -182,9 +169,10 @@ class Collator:
         }
 
     def _offsets_of(self, items: list[dict]) -> dict[str, torch.Tensor]:
-        none = {name: torch.zeros_like(offsets) for name, offsets in next(iter(self.offsets.values()), {}).items()}
-        found = [self.offsets.get(item.get("corpus"), none) for item in items]
-        return {name: torch.stack([offsets[name] for offsets in found]) for name in none}
+        if not self.offsets:
+            return {}
+        none = torch.zeros(len(self.esc_labels))
+        return {"esc_offsets": torch.stack([self.offsets.get(item.get("corpus"), none) for item in items])}
 
     def esc_target(self, item: dict) -> torch.Tensor:
         """Make the ESC target `(sets, classes)`: each set's weight on its members; all 1 if the label is missing.
