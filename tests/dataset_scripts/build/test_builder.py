@@ -339,7 +339,7 @@ def test_a_build_killed_at_any_moment_ends_with_the_same_bytes(tmp_path, tone, n
     for attempt in range(10):
         child = multiprocessing.get_context("fork").Process(target=build, args=(corpora, tmp_path / "killed", options))
         child.start()
-        child.join(seconds * random.Random(attempt).uniform(0.05, 0.6))
+        child.join(seconds * random.Random(attempt).uniform(0.02, 0.25))
         killed += child.is_alive()
         child.kill()
         child.join()
