@@ -115,12 +115,10 @@ def _open_scores(results: list[dict], answers: list[dict]) -> dict[str, float]:
         for answer, reference in zip(part["basic"], result["basic"], strict=True)
         if reference is not None
     ]
-    predictions, references = zip(*pairs, strict=True) if pairs else ((), ())
-    return (
-        {"open_uar": load_metric("uar").compute(predictions=predictions, references=references)["uar"]}
-        if pairs
-        else {}
-    )
+    if not pairs:
+        return {}
+    predictions, references = zip(*pairs, strict=True)
+    return {"open_uar": load_metric("uar").compute(predictions=predictions, references=references)["uar"]}
 
 
 def compare(first: list[dict], second: list[dict]) -> list[dict]:

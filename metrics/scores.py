@@ -150,8 +150,7 @@ def eis_scores(
     """
     values = _check_predictions(values, "eis_scores")
     _check_lengths("eis_scores", values, eis_low=eis_low, eis_high=eis_high, corpora=corpora)
-    # None becomes NaN, and a midpoint with NaN is NaN.
-    middle = (np.array(eis_low, dtype=np.float64) + np.array(eis_high, dtype=np.float64)) / 2
+    middle = _midpoints(eis_low, eis_high)
     labelled = np.flatnonzero(~np.isnan(middle))
     if not labelled.size:
         return {}
@@ -188,7 +187,7 @@ def intensity_order(
         ValueError: if the lengths differ.
     """
     _check_lengths("intensity_order", values, eis_low=eis_low, eis_high=eis_high, renditions=renditions)
-    middle = (np.array(eis_low, dtype=np.float64) + np.array(eis_high, dtype=np.float64)) / 2
+    middle = _midpoints(eis_low, eis_high)
     groups: dict[str, list[int]] = {}
     for row, rendition in enumerate(renditions):
         if rendition is not None and not math.isnan(middle[row]):
@@ -200,6 +199,11 @@ def intensity_order(
         if middle[one] != middle[other]
     ]
     return {"eis_order": float(np.mean(agreements)), "eis_pairs": len(agreements)} if agreements else {}
+
+
+def _midpoints(eis_low: Sequence[float | None], eis_high: Sequence[float | None]) -> np.ndarray:
+    """Return the midpoint of each interval, NaN if an end is missing."""
+    return (np.array(eis_low, dtype=np.float64) + np.array(eis_high, dtype=np.float64)) / 2
 
 
 def phoneme_scores(
