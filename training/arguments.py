@@ -155,6 +155,14 @@ class DataArguments:
         default=2.0,
         metadata={"help": "Longest silence before and after the speech that augmentation adds, in seconds."},
     )
+    augment_equalizer: float = field(
+        default=4.0,
+        metadata={"help": "Standard deviation of the gain of each band of the random equalizer, in dB; 0: none."},
+    )
+    augment_speed: float = field(
+        default=0.1,
+        metadata={"help": "Largest change of speed and pitch by augmentation; 0.1: factors from 0.9 to 1.1."},
+    )
     cache: str | None = field(
         default=None,
         metadata={

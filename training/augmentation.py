@@ -1,4 +1,4 @@
-"""Waveform augmentation: speed, silence around the speech, reverberation, telephone band, noise and gain.
+"""Waveform augmentation: speed, silence around the speech, equalizer, reverberation, telephone band, noise and gain.
 
 Speed perturbation (it also changes pitch, https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html) varies the
 speakers; the other changes vary rooms, channels and microphones.
@@ -6,24 +6,29 @@ speakers; the other changes vary rooms, channels and microphones.
 
 import numpy as np
 import soxr
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import fftconvolve
 
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
 
+LOWEST_BAND = 60  # Hz, of the equalizer
+BANDS = 8  # of the equalizer, equally wide on a logarithmic scale: about an octave
 LOWEST_NOISE = 50  # Hz. With a lower limit, most of the pink noise would be inaudible in long utterances.
 MAX_SECONDS = 30  # the longest input of whisper; no utterance is slowed down beyond it
 
 
 class WaveformAugmentation:
-    """Randomly change the speed, silence, room, bandwidth, noise and level of an utterance.
+    """Randomly change the speed, silence, spectrum, room, bandwidth, noise and level of an utterance.
 
     Args:
-        probability (`float`, *optional*, defaults to 0.5): of each of the six changes; half of it for the bandwidth.
+        probability (`float`, *optional*, defaults to 0.5): of each of the seven changes; half of it for the bandwidth.
         speed (`float`, *optional*, defaults to 0.1): largest change of speed; 0.1 means factors from 0.9 to 1.1.
         silence (`float`, *optional*, defaults to 2): longest silence before the speech, and after it, in seconds. Recordings
             of a user rarely begin and end with the speech, as those of most corpora do.
         reverberation (`tuple[float, float]`, *optional*, defaults to `(0.1, 0.6)`): range of the reverberation time
             RT60, in seconds.
+        equalizer_db (`float`, *optional*, defaults to 4): standard deviation of the gain of each of eight bands, in dB.
+            Microphones and codecs differ between corpora, and a model that recognises the corpus learns its labels.
         gain_db (`tuple[float, float]`, *optional*, defaults to `(-24, 6)`): range of level changes, in dB. The model
             must not depend on the distance to the microphone.
         snr_db (`tuple[float, float]`, *optional*, defaults to `(5, 35)`): range of signal-to-noise ratios, in dB. The
@@ -36,6 +41,7 @@ class WaveformAugmentation:
         speed: float = 0.1,
         silence: float = 2.0,
         reverberation: tuple[float, float] = (0.1, 0.6),
+        equalizer_db: float = 4.0,
         gain_db: tuple[float, float] = (-24.0, 6.0),
         snr_db: tuple[float, float] = (5.0, 35.0),
     ):
@@ -43,6 +49,7 @@ class WaveformAugmentation:
         self.speed = speed
         self.silence = silence
         self.reverberation = reverberation
+        self.equalizer_db = equalizer_db
         self.gain_db = gain_db
         self.snr_db = snr_db
 
@@ -60,6 +67,7 @@ class WaveformAugmentation:
         changes = (
             (self._change_speed, 1),
             (self._add_silence, 1),
+            (self._equalize, 1),
             (self._add_room, 1),
             (self._cut_band, 0.5),
             (self._add_noise, 1),
@@ -84,6 +92,17 @@ class WaveformAugmentation:
         floor = random.normal(size=len(waveform) + before + after) * 10 ** (random.uniform(-90, -50) / 20)
         floor[before : before + len(waveform)] = waveform
         return floor
+
+    def _equalize(self, waveform, random):
+        """Filter with a smooth random frequency response: cosine interpolation between the bands."""
+        gains = random.normal(scale=self.equalizer_db, size=BANDS)
+        size = next_fast_len(len(waveform), real=True)
+        frequency = rfftfreq(size, 1 / SAMPLING_RATE).clip(LOWEST_BAND)
+        at = np.log(frequency / LOWEST_BAND) / np.log(SAMPLING_RATE / 2 / LOWEST_BAND) * (BANDS - 1)
+        band = at.astype(int).clip(max=BANDS - 2)
+        share = (1 - np.cos(np.pi * (at - band))) / 2
+        response = 10 ** ((gains[band] * (1 - share) + gains[band + 1] * share) / 20)
+        return irfft(rfft(waveform, size) * response, size)[: len(waveform)]
 
     def _add_room(self, waveform, random):
         """Add reverberation: an exponentially decaying noise tail, 0 to 12 dB below the direct sound."""

@@ -71,7 +71,12 @@ def fit(
         train_rows=splits["train"],
         eval_rows=validation,
         label_spaces=label_spaces(splits),
-        augment=WaveformAugmentation(data_arguments.augment_probability, silence=data_arguments.augment_silence)
+        augment=WaveformAugmentation(
+            data_arguments.augment_probability,
+            speed=data_arguments.augment_speed,
+            silence=data_arguments.augment_silence,
+            equalizer_db=data_arguments.augment_equalizer,
+        )
         if data_arguments.augment_probability
         else None,
         use_votes=data_arguments.use_votes,

@@ -62,36 +62,47 @@ class SpeakerMemory:
 
         The mean of `n` utterances is drawn around the speaker's mean, with `1 / n` of the speaker's variance.
         """
-        corpus = self.standardizer.mean, self.standardizer.variance
-        drawn = []
-        for speaker in speakers:
-            enrolled, which = torch.rand(()) < self.probability, torch.randint(len(HEARD), ())
-            index = self.number.get(speaker)
-            if not enrolled or index is None or self.state["heard"][index] < MIN_UTTERANCES:
-                drawn.append(draw_to_corpus(*corpus, 0.0, *corpus))
-                continue
-            mean, variance = (self.state[name][index].to(corpus[0].device) for name in ("mean", "variance"))
-            share = 1.0  # weight of the speaker against the corpus
-            if (utterances := HEARD[which]) < float("inf"):
-                share = utterances / (utterances + self.prior)
-                mean = mean + torch.randn_like(mean) * (variance / utterances).sqrt()
-                variance = variance * (1 - 1 / utterances)  # expected variance around the mean of the sample
-            drawn.append(draw_to_corpus(mean, variance, share, *corpus))
-        means, stds = zip(*drawn, strict=True)
-        return torch.stack(means), torch.stack(stds)
+        index, known = self._find(speakers)
+        corpus_mean, corpus_variance = self.standardizer.mean, self.standardizer.variance
+        mean, variance = corpus_mean.expand(len(index), *corpus_mean.shape), torch.zeros_like(corpus_variance)
+        share = torch.zeros(len(index), device=mean.device)  # weight of the speaker against the corpus
+        if len(self.number):
+            enrolled = known & (torch.rand(len(index)) < self.probability).to(known.device)
+            enrolled &= self.state["heard"][index] >= MIN_UTTERANCES
+            utterances = torch.tensor(HEARD)[torch.randint(len(HEARD), (len(index),))].to(mean.device)
+            share = torch.where(enrolled, 1 / (1 + self.prior / utterances), 0.0)
+            utterances = utterances[:, None, None]
+            mean, variance = self.state["mean"][index], self.state["variance"][index]
+            mean = mean + torch.randn_like(mean) * (variance / utterances).sqrt()
+            variance = variance * (1 - 1 / utterances)  # expected variance around the mean of the sample
+        return draw_to_corpus(mean, variance, share[:, None, None], corpus_mean, corpus_variance)
 
     @torch.no_grad()
     def update(self, speakers: list[str], statistics: torch.Tensor):
         """Update the running statistics with a batch: speakers, and statistics `(batch, states, 2 * hidden)`."""
-        for speaker, utterance in zip(speakers, statistics.detach().float().cpu(), strict=True):
-            if (index := self.number.get(speaker)) is None:
-                continue
-            self.state["heard"][index] += 1
-            momentum = max(1 / float(self.state["heard"][index]), MOMENTUM)
-            mean, variance = self.state["mean"][index], self.state["variance"][index]
-            shift = utterance - mean
-            variance.mul_(1 - momentum).add_((1 - momentum) * momentum * shift.square())
-            mean.add_(momentum * shift)
+        index, known = self._find(speakers)
+        index, statistics = index[known], statistics.detach().float()[known]
+        rows, of_row, count = index.unique(return_inverse=True, return_counts=True)
+        count = count[:, None, None].float()
+        shape = (len(rows), *statistics.shape[1:])
+        batch_mean = statistics.new_zeros(shape).index_add_(0, of_row, statistics) / count
+        squares = (statistics - batch_mean[of_row]).square()
+        batch_variance = statistics.new_zeros(shape).index_add_(0, of_row, squares) / count
+        self.state["heard"][rows] += count.flatten()
+        heard = self.state["heard"][rows][:, None, None]
+        momentum = torch.maximum(count / heard, 1 - (1 - MOMENTUM) ** count)
+        mean, variance = self.state["mean"][rows], self.state["variance"][rows]
+        shift = batch_mean - mean
+        spread = momentum * batch_variance + momentum * (1 - momentum) * shift.square()
+        self.state["variance"][rows] = (1 - momentum) * variance + spread
+        self.state["mean"][rows] = mean + momentum * shift
+
+    def _find(self, speakers: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the index of each speaker, and whether it is one that may be enrolled, on the device of the model."""
+        device = self.standardizer.mean.device
+        self.state = {name: values.to(device) for name, values in self.state.items()}
+        index = torch.tensor([self.number.get(speaker, -1) for speaker in speakers], device=device)
+        return index.clamp(min=0), index >= 0
 
     def save(self, folder: Path):
         """Save the running statistics in a checkpoint folder."""

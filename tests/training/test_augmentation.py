@@ -75,6 +75,20 @@ def test_noise_keeps_the_signal_to_noise_ratio(seed):
     assert 10 * np.log10(ratio) == pytest.approx(20, abs=0.01)
 
 
+def test_the_equalizer_changes_the_bands_by_some_decibels_and_nothing_else():
+    noise, changes = np.random.default_rng(0).normal(size=16_000), []
+    bands = [(80, 160), (300, 600), (1000, 2000), (4000, 7000)]
+    for seed in range(60):
+        equal = WaveformAugmentation(1.0, equalizer_db=4.0)._equalize(noise, np.random.default_rng(seed))
+        assert equal.shape == noise.shape
+        before, after = np.abs(np.fft.rfft(noise)), np.abs(np.fft.rfft(equal))
+        changes.append([20 * np.log10(after[low:high].mean() / before[low:high].mean()) for low, high in bands])
+    assert np.std(changes, axis=0).min() > 2 and np.std(changes, axis=0).max() < 5  # 4 dB, less inside wide bands
+    assert np.abs(np.mean(changes, axis=0)).max() < 2
+    unchanged = WaveformAugmentation(1.0, equalizer_db=0.0)._equalize(noise, np.random.default_rng(0))
+    np.testing.assert_allclose(unchanged, noise, atol=1e-9)
+
+
 def test_a_room_adds_a_tail_after_the_sound_and_keeps_the_length():
     audio = np.zeros(16_000, np.float32)
     audio[4000] = 0.5
