@@ -14,6 +14,7 @@ import gradio as gr
 from answers import MAX_BYTES, MAX_SECONDS, hear, scales
 from card import about
 from figures import SIZES, colours, timeline_svg
+from limits import SESSIONS, keep_tensors_out_of_the_heap, limit_sessions
 from page import CSS, WAITING, summary, timeline
 from transformers import Pipeline, pipeline
 
@@ -27,7 +28,6 @@ EXAMPLES = {
     "Noise, no speech": "noise_no_speech.wav",
 }
 AT_ONCE, WAITING_AT_MOST = 2, 64  # recordings
-SESSIONS = 500  # sessions with saved state, about 85 KB each; every API call is a session, and gradio keeps 10,000
 KEPT = (3600, 3600)  # s: interval between cleanups of temporary files, and their maximum age
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # installed fonts only
 MONOSPACED = ("ui-monospace", "Consolas", "Menlo", "monospace")
@@ -132,7 +132,7 @@ def build(pipe: Pipeline, model: str) -> gr.Blocks:
             gr.Markdown(
                 API.format(address=address, scales=", ".join(f"`{name}`" for name in recogniser.scales), **limits)
             )
-    return page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING_AT_MOST)
+    return limit_sessions(page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING_AT_MOST))
 
 
 def _recognise_tab(recogniser: Recogniser):
@@ -189,6 +189,7 @@ def default_model() -> str:
 
 def main():
     """Load the model and serve the page."""
+    keep_tensors_out_of_the_heap()
     model = default_model()
     page = build(pipeline(model=model, trust_remote_code=True, batch_size=8), model)
     page.launch(
