@@ -12,7 +12,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import gradio as gr
 from answers import MAX_BYTES, MAX_SECONDS, hear, scales
-from card import about
+from card import LANGUAGES, about
 from figures import SIZES, colours, timeline_svg
 from limits import SESSIONS, keep_tensors_out_of_the_heap, limit_sessions
 from page import CSS, WAITING, summary, timeline
@@ -20,13 +20,7 @@ from transformers import Pipeline, pipeline
 
 HUB_MODEL = "your~name/speecheq"  # an invalid name, which the release replaces with the name of the model
 HERE = Path(__file__).resolve().parent
-EXAMPLES = {
-    "Angry, English": "angry_high_en.wav",
-    "Happy, Mandarin": "happy_high_zh.wav",
-    "Sad, English": "sad_high_en.wav",
-    "First sad, then angry, English": "sad_then_angry_en.wav",
-    "Noise, no speech": "noise_no_speech.wav",
-}
+EXAMPLES = HERE / "examples"
 AT_ONCE, WAITING_AT_MOST = 2, 64  # recordings
 KEPT = (3600, 3600)  # s: interval between cleanups of temporary files, and their maximum age
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # installed fonts only
@@ -150,12 +144,12 @@ def _recognise_tab(recogniser: Recogniser):
             scale = gr.Radio(names, value="fine", label="Scale", elem_id="scale")
             button = gr.Button("Recognise", variant="primary", elem_id="recognise")
             gr.Markdown(NOTE, elem_classes="seq-note")
-            files = [[str(HERE / "examples" / file)] for file in EXAMPLES.values()]
+            files = sorted(EXAMPLES.glob("*.wav"))
             examples = gr.Examples(
-                files,
+                [[str(file)] for file in files],
                 audio,
-                example_labels=list(EXAMPLES),
-                label="Examples (synthetic speech)",
+                example_labels=[title(file) for file in files],
+                label="Examples (sources: see About)",
                 cache_examples=False,
             )
         with gr.Column():
@@ -172,6 +166,14 @@ def _recognise_tab(recogniser: Recogniser):
         event.then(None, js=TO_ANSWER)
     unseen = gr.Button(visible=False)
     unseen.click(recogniser.recognise, [audio, scale], json, api_name="recognise", **shared)
+
+
+def title(example: Path) -> str:
+    """Return the title of an example, `Sad then angry, Polish` for `sad_then_angry_pl.wav`."""
+    words, _, code = example.stem.rpartition("_")
+    if code in LANGUAGES:
+        return f"{words.replace('_', ' ').capitalize()}, {LANGUAGES[code]}"
+    return example.stem.replace("_", " ").capitalize()
 
 
 def default_model() -> str:

@@ -153,7 +153,7 @@ def test_the_reference_works_as_pasted(clone, tmp_path):
         "0",
         "1",
     ]  # output of the speaker example
-    assert [line for line in printed if "angry_high_en.wav" in line]  # row in the table of the command
+    assert [line for line in printed if "angry_en.wav" in line]  # row in the table of the command
     rows = (clone / "answers.csv").read_text().splitlines()
     assert len(rows) == 1 + len(list((clone / "space" / "examples").glob("*.wav")))
 
