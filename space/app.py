@@ -9,6 +9,7 @@ from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # kernels; see limits.py
 
 import gradio as gr
 from answers import MAX_BYTES, MAX_SECONDS, hear, scales

@@ -1,8 +1,9 @@
 """Limits on the memory of the server, which otherwise grows with every call.
 
-Two things grow. First, the heap: glibc gives each thread a heap of its own (arena) and takes even large tensors from it. The
+Three things grow. First, the heap: glibc gives each thread a heap of its own (arena) and takes even large tensors from it. The
 small, long-lived objects of gradio end up between the freed tensors, so that the heaps are full of holes and cannot shrink.
-Second, gradio keeps the identifiers of the finished calls of every session.
+Second, gradio keeps the identifiers of the finished calls of every session. Third, oneDNN keeps kernels for each new length
+of audio, by default 1024; `app.py` sets `ONEDNN_PRIMITIVE_CACHE_CAPACITY`.
 """
 
 import ctypes

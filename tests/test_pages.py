@@ -39,7 +39,6 @@ NOT_RUN = {
     'python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[dev]"': "installs from the network",
     "python -m speecheq.dataset_scripts.build --out seqd --corpus nemo=NEMO": "needs real corpora",
     "pip install torch": "installs from the network",
-    "python train.py recipes/fine_tune.yaml --build mycorpus": "the page of fine-tuning runs it",
     "python -m speecheq.dataset_scripts.build.synthetic": "takes a minute; .ci/run runs it",
     "python -m speecheq.dataset_scripts.build.hub": "needs a repository on the Hub",
     "python -m speecheq.evaluation.diarization": "needs real corpora",
