@@ -106,7 +106,7 @@ def test_the_microphone_is_answered(browse):
 
 def test_an_example_is_answered_by_one_click(browse):
     browser = browse()
-    wait_for(browser, "button.gallery-item", "Noise, no speech").click()
+    wait_for(browser, "button.gallery-item", "Noise no speech").click()
     wait_for(browser, "#answer .seq-headline")
 
 
