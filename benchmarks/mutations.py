@@ -18,7 +18,7 @@ import soundfile
 
 RATE = 16_000
 SECONDS = 1.0
-EXAMPLES = Path(__file__).resolve().parents[1] / "space" / "examples"
+FOLDER = Path(__file__).resolve().parents[1] / "tests" / "speech"  # synthetic
 SPEECH = ("angry_high_en.wav", "happy_high_zh.wav", "sad_high_en.wav")
 SILENT = ("noise", "tone", "chord", "hum", "silence")  # sounds without speech
 FORMATS = {
@@ -89,8 +89,8 @@ def _made(rng: np.random.Generator) -> Input:
 
 @cache
 def encoded(source: str, suffix: str) -> bytes:
-    """Encode an example of the Space, or a sound without speech, in one of the formats."""
-    samples = soundfile.read(EXAMPLES / source, dtype="float32")[0] if source in SPEECH else sound(source)
+    """Encode synthetic speech, or a sound without speech, in one of the formats."""
+    samples = soundfile.read(FOLDER / source, dtype="float32")[0] if source in SPEECH else sound(source)
     samples = np.resize(samples, int(SECONDS * RATE))
     if suffix in WITH_FFMPEG:
         return _by_ffmpeg(samples, *WITH_FFMPEG[suffix])

@@ -1,10 +1,10 @@
-"""Load test of the page: `python benchmarks/space_load.py --minutes 10 --users 10`.
+"""Load test of the page: `python benchmarks/space_load.py --minutes 60 --users 10`.
 
 A separate process serves the page as on the Hub. Each user repeats requests like a program: upload, call, wait. One of three
 uploads is malformed (`mutations.py`); some exceed the size limit, or request a file or URL without permission. The output
 lists the predictions, abstentions and errors by kind, the response time (median and 95 %), the memory, open files and threads
-of the server at the start, in the middle and at the end, and the remaining temporary files. The exit status is 1 if a valid
-recording gets no prediction, or if the server fails.
+of the server over time, the slope of the memory after the warm-up, and the remaining temporary files. The exit status is 1
+if a valid recording gets no prediction, if the server fails, or if the memory grows by more than 1 MB a minute.
 """
 
 import argparse
@@ -24,13 +24,16 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from mutations import EXAMPLES, SPEECH, inputs
+from mutations import inputs
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "space" / "examples").glob("*.wav"))
 PATIENCE = 120.0  # s, timeout of one request
 START = 240.0  # s, timeout of the server start
 FAULTS = ("good recording failed", "server fault", "no answer")
-WARM_UP = 5.0  # s, before the first memory measurement
+INTERVAL = 5.0  # s, between two measurements of the server
+WARM_UP = 10.0  # min, while caches fill
+MAX_SLOPE = 1.0  # MB a minute, after the warm-up
 TOO_LARGE = 25 * 2**20 + 1  # bytes; the limit of the page is 25 MB
 
 
@@ -65,7 +68,7 @@ class Load:
             while time.monotonic() < end:
                 begin = time.monotonic()
                 try:
-                    kind = self._ask(client, rng.random(), malformed, SPEECH[rng.integers(len(SPEECH))])
+                    kind = self._ask(client, rng.random(), malformed, EXAMPLES[rng.integers(len(EXAMPLES))])
                 except httpx.TransportError as error:
                     kind = f"no answer: {type(error).__name__}"
                 with self._lock:
@@ -73,7 +76,7 @@ class Load:
                     if kind.startswith("good recording: "):
                         self.seconds.append(time.monotonic() - begin)
 
-    def _ask(self, client: httpx.Client, chance: float, malformed: Iterator, example: str) -> str:
+    def _ask(self, client: httpx.Client, chance: float, malformed: Iterator, example: Path) -> str:
         """Send one request of a random kind, and return the name of its outcome."""
         if chance < 0.01:
             sent = client.post("gradio_api/upload", files={"files": ("a.wav", bytes(TOO_LARGE))})
@@ -89,7 +92,7 @@ class Load:
         if chance < 0.33:
             made = next(malformed)
             return f"malformed: {outcome(upload_and_call(client, 'a' + made.suffix, made.content))}"
-        found = outcome(upload_and_call(client, example, (EXAMPLES / example).read_bytes()))
+        found = outcome(upload_and_call(client, example.name, example.read_bytes()))
         return f"good recording: {found}" if found in ("answer", "abstention") else f"good recording failed: {found}"
 
 
@@ -147,10 +150,14 @@ def served(model: str, scratch: Path) -> Iterator[tuple[str, int]]:
 
 
 def state(pid: int) -> dict[str, int]:
-    """Return the memory in MiB, the open files and the threads of a process."""
+    """Return the memory in MB, the open files and the threads of a process."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return {"MiB": int(status["VmRSS"].split()[0]) // 1024, "open files": files, "threads": int(status["Threads"])}
+    return {
+        "MB": int(status["VmRSS"].split()[0]) * 1024 // 10**6,
+        "open files": files,
+        "threads": int(status["Threads"]),
+    }
 
 
 def left_behind(folder: Path) -> tuple[int, int]:
@@ -159,33 +166,73 @@ def left_behind(folder: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes) >> 20
 
 
-def report(load: Load, states: list[dict[str, int]], left: tuple[int, int]) -> list[str]:
+class Watch:
+    """Measures the state of a process until it is left, as a context.
+
+    Args:
+        pid (`int`): the process.
+        interval (`float`, *optional*, defaults to `INTERVAL`): seconds between two measurements.
+    """
+
+    def __init__(self, pid: int, interval: float = INTERVAL):
+        self.pid, self.interval, self.states = pid, interval, []
+        self._done, self._thread = threading.Event(), threading.Thread(target=self._measure)
+
+    def _measure(self):
+        begin = time.monotonic()
+        while True:
+            self.states.append(((time.monotonic() - begin) / 60, state(self.pid)))
+            if self._done.wait(self.interval):
+                return
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._done.set()
+        self._thread.join()
+
+    def slope(self, after: float) -> float:
+        """Return the slope of the memory after a number of minutes, in MB a minute by least squares; NaN without data."""
+        late = np.array([(minute, found["MB"]) for minute, found in self.states if minute >= after])
+        return float(np.polyfit(*late.T, 1)[0]) if len(late) > 2 else float("nan")
+
+
+def report(load: Load, watch: Watch, warm_up: float, left: tuple[int, int]) -> list[str]:
     """Format the results as lines."""
     lines = [f"{count:7} {kind}" for kind, count in sorted(load.counts.items())]
     if len(load.seconds) > 1:
         times = statistics.quantiles(load.seconds, n=20)
         lines.append(f"response time: median {statistics.median(load.seconds):.2f} s, 95 % within {times[-1]:.2f} s")
-    for name, found in zip(("at the start", "in the middle", "at the end"), states, strict=True):
-        lines.append(f"server {name}: " + ", ".join(f"{value} {what}" for what, value in found.items()))
+    last = watch.states[-1][0]
+    for place in (0.0, warm_up, (warm_up + last) / 2, last):
+        minute, found = min(watch.states, key=lambda each: abs(each[0] - place))
+        lines.append(
+            f"server after {minute:.0f} min: " + ", ".join(f"{value} {what}" for what, value in found.items())
+        )
+    lines.append(f"memory from minute {warm_up:g} to {last:.0f}: {watch.slope(warm_up):+.2f} MB a minute")
     return [*lines, f"temporary files left: {left[0]}, {left[1]} MiB"]
 
 
 def main(arguments: list[str] | None = None):
     """Run the command line, and exit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="duration (default 10)")
+    parser.add_argument("--minutes", type=float, default=60, help="duration (default 60)")
+    parser.add_argument(
+        "--warm-up", type=float, default=WARM_UP, help=f"minutes before the slope (default {WARM_UP:g})"
+    )
     parser.add_argument("--users", type=int, default=10, help="concurrent users (default 10)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the requests (default 0)")
     parser.add_argument("--model", default=str(ROOT), help="folder or Hub repository (default: this checkpoint)")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch, served(given.model, Path(scratch)) as (address, pid):
-        Load(address, given.users, given.seed).run(WARM_UP)
-        load, states = Load(address, given.users, given.seed), [state(pid)]
-        for _ in range(2):
-            load.run(30 * given.minutes)
-            states.append(state(pid))
-        print(*report(load, states, left_behind(Path(scratch, "tmp"))), sep="\n")
-    raise SystemExit(int(any(kind.startswith(FAULTS) for kind in load.counts)))
+        load = Load(address, given.users, given.seed)
+        with Watch(pid) as watch:
+            load.run(60 * given.minutes)
+        print(*report(load, watch, given.warm_up, left_behind(Path(scratch, "tmp"))), sep="\n")
+    grows = watch.slope(given.warm_up) > MAX_SLOPE
+    raise SystemExit(int(grows or any(kind.startswith(FAULTS) for kind in load.counts)))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ REQUIRED = {
     "space": (CARD, "requirements.txt"),
     "dataset": (CARD, MANIFEST, REPORT),
 }
-EXAMPLES = "examples/"  # synthetic speech of a Space, the only audio outside a dataset
+EXAMPLES = "examples/"  # recordings of a Space, the only audio outside a dataset; ATTRIBUTION.md names their sources
+ATTRIBUTION = f"{EXAMPLES}ATTRIBUTION.md"
 COLORS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 LANGUAGE = re.compile(r"multilingual|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # https://huggingface.co/docs/hub/model-cards
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -99,6 +100,8 @@ def _files(repository: Repository) -> Iterator[str]:
     for name in REQUIRED[repository.kind]:
         if not (repository.folder / name).is_file():
             yield f"release: {name} must exist; got no file in {repository}. Add it."
+    sources = repository.folder / ATTRIBUTION
+    attribution = sources.read_text(encoding="utf-8") if sources.is_file() else ""
     for name in repository.files:
         path = repository.folder / name
         kind = path.suffix.lower() or path.name
@@ -109,7 +112,10 @@ def _files(repository: Repository) -> Iterator[str]:
             size = f"{path.stat().st_size:,} bytes"
             yield _fault(repository, "size", f"at most {LIMITS[kind]:,} bytes", size, name, "Make it smaller.")
         elif kind == ".wav" and not name.startswith(EXAMPLES):
-            yield _fault(repository, "audio", f"in {EXAMPLES}, and synthetic", "audio", name, "Remove it.")
+            yield _fault(repository, "audio", f"in {EXAMPLES}", "audio", name, "Remove it.")
+        elif kind == ".wav" and f"`{path.name}`" not in attribution:
+            then = "Add its source and licence."
+            yield _fault(repository, "audio", f"named in {ATTRIBUTION}", "no row", name, then)
         else:
             yield from _content(repository, name, kind)
 

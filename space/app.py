@@ -9,25 +9,20 @@ from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # kernels; see limits.py
 
 import gradio as gr
 from answers import MAX_BYTES, MAX_SECONDS, hear, scales
-from card import about
+from card import LANGUAGES, about
 from figures import SIZES, colours, timeline_svg
+from limits import SESSIONS, keep_tensors_out_of_the_heap, limit_sessions
 from page import CSS, WAITING, summary, timeline
 from transformers import Pipeline, pipeline
 
 HUB_MODEL = "your~name/speecheq"  # an invalid name, which the release replaces with the name of the model
 HERE = Path(__file__).resolve().parent
-EXAMPLES = {
-    "Angry, English": "angry_high_en.wav",
-    "Happy, Mandarin": "happy_high_zh.wav",
-    "Sad, English": "sad_high_en.wav",
-    "First sad, then angry, English": "sad_then_angry_en.wav",
-    "Noise, no speech": "noise_no_speech.wav",
-}
+EXAMPLES = HERE / "examples"
 AT_ONCE, WAITING_AT_MOST = 2, 64  # recordings
-SESSIONS = 500  # sessions with saved state, about 85 KB each; every API call is a session, and gradio keeps 10,000
 KEPT = (3600, 3600)  # s: interval between cleanups of temporary files, and their maximum age
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # installed fonts only
 MONOSPACED = ("ui-monospace", "Consolas", "Menlo", "monospace")
@@ -132,7 +127,7 @@ def build(pipe: Pipeline, model: str) -> gr.Blocks:
             gr.Markdown(
                 API.format(address=address, scales=", ".join(f"`{name}`" for name in recogniser.scales), **limits)
             )
-    return page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING_AT_MOST)
+    return limit_sessions(page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING_AT_MOST))
 
 
 def _recognise_tab(recogniser: Recogniser):
@@ -150,12 +145,12 @@ def _recognise_tab(recogniser: Recogniser):
             scale = gr.Radio(names, value="fine", label="Scale", elem_id="scale")
             button = gr.Button("Recognise", variant="primary", elem_id="recognise")
             gr.Markdown(NOTE, elem_classes="seq-note")
-            files = [[str(HERE / "examples" / file)] for file in EXAMPLES.values()]
+            files = sorted(EXAMPLES.glob("*.wav"))
             examples = gr.Examples(
-                files,
+                [[str(file)] for file in files],
                 audio,
-                example_labels=list(EXAMPLES),
-                label="Examples (synthetic speech)",
+                example_labels=[title(file) for file in files],
+                label="Examples (sources: see About)",
                 cache_examples=False,
             )
         with gr.Column():
@@ -174,6 +169,14 @@ def _recognise_tab(recogniser: Recogniser):
     unseen.click(recogniser.recognise, [audio, scale], json, api_name="recognise", **shared)
 
 
+def title(example: Path) -> str:
+    """Return the title of an example, `Sad then angry, Polish` for `sad_then_angry_pl.wav`."""
+    words, _, code = example.stem.rpartition("_")
+    if code in LANGUAGES:
+        return f"{words.replace('_', ' ').capitalize()}, {LANGUAGES[code]}"
+    return example.stem.replace("_", " ").capitalize()
+
+
 def default_model() -> str:
     """Return `SPEECHEQ_MODEL`, or else the parent folder if it contains weights, or else `HUB_MODEL`.
 
@@ -189,6 +192,7 @@ def default_model() -> str:
 
 def main():
     """Load the model and serve the page."""
+    keep_tensors_out_of_the_heap()
     model = default_model()
     page = build(pipeline(model=model, trust_remote_code=True, batch_size=8), model)
     page.launch(

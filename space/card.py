@@ -12,6 +12,7 @@ LANGUAGES = {
     "pl": "Polish", "ur": "Urdu", "zh": "Mandarin",
 }  # fmt: skip
 SECTIONS = (
+    ("Training Data", "Evaluation"),
     ("Training data", "Evaluation results"),
     ("Training", "Results", "Limits"),
 )  # the first of these that a card has
@@ -32,6 +33,7 @@ a probability of 70 % are wrong, and more on speech that differs from the traini
 - It is less accurate, or not tested, on other languages, children, old people, noisy rooms and telephone speech.
 - Do not use it to judge people, for example in hiring, schools, policing, insurance or health.
 """
+ATTRIBUTION = Path(__file__).parent / "examples" / "ATTRIBUTION.md"
 PRIVACY = """
 ## What happens to a recording
 
@@ -49,9 +51,9 @@ def about(model: str) -> str:
     Returns:
         `str`: the text.
     """
-    card = load(model)
+    card, end = load(model), f"{PRIVACY}\n{attribution()}"
     if card is None:
-        return f"{CAN_AND_CANNOT}\n## What it was trained on\n\nThis model has no card.\n{PRIVACY}"
+        return f"{CAN_AND_CANNOT}\n## What it was trained on\n\nThis model has no card.\n{end}"
     codes = card.data.get("language") or []
     names = [LANGUAGES.get(code, code) for code in ([codes] if isinstance(codes, str) else codes)]
     facts = [f"Training languages: {', '.join(names)}."] if names else []
@@ -61,7 +63,13 @@ def about(model: str) -> str:
         facts.append(f"Licence of the model: {card.data.get('license_name') or card.data.license}.")
     sections = training(card.text)
     intro = "\n\n".join([*facts, *(["From the model card:", sections] if sections else [])])
-    return f"{CAN_AND_CANNOT}\n## What it was trained on\n\n{intro or 'The model card does not say.'}\n{PRIVACY}"
+    return f"{CAN_AND_CANNOT}\n## What it was trained on\n\n{intro or 'The model card does not say.'}\n{end}"
+
+
+def attribution() -> str:
+    """Return the sources of the examples as a section, empty without examples."""
+    text = ATTRIBUTION.read_text(encoding="utf-8") if ATTRIBUTION.is_file() else ""
+    return re.sub("^# .*", "## Sources of the examples", text)
 
 
 def load(model: str) -> ModelCard | None:
@@ -76,7 +84,7 @@ def load(model: str) -> ModelCard | None:
 
 def training(text: str) -> str:
     """Return the sections on training and limits of a card, without images, comments and relative links."""
-    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^##+ (.+?)\n(.*?)(?=^##+ |\Z)", text, flags=re.MULTILINE | re.DOTALL))
     names = next((names for names in SECTIONS if sections.keys() & set(names)), ())
     found = "\n\n".join(f"### {name}\n\n{sections[name].strip()}" for name in names if name in sections)
     found = re.sub(r"<!--.*?-->", "", found, flags=re.DOTALL)

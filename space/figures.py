@@ -1,11 +1,14 @@
 """Figure of the timeline: segments over the waveform and the spectrogram.
 
-The figure is inline SVG, so that its text has the colour and the font of the page, light or dark.
+On the page the figure is inline SVG, so that its text has the colour and the font of the page, light or dark.
+`python space/figures.py RECORDING` draws segments and waveform into `results/timeline.svg`, the picture of the model card.
 """
 
+import argparse
 import io
 import re
 from html import escape
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -16,6 +19,7 @@ matplotlib.rcParams["svg.fonttype"] = "none"  # keep text as text
 
 INK = "#123456"  # placeholder for the text colour of the page, which only the browser knows
 SIZES = {"wide": (12.0, 3.8), "narrow": (4.4, 3.8)}  # inches, for a desktop and a phone
+PICTURE = (9.0, 2.2)  # inches, of the picture of the model card
 LINES = "stroke-linejoin: round; stroke-linecap: butt"  # the line style of matplotlib
 COLUMNS = 800  # columns of waveform and spectrogram, for any length
 FRAME = 512  # samples
@@ -26,6 +30,40 @@ def colours(labels: list[str]) -> dict[str, str]:
     """Assign a colour to each label of a scale, from red to violet in the order of the labels."""
     shades = matplotlib.colormaps["turbo_r"](np.linspace(0.1, 0.9, len(labels)))
     return {label: matplotlib.colors.to_hex(shade) for label, shade in zip(labels, shades, strict=True)}
+
+
+def draw(
+    samples: np.ndarray,
+    rate: int,
+    segments: list[dict],
+    colour: dict[str, str],
+    inches: tuple[float, float],
+    with_spectrogram: bool = True,
+) -> Figure:
+    """Draw the segments over the waveform and, by default, the spectrogram; see `timeline_svg`."""
+    seconds = len(samples) / rate
+    figure = Figure(figsize=inches, layout="constrained")
+    heights = [0.45, 1, 1.4] if with_spectrogram else [0.45, 1]
+    band, wave, *rest = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    _draw_segments(band, segments, colour, inches[0] / seconds)
+    _draw_waveform(wave, samples, seconds)
+    for segment in segments:
+        wave.axvspan(segment["start"], segment["end"], color=colour[segment["label"]], alpha=0.3, linewidth=0)
+    for spectrum in rest:
+        extent = (0, seconds, 0, rate / 2000)
+        decibels = spectrogram(samples)
+        spectrum.imshow(decibels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-FLOOR, vmax=0)
+        spectrum.set(ylabel="kHz")
+    figure.axes[-1].set(xlim=(0, seconds), xlabel="seconds")
+    for axes in figure.axes:
+        axes.set_facecolor("none")
+        axes.tick_params(color=INK, labelcolor=INK)
+        for line in axes.spines.values():
+            line.set_visible(False)
+        for text in (axes.xaxis.label, axes.yaxis.label):
+            text.set_color(INK)
+    figure.axes[-1].tick_params(bottom=True)
+    return figure
 
 
 def timeline_svg(samples: np.ndarray, rate: int, segments: list[dict], colour: dict[str, str], size: str) -> str:
@@ -41,24 +79,7 @@ def timeline_svg(samples: np.ndarray, rate: int, segments: list[dict], colour: d
     Returns:
         `str`: an `<svg>` element with the width of its container.
     """
-    seconds = len(samples) / rate
-    figure = Figure(figsize=SIZES[size], layout="constrained")
-    band, wave, spectrum = figure.subplots(3, 1, sharex=True, height_ratios=[0.45, 1, 1.4])
-    _draw_segments(band, segments, colour, SIZES[size][0] / seconds)
-    _draw_waveform(wave, samples, seconds)
-    for segment in segments:
-        wave.axvspan(segment["start"], segment["end"], color=colour[segment["label"]], alpha=0.3, linewidth=0)
-    decibels = spectrogram(samples)
-    extent = (0, seconds, 0, rate / 2000)
-    spectrum.imshow(decibels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-FLOOR, vmax=0)
-    spectrum.set(xlim=(0, seconds), xlabel="seconds", ylabel="kHz")
-    for axes in (band, wave, spectrum):
-        axes.set_facecolor("none")
-        axes.tick_params(color=INK, labelcolor=INK)
-        for line in axes.spines.values():
-            line.set_visible(False)
-        for text in (axes.xaxis.label, axes.yaxis.label):
-            text.set_color(INK)
+    figure = draw(samples, rate, segments, colour, SIZES[size])
     drawn = io.StringIO()
     figure.savefig(
         drawn, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -103,3 +124,29 @@ def _draw_waveform(axes: Axes, samples: np.ndarray, seconds: float):
     peak = max(float(np.abs(samples).max()), 1e-3) * 1.05
     axes.set(ylim=(-peak, peak), yticks=[])
     axes.tick_params(bottom=False)
+
+
+def main(arguments: list[str] | None = None):
+    """Draw the timeline of a recording into an SVG file, `python space/figures.py`."""
+    from answers import hear, scales
+    from transformers import pipeline
+
+    root = Path(__file__).resolve().parents[1]
+    parser = argparse.ArgumentParser(description="Draw the timeline of a recording, without its spectrogram.")
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("--model", default=str(root), help="folder or Hub repository (default: the parent folder)")
+    parser.add_argument("--out", type=Path, default=root / "results" / "timeline.svg", help="an SVG file")
+    given = parser.parse_args(arguments)
+    pipe = pipeline(model=given.model, trust_remote_code=True)
+    answer, samples, rate = hear(pipe, str(given.recording), "basic")
+    if not answer.get("timeline"):
+        raise SystemExit(f"figures.py: the recording must contain speech; got {answer}.")
+    colour = colours(scales(pipe.model.config)["basic"])
+    with matplotlib.rc_context({"svg.hashsalt": "timeline"}):  # the same file in each run
+        figure = draw(samples, rate, answer["timeline"], colour, PICTURE, with_spectrogram=False)
+        figure.savefig(given.out, facecolor="white", metadata={"Date": None})
+    print(*(f"{each['start']:.2f} {each['end']:.2f} {each['label']}" for each in answer["timeline"]), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

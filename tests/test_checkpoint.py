@@ -56,7 +56,7 @@ def test_the_results_page_shows_every_figure():
 
 def test_the_pipeline_of_the_root_answers_and_abstains():
     pipe = pipeline(model=str(ROOT), trust_remote_code=True)
-    answer = pipe(str(ROOT / "space/examples/angry_high_en.wav"), abstain_below=0.0)
+    answer = pipe(str(ROOT / "tests/speech/angry_high_en.wav"), abstain_below=0.0)
     assert answer["label"] in pipe.model.config.esc_labels and answer["timeline"] and answer["phonemes"]
     assert 0 < pipe.model.config.abstain_below < 1
     assert pipe({"array": np.zeros(16_000), "sampling_rate": 16_000})["abstained"] == "silence"

@@ -10,7 +10,7 @@ import soxr
 from fresh_process import run as run_without_speecheq
 from samples import ROOT, waveform
 
-SPEECH = ROOT / "space/examples/sad_then_angry_en.wav"
+SPEECH = ROOT / "tests/speech/sad_then_angry_en.wav"
 RATES = (8_000, 16_000, 44_100, 48_000, 96_000)
 ANSWERED = """
 import json, sys

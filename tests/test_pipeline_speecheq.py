@@ -21,7 +21,7 @@ from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.training.saving import save_for_hub
 
-SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
+SPEECH = str(ROOT / "tests/speech/angry_high_en.wav")
 QUIET = {"vad": False}  # noise counts as speech
 
 

@@ -16,7 +16,7 @@ SECOND = 16_000
 
 
 def speech() -> np.ndarray:
-    samples, rate = soundfile.read(ROOT / "space/examples/angry_high_en.wav", dtype="float32")
+    samples, rate = soundfile.read(ROOT / "tests/speech/angry_high_en.wav", dtype="float32")
     return soxr.resample(samples, rate, SECOND)
 
 

@@ -1,6 +1,7 @@
 """Claims about the load test of the page: its requests, and its faults."""
 
 import os
+import time
 from collections import Counter
 
 import numpy as np
@@ -35,15 +36,30 @@ def test_a_server_that_takes_what_it_must_refuse_and_fails_on_what_is_good_is_at
     load, found = space_load.Load("http://server/", users=1), Counter()
     with httpx.Client(base_url=load.server, transport=httpx.MockTransport(naive)) as client:
         for chance in (0.005, 0.015, 0.5):
-            found[load._ask(client, chance, iter(()), space_load.SPEECH[0]).split(":")[0]] += 1
+            found[load._ask(client, chance, iter(()), space_load.EXAMPLES[0]).split(":")[0]] += 1
     assert found == {"server fault": 2, "good recording failed": 1}
     assert all(kind.startswith(space_load.FAULTS) for kind in found)
 
 
-def test_the_report_has_the_times_and_the_state_of_the_server():
-    load = space_load.Load("http://server/", users=1)
+def test_the_report_has_the_times_the_state_of_the_server_and_the_slope_of_its_memory():
+    load, watch = space_load.Load("http://server/", users=1), space_load.Watch(os.getpid())
     load.counts, load.seconds = Counter({"good recording: answer": 100}), list(np.linspace(0.01, 1.0, 100))
-    lines = space_load.report(load, [{"MiB": 700}, {"MiB": 710}, {"MiB": 711}], (3, 1))
+    watch.states = [(minute, {"MB": 400 + 30 * minute}) for minute in range(11)]
+    watch.states += [(minute, {"MB": 700 + minute // 2}) for minute in range(11, 61)]
+    lines = space_load.report(load, watch, 12.0, (3, 1))
     assert lines[1] == "response time: median 0.51 s, 95 % within 0.96 s"
-    assert lines[2] == "server at the start: 700 MiB" and lines[-1] == "temporary files left: 3, 1 MiB"
-    assert space_load.state(os.getpid())["MiB"] > 50
+    assert lines[2:6] == [
+        "server after 0 min: 400 MB",
+        "server after 12 min: 706 MB",
+        "server after 36 min: 718 MB",
+        "server after 60 min: 730 MB",
+    ]
+    assert lines[6] == "memory from minute 12 to 60: +0.50 MB a minute"
+    assert lines[7] == "temporary files left: 3, 1 MiB"
+    assert np.isnan(watch.slope(after=59.5))
+
+
+def test_a_process_is_measured_while_the_load_runs():
+    with space_load.Watch(os.getpid(), interval=0.01) as watch:
+        time.sleep(0.1)
+    assert len(watch.states) >= 3 and watch.states[-1][1]["MB"] > 50

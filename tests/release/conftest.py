@@ -105,7 +105,8 @@ def released_root(tmp_path_factory) -> Path:
         },
     )
     (folder / "space/examples").mkdir()
-    shutil.copyfile(ROOT / "space/examples/angry_high_en.wav", folder / "space/examples/one.wav")
+    shutil.copyfile(ROOT / "tests/speech/angry_high_en.wav", folder / "space/examples/one.wav")
+    (folder / "space/examples/ATTRIBUTION.md").write_text("| `one.wav` | synthetic |\n")
     return folder
 
 

@@ -72,7 +72,9 @@ def test_a_space_lies_at_its_root_and_names_the_model(root, tmp_path):
 
     space = assemble_space(root, "me/space", "me/speecheq", tmp_path / "space")
 
-    assert space.files == ["README.md", "app.py", "examples/one.wav", "helper.py", "requirements.txt"]
+    assert space.files == [
+        "README.md", "app.py", "examples/ATTRIBUTION.md", "examples/one.wav", "helper.py", "requirements.txt",
+    ]  # fmt: skip
     card = (space.folder / "README.md").read_text()
     assert "models:\n- me/speecheq\n" in card
     assert "[me/speecheq](https://huggingface.co/me/speecheq)" in card

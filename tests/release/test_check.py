@@ -74,6 +74,7 @@ def test_audio_lies_in_the_examples_of_a_space_alone(root, tmp_path, unloaded):
     shutil.copyfile(root / "space/examples/one.wav", root / "space/one.wav")
     (root / "space/examples/two.wav").write_bytes(b"fLaC")
     (root / "space/examples/three.wav").write_bytes(b"RIFF" + bytes(2**20))
+    edit(root / "space/examples/ATTRIBUTION.md", "one.wav", "one.wav` `two.wav` `three.wav")
 
     faults = faults_of(root, tmp_path / "out", "space")
 
@@ -81,7 +82,16 @@ def test_audio_lies_in_the_examples_of_a_space_alone(root, tmp_path, unloaded):
         "release: size must be at most 1,048,576 bytes; got 1,048,580 bytes in examples/three.wav of space me/space. "
         "Make it smaller.",
         "release: file must be in wav format; got another format in examples/two.wav of space me/space. Remove it.",
-        "release: audio must be in examples/, and synthetic; got audio in one.wav of space me/space. Remove it.",
+        "release: audio must be in examples/; got audio in one.wav of space me/space. Remove it.",
+    ]
+
+
+def test_an_example_without_its_source_is_refused(root, tmp_path, unloaded):
+    shutil.copyfile(root / "space/examples/one.wav", root / "space/examples/two.wav")
+
+    assert faults_of(root, tmp_path / "out", "space") == [
+        "release: audio must be named in examples/ATTRIBUTION.md; got no row in examples/two.wav of space me/space. "
+        "Add its source and licence."
     ]
 
 

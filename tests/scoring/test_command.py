@@ -25,7 +25,7 @@ from speecheq.scoring.formats import Csv, JsonLines, Rows
 from speecheq.scoring.sources import find_pieces
 from speecheq.training.saving import save_for_hub
 
-SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
+SPEECH = str(ROOT / "tests/speech/angry_high_en.wav")
 
 
 @pytest.fixture(scope="module")

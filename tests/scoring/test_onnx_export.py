@@ -21,7 +21,7 @@ from speecheq.scoring import onnx_export, onnx_model
 from speecheq.scoring.command import CommandError, load_pipeline, main
 from speecheq.scoring.onnx_model import FILE, INT8_FILE, OUTPUTS, OnnxModel, source_of
 
-SPEECH = str(ROOT / "space/examples/angry_high_en.wav")
+SPEECH = str(ROOT / "tests/speech/angry_high_en.wav")
 SMALL = TINY_BACKBONES["whisper"] | {"d_model": 256, "encoder_layers": 1, "encoder_ffn_dim": 256}
 SIXTEEN = tuple(np.linspace(0.2, 8, 16).round(2).tolist())
 

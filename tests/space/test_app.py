@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from samples import ROOT, tiny_pipeline, waveform
 
-from speecheq.labels_speecheq import ESC_LABELS
+from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.processing_speecheq import SpeechEQProcessor
@@ -23,9 +23,10 @@ import answers
 import app
 import card
 import figures
+import limits
 import page
 
-SPEECH = str(ROOT / "space/examples/sad_then_angry_en.wav")
+SPEECH = str(ROOT / "tests/speech/sad_then_angry_en.wav")
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +176,17 @@ def test_the_drawing_takes_the_colours_of_the_page_and_says_what_it_shows():
     assert figures.INK not in svg and "currentColor" in svg and colour["sad"] in svg
 
 
+def test_the_picture_of_a_recording_is_small_and_the_same_in_each_run(monkeypatch, tmp_path, pipe):
+    monkeypatch.setattr("transformers.pipeline", lambda **kwargs: pipe)
+    drawn = []
+    for name in ("a.svg", "b.svg"):
+        figures.main([SPEECH, "--out", str(tmp_path / name)])
+        drawn.append((tmp_path / name).read_bytes())
+    assert drawn[0] == drawn[1] and len(drawn[0]) < 100_000
+    texts = [element.text for element in ElementTree.fromstring(drawn[0]).iter("{http://www.w3.org/2000/svg}text")]
+    assert "seconds" in texts and "kHz" not in texts and set(texts) & set(BASIC_CLASSES)
+
+
 def test_the_spectrogram_shows_a_tone_at_its_frequency():
     tone = np.sin(2 * np.pi * 2000 * np.arange(320_000) / 16_000)
     decibels = figures.spectrogram(tone)
@@ -209,7 +221,16 @@ def test_what_it_was_trained_on_is_read_from_the_card(tmp_path):
     for gone in ("picture", "mark", "secret", "PAGE.md"):
         assert gone not in text
     assert card.training("## Training data\nheard\n## Training\ncommand\n") == "### Training data\n\nheard"
+    text = "## Training Details\n### Training Data\nheard\n### Training Procedure\ncommand\n## Evaluation\nscores\n"
+    assert card.training(text) == "### Training Data\n\nheard\n\n### Evaluation\n\nscores"
     assert card.training("# nothing") == ""
+
+
+def test_the_sources_of_the_examples_are_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(card, "ATTRIBUTION", tmp_path / "ATTRIBUTION.md")
+    assert "Sources" not in card.about("nobody/nothing")
+    card.ATTRIBUTION.write_text("# Attribution\n\n| `a.wav` |\n")
+    assert card.about("nobody/nothing").endswith("## Sources of the examples\n\n| `a.wav` |\n")
 
 
 def test_a_model_without_a_card_is_no_error(tmp_path):
@@ -232,15 +253,14 @@ def test_the_model_is_named_or_above_or_on_the_hub(tmp_path, monkeypatch):
     assert app.default_model() == "me/mine"
 
 
-def test_the_examples_are_there_and_small():
-    files = sorted((ROOT / "space/examples").glob("*.wav"))
-    assert {file.name for file in files} == set(app.EXAMPLES.values())
-    assert len(files) <= 5 and sum(file.stat().st_size for file in files) < 400_000
-    assert 8 <= soundfile.info(SPEECH).duration <= 12
+def test_a_title_of_an_example_says_its_labels_and_its_language():
+    files = ("angry_en.wav", "sad_then_angry_pl.wav", "noise_no_speech.wav")
+    assert [app.title(Path(file)) for file in files] == ["Angry, English", "Sad then angry, Polish", "Noise no speech"]
 
 
 def test_files_go_and_recordings_wait_in_a_queue(pipe, folder):
     built = app.build(pipe, str(folder))
+    assert isinstance(built._queue.pending_messages_per_session, limits.Sessions)
     assert built.delete_cache == (3600, 3600) and built._queue.max_size == 64 and not built.analytics_enabled
     endpoints = built.get_api_info()["named_endpoints"]
     assert list(endpoints) == ["/recognise"]
