@@ -15,9 +15,9 @@ from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.base import ChunkPipeline
 
 from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
-from .pooling_speecheq import SpeakerStatistics
+from .pooling_speecheq import Answer, SpeakerStatistics, segments
 from .processing_speecheq import blocks_of, multiple_inputs, symbol_runs
-from .speech_speecheq import Answer, SpeechDetector, segments, stretches, windows
+from .speech_speecheq import SpeechDetector, stretches, windows
 
 WHOLE_SECONDS = 10.0  # audio up to this length is one utterance, as in the training corpora
 MARGIN = 0.3  # s around the speech of an utterance; more silence is cut, because training utterances have little of it
