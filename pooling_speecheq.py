@@ -250,6 +250,18 @@ class StatisticsPooling(nn.Module):
         return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
 
 
+def mean_of(answers: list[dict], name: str) -> torch.Tensor:
+    """Average probabilities over chunks, weighted by their length."""
+    lengths = torch.tensor([answer["end"] - answer["start"] for answer in answers])
+    return (lengths / lengths.sum()) @ torch.tensor([answer[name] for answer in answers])
+
+
+def folded(scores: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
+    """Fold fine-class probabilities into the label space, and renormalise them."""
+    scores = scores @ fold
+    return scores / scores.sum().clamp(min=1e-12)
+
+
 class Answer(NamedTuple):
     """Prediction for a window.
 
