@@ -3,15 +3,15 @@
 import json
 import shutil
 import struct
-import sys
 from collections.abc import Iterator
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 import numpy as np
 
 from speecheq.audio_speecheq import PLACEHOLDERS, SAMPLING_RATE
 
-STEP = 0.1  # s of audio per chunk
+STEP = 0.1  # s of audio per chunk of the microphone
+BLOCK = 1 << 16  # bytes, largest chunk of a pipe
 ENCODED = (b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"\xff\xfb", b"\xff\xf3", b"FORM", b"caff")
 # Format tags of WAV: https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html.
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -28,11 +28,11 @@ class LiveError(ValueError):
 def microphone() -> Iterator[tuple[int, np.ndarray]]:
     """Record the default microphone with ffmpeg.
 
-    Yields:
-        `tuple`: the sampling rate in Hz, and the samples of a chunk.
+    Returns:
+        `Iterator[tuple]`: the sampling rate in Hz, and the samples of a chunk.
 
     Raises:
-        LiveError: if ffmpeg is not installed, or gives no audio.
+        LiveError: if ffmpeg is not installed; from the iterator, if ffmpeg finds no microphone.
     """
     if shutil.which("ffmpeg") is None:
         raise LiveError(
@@ -41,14 +41,17 @@ def microphone() -> Iterator[tuple[int, np.ndarray]]:
         )
     from transformers.pipelines.audio_utils import ffmpeg_microphone
 
-    heard = False
-    for data in ffmpeg_microphone(SAMPLING_RATE, STEP, "s16le"):
-        heard = True
-        yield SAMPLING_RATE, np.frombuffer(data[: len(data) // 2 * 2], np.int16)
-    if not heard:
+    return _recorded(ffmpeg_microphone(SAMPLING_RATE, STEP, "s16le"))
+
+
+def _recorded(blocks: Iterator[bytes]) -> Iterator[tuple[int, np.ndarray]]:
+    block = b""
+    for block in blocks:
+        yield SAMPLING_RATE, np.frombuffer(block[: len(block) // 2 * 2], np.int16)
+    if not block:
         raise LiveError(
             "--live: ffmpeg must find a microphone; got no audio from the default one. On Linux, `arecord -l` of the package "
-            "alsa-utils lists them. Or pipe audio into `speecheq --live -`."
+            "alsa-utils lists the microphones. Without one, pipe audio into `speecheq --live -`."
         )
 
 
@@ -76,16 +79,17 @@ def piped(file: BinaryIO, rate: int = SAMPLING_RATE) -> Iterator[tuple[int, np.n
     kind, channels, left = np.dtype("<i2"), 1, None
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         head, (kind, channels, rate, left) = b"", _read_header(file)
-    size = channels * kind.itemsize
-    data = head
-    while len(new := file.read1(max(size, int(STEP * rate) * size) if left is None else min(left, 1 << 16))) or data:
-        left = None if left is None else left - len(new)
-        data += new
+    size, data = channels * kind.itemsize, head
+    while True:
         whole = data[: len(data) // size * size]
-        data = data[len(whole) :] if new else b""
         if whole:
             samples = _samples(whole, kind)
             yield rate, samples if channels == 1 else samples.reshape(-1, channels)
+        new = file.read1(BLOCK if left is None else min(left, BLOCK))  # what has arrived
+        if not new:
+            return
+        left = None if left is None else left - len(new)
+        data = data[len(whole) :] + new
 
 
 def _samples(data: bytes, kind: np.dtype) -> np.ndarray:
@@ -123,17 +127,10 @@ def _read_header(file: BinaryIO) -> tuple[np.dtype, int, int, int | None]:
     raise LiveError("--live -: WAV must have the chunks `fmt ` and `data`; got an incomplete header.")
 
 
-def write_events(events: Iterator[dict], form: str, out: TextIO = sys.stdout):
-    """Write an event per line as it comes.
-
-    Args:
-        events (`Iterator[dict]`): events of a stream.
-        form (`str`): `table`, or `jsonl`.
-        out (`TextIO`, *optional*): output.
-    """
+def print_events(events: Iterator[dict], form: str):
+    """Print an event per line as it comes; `form` is `table` or `jsonl`."""
     for event in events:
-        out.write((json.dumps(event, ensure_ascii=False) if form == "jsonl" else _line(event)) + "\n")
-        out.flush()
+        print(json.dumps(event, ensure_ascii=False) if form == "jsonl" else _line(event), flush=True)
 
 
 def _line(event: dict) -> str:
