@@ -162,9 +162,9 @@ class SpeechWindows:
         yield from self._ended(self.detector.finish())
 
     def newest(self) -> Window:
-        """Return the last samples of the open region, at most one window."""
+        """Return the last samples of the open region, at most `hop`: a short window takes less computation."""
         region = self.detector.open
-        return self._cut(max(region.start, region.end - self.length), region.end)
+        return self._cut(max(region.start, region.end - self.hop), region.end)
 
     def _cut(self, start: int, end: int, ends_region: bool = False) -> Window:
         samples = self._kept[start - self._origin : end - self._origin].copy()
@@ -315,7 +315,7 @@ class SpeechStream:
     An event is a `dict` with `event` and `start`, in seconds from the start of the stream:
 
     - `speech`: speech has begun. A segment follows in any case.
-    - `provisional`, with `end`, `label`, `score`, `intensity`: answer for the last 2 s of speech, about every half second.
+    - `provisional`, with `end`, `label`, `score`, `intensity`: answer for the last 1 to 2 s of speech, about every half second.
     - `segment`, with the same fields: finished segment, as in `timeline` of the pipeline, after the pause that ends it.
 
     Args:
