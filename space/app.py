@@ -121,12 +121,12 @@ class Recogniser:
             remove_chunk(chunk, gr.utils.get_upload_folder())
         return listener, self._shown(listener)
 
-    def stop(self, listener: Listener | None) -> tuple[None, str]:
-        """End the stream of the session, and return its last segments."""
+    def stop(self, listener: Listener | None) -> tuple[Listener | None, str]:
+        """End the stream of the session, and return it and its part of the page."""
         if listener is None:
             return None, WAITING
         listener.close()
-        return None, self._shown(listener)
+        return listener, self._shown(listener)
 
     def _shown(self, listener: Listener) -> str:
         colour = colours(self.scales[listener.scale])

@@ -1,6 +1,10 @@
 """Claims about live streams: chunks of any size give the segments of the file pipeline, early and in constant memory."""
 
 import logging
+import os
+import re
+import subprocess
+import sys
 import threading
 import tracemalloc
 
@@ -9,11 +13,12 @@ import pytest
 import soundfile
 import soxr
 import torch
-from samples import ROOT, tiny_pipeline, waveform
+from samples import ROOT, tiny_pipeline, utterances, waveform
 from transformers.pipelines.audio_utils import chunk_bytes_iter
 
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.speech_speecheq import LiveAudio, SpeechStream
+from speecheq.training.saving import save_for_hub
 
 RATE = 16_000
 
@@ -25,13 +30,10 @@ def pipe() -> SpeechEQPipeline:
 
 @pytest.fixture(scope="module")
 def speech() -> np.ndarray:
-    """Half a minute: synthetic speech and silence."""
-    names = ("sad_then_angry_en", "angry_high_en", "noise_no_speech", "sad_high_en", "happy_high_zh")
-    parts = [np.zeros(RATE, np.float32)]
-    for name in names * 2:
-        samples, rate = soundfile.read(ROOT / f"space/examples/{name}.wav", dtype="float32")
-        parts += [soxr.resample(samples, rate, RATE), np.zeros(RATE, np.float32)]
-    return np.concatenate(parts)
+    """Half a minute: synthetic speech, once without pauses, and silence."""
+    spoken = utterances(12)
+    pause = np.zeros(RATE, np.float32)
+    return np.concatenate([pause, *[part for one in spoken for part in (one, pause)], *spoken[:4], pause])
 
 
 def noise(*seconds: float) -> np.ndarray:
@@ -313,3 +315,18 @@ def test_ten_minutes_of_speech_in_chunks_of_all_sizes_are_those_of_the_file(pipe
     expected = pipe({"array": samples, "sampling_rate": RATE})["timeline"]
     assert_same(segments_of(run(pipe.stream(RATE), chunks)), expected)
     assert len(expected) > 100
+
+
+@pytest.mark.slow
+def test_the_page_of_live_speech_works_as_pasted(pipe, tmp_path):
+    save_for_hub(pipe.model, pipe.processor, tmp_path / "model")
+    page = (ROOT / "scoring" / "LIVE.md").read_text("utf-8").replace('model="."', 'model="model"')
+    (code,), (command,) = (re.findall(rf"```{kind}\n(.*?)```", page, flags=re.DOTALL) for kind in ("python", "bash"))
+    (tmp_path / "space").symlink_to(ROOT / "space")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    command = command.replace("--model .", "--model model").replace(
+        "| speecheq", f"| {sys.executable} -m speecheq.scoring.command"
+    )
+    for words in ([sys.executable, "-c", code], ["bash", "-c", command]):
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and "'segment'" in done.stdout.replace('"', "'"), done.stderr[-2000:]

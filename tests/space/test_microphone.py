@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from samples import ROOT, waveform
+from samples import ROOT, utterances, waveform
 
 pytest.importorskip("gradio")
 import httpx
@@ -24,8 +24,8 @@ from speecheq.labels_speecheq import ESC_SCALES
 sys.path.insert(0, str(ROOT / "space"))
 import microphone
 
-SPEECH, RATE = soundfile.read(ROOT / "space/examples/sad_then_angry_en.wav", dtype="float32")
-AUDIO = np.concatenate([SPEECH, np.zeros(RATE, np.float32)])
+RATE = 16_000
+AUDIO = np.concatenate([*utterances(4), np.zeros(RATE, np.float32), *utterances(3), np.zeros(RATE, np.float32)])
 
 
 @pytest.fixture
@@ -61,8 +61,9 @@ def test_the_tab_shows_provisional_answers_then_the_segments_of_the_pipeline_and
     expected = [event for event in [*stream.feed(pcm), *stream.close()] if event["event"] == "segment"]
     finished = segments_of(listener)
     assert finished == [(event["start"], event["end"], event["label"]) for event in expected] != []
-    gone, html = recogniser.stop(listener)
-    assert gone is None and html.count("<tr><td>") == len(expected) and "the recording has ended" in html
+    closed, html = recogniser.stop(listener)
+    assert closed.stream.closed and recogniser.listen(__file__, closed, "basic")[1] == html  # a late chunk
+    assert html.count("<tr><td>") == len(expected) and "the recording has ended" in html
 
 
 def test_two_sessions_are_independent(pipe, chunks, tmp_path):
@@ -94,6 +95,22 @@ def test_a_chunk_that_cannot_be_used_has_a_reason_and_the_stream_goes_on(pipe, c
     assert "seq-reason" not in html and (tmp_path / "bad.wav").exists()
     assert recogniser.listen(None, listener, "basic")[0] is listener
     assert recogniser.stop(None) == (None, page.WAITING)
+
+
+@pytest.mark.parametrize("size", [0, 100, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_the_length_in_the_header_of_a_chunk_is_not_used(size, tmp_path):
+    (path,) = write(tmp_path, waveform(0.5))
+    data = bytearray(Path(path).read_bytes())
+    data[4:8] = data[40:44] = size.to_bytes(4, "little")
+    Path(path).write_bytes(data)
+    samples, rate = microphone.read_chunk(path)
+    assert (len(samples), rate) == (8_000, RATE)
+    np.testing.assert_allclose(samples, waveform(0.5), atol=1e-4)
+
+
+def test_a_chunk_of_more_than_ten_seconds_is_refused(pipe, tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.zeros(10 * RATE + 1), RATE)
+    assert "longer than 10 s" in app.Recogniser(pipe).listen(str(tmp_path / "long.wav"), None, "basic")[1]
 
 
 def test_the_page_shows_a_bounded_number_of_segments_and_escapes_them(pipe):
