@@ -140,24 +140,23 @@ def different(found: list[dict], expected: list[dict]) -> int:
     return len(one ^ other)
 
 
-def rows(result: Measurement, spans: list, expected: list[dict], waited: list[float], streams: int) -> Iterator[str]:
-    """Format the measurements as a table."""
-    segments = [event for _, _, event in result.events if event["event"] == "segment"]
+def rows_of_stream(result: Measurement, spans: list[tuple[float, float]]) -> Iterator[str]:
+    """Format the measurements of one stream as rows of a table."""
     first, last = latencies(result.events, spans)
-    yield "| live stream | measured | required |\n|---|---:|---:|"
     yield f"| computation, s per s of audio: wall-clock time | {result.wall / result.audio:.3f} | 0.100 |"
     yield f"| computation, s per s of audio: CPU time | {result.cpu / result.audio:.3f} | |"
     yield f"| memory at the end / after a sixth, {result.after:.0f} MiB | {result.after / result.before:.3f} | 1.050 |"
     for name, values in (("first word to provisional answer", first), ("pause to finished segment", last)):
         yield f"| {name}, s of audio: median | {np.median(values):.2f} | |"
         yield f"| {name}, s of audio: 95 % of {len(values)} | {np.quantile(values, 0.95):.2f} | 1.00 |"
-    yield f"| segments that differ from the file pipeline, of {len(expected)} | {different(segments, expected)} | 0 |"
-    yield f"| {streams} streams in real time, lag of a chunk, s: 95 % | {np.quantile(waited, 0.95):.2f} | |"
+
+
+def rows_of_streams(waited: list[float], streams: int) -> Iterator[str]:
+    """Format the lags of several streams as rows of the table; a stream that keeps up has no growing lag."""
     half = len(waited) // 2  # in order of time
-    yield (
-        f"| {streams} streams in real time, lag of a chunk, s: median of the first and of the last half | "
-        f"{np.median(waited[:half]):.2f}, {np.median(waited[half:]):.2f} | no growth |"
-    )
+    medians = f"{np.median(waited[:half]):.2f}, {np.median(waited[half:]):.2f}"
+    yield f"| {streams} streams in real time, lag of a chunk, s: 95 % | {np.quantile(waited, 0.95):.2f} | |"
+    yield f"| {streams} streams in real time, median lag of the first and of the last half, s | {medians} | no growth |"
 
 
 def main(arguments: list[str] | None = None):
@@ -175,14 +174,19 @@ def main(arguments: list[str] | None = None):
     from transformers import pipeline
 
     pipe = pipeline(model=options.model, trust_remote_code=True, sampling_rate=SAMPLING_RATE)
+    print(f"{describe()}; {options.minutes:g} minutes of {len(speech)} recordings of {options.speech.name}\n")
+    print("| live stream | measured | required |\n|---|---:|---:|")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "live.flac")
         spans = write_audio(path, speech, options.minutes)
         result = listen(pipe.stream(), path)
-        waited = lags(pipe.stream, path, options.streams, options.seconds)
+        print("\n".join(rows_of_stream(result, spans)), flush=True)
+        segments = [event for _, _, event in result.events if event["event"] == "segment"]
         expected = pipe(str(path), phonemes=False)["timeline"]
-    print(f"{describe()}; {options.minutes:g} minutes of {len(speech)} recordings of {options.speech.name}\n")
-    print("\n".join(rows(result, spans, expected, waited, options.streams)))
+        others = different(segments, expected)
+        print(f"| segments that differ from the file pipeline, of {len(expected)} | {others} | 0 |", flush=True)
+        waited = lags(pipe.stream, path, options.streams, options.seconds)
+        print("\n".join(rows_of_streams(waited, options.streams)))
 
 
 if __name__ == "__main__":
