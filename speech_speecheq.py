@@ -407,7 +407,7 @@ class SpeechStream:
 
 
 class _OneThread:
-    """Context in which torch uses one thread, because more threads slow silero-vad down."""
+    """Context in which torch uses one thread: more threads slow down silero-vad and short windows."""
 
     def __init__(self):
         self._lock, self._inside, self._threads = Lock(), 0, 1
