@@ -15,14 +15,14 @@ from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.base import ChunkPipeline
 
 from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
-from .pooling_speecheq import SpeakerStatistics
+from .pooling_speecheq import Answer, SpeakerStatistics, folded, mean_of, segments
 from .processing_speecheq import blocks_of, multiple_inputs, symbol_runs
-from .speech_speecheq import Answer, SpeechDetector, segments, stretches, windows
+from .speech_speecheq import SpeechDetector, SpeechStream, SpeechWindows, one_thread, stretches, windows
 
 WHOLE_SECONDS = 10.0  # audio up to this length is one utterance, as in the training corpora
 MARGIN = 0.3  # s around the speech of an utterance; more silence is cut, because training utterances have little of it
-WINDOW_SECONDS = 2.0  # window of longer audio; chosen among 2, 3, 4 and 6 s on validation speakers
-HOP_SECONDS = 1.0
+WINDOW = 2 * SAMPLING_RATE  # samples, window of longer audio; chosen among 2, 3, 4 and 6 s on validation speakers
+HOP = SAMPLING_RATE
 CHANGE = 2.0  # nats, cost of a label change within a region of speech
 SURE = 0.8  # probability of the intensity interval
 # Pipeline that `pipeline(model=...)` creates from a folder: https://hf.co/docs/transformers/add_new_pipeline.
@@ -113,6 +113,37 @@ class SpeechEQPipeline(ChunkPipeline):
         speaker = SpeakerStatistics(self.model.standardizer, self.model.config.speaker_prior)
         return speaker if path is None else speaker.load(path)
 
+    def stream(
+        self, sampling_rate=None, scale=None, candidate_labels=None, vad=None, speaker: SpeakerStatistics | None = None
+    ) -> SpeechStream:
+        """Open a live stream: `stream.feed(chunk)` and `stream.close()` return events, see [`SpeechStream`].
+
+        The finished segments are those that the pipeline gives for a recording of the whole stream, if it is longer than
+        10 s. Streams of one pipeline are independent of each other.
+
+        Args:
+            sampling_rate (`int`, *optional*): sampling rate of chunks without their own, in Hz.
+            scale, candidate_labels, vad (*optional*): as in a call; by default those of the pipeline.
+            speaker ([`SpeakerStatistics`], *optional*): speaker statistics, updated when the stream is closed.
+        """
+        given = {"sampling_rate": sampling_rate, "scale": scale, "candidate_labels": candidate_labels, "vad": vad}
+        given = {name: value for name, value in (given | {"speaker": speaker}).items() if value is not None}
+        given = {**self._preprocess_params, **self._forward_params, **self._postprocess_params, **given}
+        label_space = self._label_space(given.get("scale", "fine"), given.get("candidate_labels"))
+        fold, speaker = self._fold(label_space), given.get("speaker")
+        own = None if speaker is None else self.new_speaker()
+
+        def predict(samples: np.ndarray, provisional: bool) -> tuple[np.ndarray, float]:
+            with one_thread:  # a window is short: one thread takes the least computation, and leaves cores for others
+                (found,) = self.forward([{"samples": samples}], speaker=speaker)
+            if own is not None and not provisional:
+                own.update(found["statistics"][None])
+            return folded(torch.tensor(found["scores"]), fold).numpy(), found["intensity"]
+
+        splitter = SpeechWindows(SpeechDetector(given.get("vad")), WINDOW, HOP)
+        ended = None if own is None else lambda: speaker.merge(own)
+        return SpeechStream(splitter, predict, list(label_space), CHANGE, given.get("sampling_rate"), ended)
+
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs):
         """Save a folder from which `pipeline(model=folder, trust_remote_code=True)` loads this pipeline.
 
@@ -141,11 +172,8 @@ class SpeechEQPipeline(ChunkPipeline):
         stream = _AudioStream(blocks_of(inputs, sampling_rate))
         short_audio = stream.read_if_short(WHOLE_SECONDS)
         held_back, regions, end = [], [], 0
-        speech_windows = windows(
-            stream, SpeechDetector(vad), int(WINDOW_SECONDS * SAMPLING_RATE), int(HOP_SECONDS * SAMPLING_RATE)
-        )
         speech = 0
-        for window in speech_windows:
+        for window in windows(stream, SpeechDetector(vad), WINDOW, HOP):
             stop = window.start + len(window.samples)
             speech, end = speech + stop - max(window.start, end), stop
             regions += [[window.start, stop]] if window.starts_region else []
@@ -161,7 +189,7 @@ class SpeechEQPipeline(ChunkPipeline):
             for start, stop in stretches(regions, len(short_audio), int(MARGIN * SAMPLING_RATE)):
                 chunk = {"start": start / SAMPLING_RATE, "starts_region": True, "is_utterance": True}
                 yield chunk | {"samples": short_audio[start:stop]}
-            if timeline and end - regions[0][0] > 2 * WINDOW_SECONDS * SAMPLING_RATE:
+            if timeline and end - regions[0][0] > 2 * WINDOW:
                 yield from held_back
                 regions = []
         yield {
@@ -212,15 +240,12 @@ class SpeechEQPipeline(ChunkPipeline):
         if not audio.answers:
             return answer | {"abstained": "silence" if summary["silent"] else "no speech"}
         label_space = self._label_space(scale, candidate_labels)
-        labels, members = list(label_space), list(label_space.values())
-        fold = torch.tensor(
-            [[float(fine in of_label) for of_label in members] for fine in self.model.config.esc_labels]
-        )
+        labels, fold = list(label_space), self._fold(label_space)
 
         utterances = [chunk for chunk in audio.answers if chunk["is_utterance"]] or audio.answers
         names = ("scores", "levels", "intensity", "gender")
-        scores, levels, intensity, gender = (_mean(utterances, name) for name in names)
-        scores = _folded(scores, fold)
+        scores, levels, intensity, gender = (mean_of(utterances, name) for name in names)
+        scores = folded(scores, fold)
         ranked = [{"label": labels[index], "score": float(scores[index])} for index in scores.argsort(descending=True)]
         best = int(gender.argmax())
         answer |= {"emotion": ranked[:top_k], "intensity": self._intensity(levels, float(intensity))}
@@ -238,7 +263,7 @@ class SpeechEQPipeline(ChunkPipeline):
             for start, end in summary["regions"]:  # each is inside one utterance, the last one that starts before it
                 spans.append((start, end, True, [chunk for chunk in utterances if chunk["start"] <= start][-1]))
             answers = [
-                Answer(start, end, starts, _folded(torch.tensor(chunk["scores"]), fold).numpy(), chunk["intensity"])
+                Answer(start, end, starts, folded(torch.tensor(chunk["scores"]), fold).numpy(), chunk["intensity"])
                 for start, end, starts, chunk in spans
             ]
             answer["timeline"] = segments(answers, labels, CHANGE)
@@ -302,6 +327,11 @@ class SpeechEQPipeline(ChunkPipeline):
                 f"classes; got {got}."
             )
         return space
+
+    def _fold(self, label_space: dict[str, list[str]]) -> torch.Tensor:
+        """Return the matrix that sums fine-class probabilities to those of a label space, `(fine classes, labels)`."""
+        members = label_space.values()
+        return torch.tensor([[float(fine in of) for of in members] for fine in self.model.config.esc_labels])
 
     def _placed(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self.device, self.model.dtype if value.is_floating_point() else None)
@@ -405,15 +435,3 @@ class _Recording:
         self.answers.append(answer | position | {"end": end})
         if self.speaker is not None and self.answers[0]["is_utterance"] == chunk["is_utterance"]:
             self.speaker.update(statistics[None])
-
-
-def _mean(answers: list[dict], name: str) -> torch.Tensor:
-    """Average probabilities over chunks, weighted by their length."""
-    lengths = torch.tensor([answer["end"] - answer["start"] for answer in answers])
-    return (lengths / lengths.sum()) @ torch.tensor([answer[name] for answer in answers])
-
-
-def _folded(scores: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
-    """Fold fine-class probabilities into the label space, and renormalise them."""
-    scores = scores @ fold
-    return scores / scores.sum().clamp(min=1e-12)

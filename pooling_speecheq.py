@@ -1,4 +1,4 @@
-"""Statistics pooling over frames, standardisation and speaker statistics.
+"""Pooling over time: frames to utterance statistics, windows to segments; standardisation and speaker statistics.
 
 Speaker differences are the largest nuisance factor in emotion recognition. Speaker normalisation with the mean and standard
 deviation of unlabelled utterances removes much of it (Busso et al. 2013, https://doi.org/10.1109/T-AFFC.2013.26).
@@ -6,12 +6,16 @@ deviation of unlabelled utterances removes much of it (Busso et al. 2013, https:
 
 import math
 import os
+from itertools import pairwise
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 ATTENTIONS = 4  # attention heads of attentive pooling
+STEP = 0.5  # s, resolution of the timeline
 
 
 class RunningStandardizer(nn.Module):
@@ -244,3 +248,107 @@ class StatisticsPooling(nn.Module):
         mean = (weights * frames).sum(dim=1)
         variance = (weights * (frames - mean[:, None]).square()).sum(dim=1)
         return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
+
+
+def mean_of(answers: list[dict], name: str) -> torch.Tensor:
+    """Average probabilities over chunks, weighted by their length."""
+    lengths = torch.tensor([answer["end"] - answer["start"] for answer in answers])
+    return (lengths / lengths.sum()) @ torch.tensor([answer[name] for answer in answers])
+
+
+def folded(scores: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
+    """Fold fine-class probabilities into the label space, and renormalise them."""
+    scores = scores @ fold
+    return scores / scores.sum().clamp(min=1e-12)
+
+
+class Answer(NamedTuple):
+    """Prediction for a window.
+
+    Args:
+        start, end (`float`): start and end, in seconds.
+        starts_region (`bool`): whether a region of speech starts with the window.
+        scores (`np.ndarray` of shape `(labels,)`): probabilities.
+        intensity (`float`): intensity in [0, 1].
+    """
+
+    start: float
+    end: float
+    starts_region: bool
+    scores: np.ndarray
+    intensity: float
+
+
+def segments(answers: list[Answer], labels: list[str], change: float) -> list[dict]:
+    """Merge the windows of each region of speech into segments with one label each.
+
+    The probabilities of overlapping windows are averaged in steps of half a second. The Viterbi algorithm then finds the most
+    probable sequence of labels, with a cost of `change` per label change. Segments of different regions are not merged,
+    because there is a pause between them.
+
+    Args:
+        answers (`list[Answer]`): predictions, in the order of time.
+        labels (`list[str]`): labels of the scores.
+        change (`float`): cost of a label change between two steps, in nats.
+
+    Returns:
+        `list[dict]`: `start`, `end` (s), `label`, `score` (mean probability of the label) and `intensity`.
+    """
+    found = []
+    for region in _regions(answers):
+        edges = _edges(region[0].start, region[-1].end)
+        scores, intensities = _averaged(region, edges)
+        path = _viterbi(np.log(np.maximum(scores, 1e-8)), change)
+        starts = np.flatnonzero(np.diff(path, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(path)], strict=True):
+            found.append(
+                {
+                    "start": round(edges[start][0], 3),
+                    "end": round(edges[stop - 1][1], 3),
+                    "label": labels[path[start]],
+                    "score": float(scores[start:stop, path[start]].mean()),
+                    "intensity": float(np.mean(intensities[start:stop])),
+                }
+            )
+    return found
+
+
+def _regions(answers: list[Answer]) -> list[list[Answer]]:
+    regions = []
+    for answer in answers:
+        if answer.starts_region:
+            regions.append([])
+        regions[-1].append(answer)
+    return regions
+
+
+def _edges(start: float, end: float) -> list[tuple[float, float]]:
+    """Divide a region into equal steps of about half a second."""
+    return list(pairwise(np.linspace(start, end, max(1, round((end - start) / STEP)) + 1).tolist()))
+
+
+def _averaged(region: list[Answer], edges: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Average scores, `(steps, labels)`, and intensities, `(steps,)`, weighted by the overlap of window and step."""
+    starts, ends = (np.array([getattr(answer, name) for answer in region]) for name in ("start", "end"))
+    scores = np.stack([answer.scores for answer in region])
+    intensities = np.array([answer.intensity for answer in region])
+    means = []
+    for start, end in edges:
+        near = slice(np.searchsorted(ends, start, side="right"), np.searchsorted(starts, end))
+        shares = np.minimum(ends[near], end) - np.maximum(starts[near], start)
+        shares = shares / shares.sum()
+        means.append((shares @ scores[near], shares @ intensities[near]))
+    return np.stack([mean for mean, _ in means]), np.array([intensity for _, intensity in means])
+
+
+def _viterbi(scores: np.ndarray, change: float) -> np.ndarray:
+    """Find the label of each step, `(steps,)`, from log-probabilities `(steps, labels)`."""
+    best, backpointers = scores[0], []
+    for step_scores in scores[1:]:
+        stay, jump = best, best.max() - change
+        backpointers.append(np.where(stay >= jump, np.arange(len(best)), best.argmax()))
+        best = np.maximum(stay, jump) + step_scores
+    path = [int(best.argmax())]
+    for previous in reversed(backpointers):
+        path.append(int(previous[path[-1]]))
+    return np.array(path[::-1])

@@ -290,7 +290,7 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
     if array.dtype == np.int32 and SILENT_PEAK <= (peak := max(-int(array.min()), int(array.max()))) / 2**15 < 1:
         then = "If these are values of 16 bits, pass `audio.astype(numpy.int16)`."
         refuse("audio", "use the range of int32", f"a peak of {peak}, less than 2**15,", then)
-    array = _mix_down(_to_float(array), refuse)
+    array = _mix_down(to_float(array), refuse)
     if not np.isfinite(array).all():
         refuse("audio", "be finite", f"{int((~np.isfinite(array)).sum())} NaN or infinite samples")
     seconds = len(array) / sampling_rate
@@ -325,7 +325,8 @@ def _as_list(audio) -> list:
     return list(audio) if getattr(audio, "ndim", 1) == 3 else [audio]
 
 
-def _to_float(array: np.ndarray) -> np.ndarray:
+def to_float(array: np.ndarray) -> np.ndarray:
+    """Convert floats or integer PCM of 8 to 32 bits to float32, with full scale 1."""
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind == "u":  # the zero level of unsigned PCM (8-bit WAV files) is the middle of its range
@@ -364,7 +365,7 @@ def multiple_inputs(inputs) -> list | GeneratorType | Dataset | None:
         streaming = hasattr(inputs, "key") and isinstance(rows, Iterable) and not hasattr(rows, "__len__")
         return (row[inputs.key] for row in rows) if streaming else inputs
     if isinstance(inputs, (list, tuple)):
-        one = bool(inputs) and (_is_number(inputs[0]) or _with_rate(inputs) is not None)
+        one = bool(inputs) and (_is_number(inputs[0]) or with_rate(inputs) is not None)
         return None if one else list(inputs) if inputs else (audio for audio in inputs)
     numeric = hasattr(inputs, "dtype") and getattr(inputs.dtype, "kind", "f") not in "OSTU"
     if numeric or not isinstance(inputs, Iterable) or isinstance(inputs, (*ENCODED, array, Mapping, os.PathLike)):
@@ -391,7 +392,7 @@ def blocks_of(audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
     """
     if isinstance(audio, dict):
         return _blocks_of_dict(audio, sampling_rate)
-    if (pair := _with_rate(audio)) is not None:
+    if (pair := with_rate(audio)) is not None:
         return blocks_of(*pair)
     if hasattr(audio, "get_all_samples"):  # the torchcodec decoder that `datasets` returns
         decoded = audio.get_all_samples()
@@ -424,7 +425,7 @@ def _blocks_of_dict(audio: dict, sampling_rate: int | None) -> Iterator[np.ndarr
     return blocks_of(found, rate or sampling_rate)
 
 
-def _with_rate(audio) -> tuple | None:
+def with_rate(audio) -> tuple | None:
     """Return array and rate of a pair in any order: `soundfile.read` returns the array first, Gradio the rate."""
     if isinstance(audio, (list, tuple)) and len(audio) == 2:
         for rate, samples in (audio, audio[::-1]):

@@ -21,6 +21,7 @@ def commands(audio: Path, dataset: str, utterances: int) -> dict[str, list[str]]
         ],
         "training": ["fine_tuning.py", "--dataset", dataset],
         "memory": ["memory.py", "--speech", str(audio)],
+        "live": ["live.py", "--speech", str(audio)],
         "build_seqd": ["build_seqd.py"],
     }  # fmt: skip
 
@@ -49,7 +50,9 @@ def main(arguments: list[str] | None = None):
         default=1000,
         help="files of the folder benchmark, which takes minutes (default 1000)",
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of inference, training, memory, build_seqd")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="some of inference, training, memory, live, build_seqd"
+    )
     given = parser.parse_args(arguments)
     for name, command in commands(given.audio, given.dataset, given.utterances).items():
         if given.only is None or name in given.only:

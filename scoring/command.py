@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from speecheq.audio_speecheq import is_address
+from speecheq.audio_speecheq import SAMPLING_RATE, is_address
 from speecheq.dataset_scripts.corpora.records import AUDIO_SUFFIXES, note_unread, options
 from speecheq.labels_speecheq import ESC_SCALES
 from speecheq.scoring.formats import Csv, JsonLines, Rows, Table, TextGrids
+from speecheq.scoring.live import LiveError, microphone, piped, print_events
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT_FORMATS = {"jsonl": JsonLines, "csv": Csv}
@@ -21,7 +22,9 @@ DESCRIPTION = """Predict emotion, its intensity and timeline, the gender of the 
 
   speecheq interview.mp3
   speecheq recordings/ "more/*.wav" --format csv --out answers.csv
-  speecheq recordings/ --format textgrid --out grids/"""
+  speecheq recordings/ --format textgrid --out grids/
+  speecheq --live
+  ffmpeg -i x.mp3 -f s16le -ar 16000 -ac 1 - | speecheq --live -"""
 EPILOG = """To resume an interrupted run, repeat the command: files with a row in the jsonl or csv file of --out, or with a
 TextGrid, are not scored again. An incomplete last row is dropped. Failed files have a row with their error: delete these
 rows to score the files again.
@@ -221,13 +224,53 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
     return failed
 
 
+def listen(given: argparse.Namespace) -> int:
+    """Write the events of a microphone or of the standard input, and return the exit status.
+
+    Raises:
+        CommandError, LiveError: if an option, the model or the audio cannot be used.
+    """
+    for option in ("out", "top_k", "abstain_below"):
+        if getattr(given, option) is not None:
+            raise CommandError(f"--live must come without --{option.replace('_', '-')}; got {getattr(given, option)}.")
+    if given.format not in ("table", "jsonl"):
+        raise CommandError(f"--live must come with --format table or jsonl; got {given.format}.")
+    if given.audio not in ([], ["-"]):
+        raise CommandError(f"--live must come without AUDIO for the microphone, or with -; got {given.audio[0]!r}.")
+    if given.audio and sys.stdin.isatty():
+        raise CommandError("--live -: the standard input must be a pipe; got a terminal.")
+    chunks = piped(sys.stdin.buffer, given.rate) if given.audio else microphone()
+    pipe = load_pipeline(given.model, given.device, given.int8)
+    speaker = None if given.speaker is None else KeptSpeaker(pipe, given.speaker)
+    try:
+        stream = pipe.stream(
+            scale=given.scale, candidate_labels=given.labels, vad=given.vad, speaker=speaker and speaker.statistics
+        )
+    except ValueError as error:
+        raise CommandError(f"--labels: {error}") from error
+    try:
+        print_events(stream.events(chunks), given.format)
+    except KeyboardInterrupt:  # the usual end of a recording
+        print_events(stream.close(), given.format)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if speaker is not None:
+        speaker.save()
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run `speecheq` or `python -m speecheq.scoring.command`, and return the exit status, see `EPILOG`."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if not given.audio and not given.live:
+        parser.error("the following arguments are required: AUDIO")
     try:
+        if given.live:
+            return listen(given)
         files, folder = find_audio(given.audio)
         failed = score(files, _output(given, files, folder), given)
-    except CommandError as error:
+    except (CommandError, LiveError) as error:
         print(f"speecheq: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -265,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="speecheq", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("audio", nargs="+", metavar="AUDIO", help="file, folder (searched), pattern, or http(s) URL")
+    add("audio", nargs="*", metavar="AUDIO", help="file, folder (searched), pattern, or http(s) URL; - with --live")
     add(
         "--format",
         choices=("table", *TEXT_FORMATS, "textgrid"),
@@ -281,6 +324,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="file for speaker statistics, if all audio is from one speaker",
     )
+    add("--live", action="store_true", help="score the microphone, or with - the standard input, and write events")
+    rate = {"type": whole_number, "default": SAMPLING_RATE, "metavar": "HZ"}
+    add("--rate", **rate, help=f"sampling rate of raw samples for --live - (default: {SAMPLING_RATE})")
     return parser
 
 

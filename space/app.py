@@ -16,13 +16,16 @@ from answers import MAX_BYTES, MAX_SECONDS, hear, scales
 from card import LANGUAGES, about
 from figures import SIZES, colours, timeline_svg
 from limits import SESSIONS, keep_tensors_out_of_the_heap, limit_sessions
-from page import CSS, WAITING, summary, timeline
+from microphone import Listener, remove_chunk
+from page import CSS, WAITING, live, summary, timeline
 from transformers import Pipeline, pipeline
 
 HUB_MODEL = "your~name/speecheq"  # an invalid name, which the release replaces with the name of the model
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE / "examples"
 AT_ONCE, WAITING_AT_MOST = 2, 64  # recordings
+LIVE_AT_ONCE, CHUNK = 10, 0.5  # live streams; s of audio that a browser sends at a time
+LIVE_KEPT = 600  # s after its last chunk in which the page keeps a live stream
 KEPT = (3600, 3600)  # s: interval between cleanups of temporary files, and their maximum age
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")  # installed fonts only
 MONOSPACED = ("ui-monospace", "Consolas", "Menlo", "monospace")
@@ -31,6 +34,8 @@ TO_ANSWER = (
 )
 NOTE = f"""At most {MAX_SECONDS // 60} minutes and {MAX_BYTES >> 20} MB. This machine analyses the recording and does not keep
 it: the temporary copy is deleted within two hours."""
+LIVE_NOTE = f"""Allow the microphone, record, and speak, at most {MAX_SECONDS // 60} minutes at a time. This machine analyses
+the sound as it arrives, and deletes it at once."""
 API = """A program can call this page. The result is the output of the pipeline as JSON: `label`, `score`, `abstained`,
 `emotion`, `intensity`, `gender`, `phonemes`, `timeline`, `duration`, `speech`; or `error` with the reason, if the recording
 cannot be used. `scale` is one of {scales}.
@@ -103,6 +108,25 @@ class Recogniser:
             answer,
         )
 
+    def listen(self, chunk: str | None, listener: Listener | None, scale: str) -> tuple[Listener, str]:
+        """Process the next chunk of a microphone, and return the stream of the session and its part of the page."""
+        listener = listener or Listener(self.pipe, scale)
+        if chunk is not None:
+            listener.feed(chunk)
+            remove_chunk(chunk, gr.utils.get_upload_folder())
+        return listener, self._shown(listener)
+
+    def stop(self, listener: Listener | None) -> tuple[Listener | None, str]:
+        """End the stream of the session, and return it and its part of the page."""
+        if listener is None:
+            return None, WAITING
+        listener.close()
+        return listener, self._shown(listener)
+
+    def _shown(self, listener: Listener) -> str:
+        colour = colours(self.scales[listener.scale])
+        return live(listener.now, listener.finished, colour, listener.reason, not listener.stream.closed)
+
 
 def build(pipe: Pipeline, model: str) -> gr.Blocks:
     """Build the page.
@@ -119,7 +143,9 @@ def build(pipe: Pipeline, model: str) -> gr.Blocks:
         gr.Markdown("# SpeechEQ\nSpeech emotion recognition: category, intensity and timeline.")
         with gr.Tab("Recognise"):
             _recognise_tab(recogniser)
-        with gr.Tab("About"):  # short names, because a phone shows all three tabs in one row
+        with gr.Tab("Live"):
+            _live_tab(recogniser)
+        with gr.Tab("About"):  # short names, because a phone shows all four tabs in one row
             gr.Markdown(about(model), elem_classes="seq-card")
         with gr.Tab("API"):
             address = os.environ.get("SPACE_ID", f"http://127.0.0.1:{os.environ.get('GRADIO_SERVER_PORT', 7860)}")
@@ -175,6 +201,31 @@ def title(example: Path) -> str:
     if code in LANGUAGES:
         return f"{words.replace('_', ' ').capitalize()}, {LANGUAGES[code]}"
     return example.stem.replace("_", " ").capitalize()
+
+
+def _live_tab(recogniser: Recogniser):
+    with gr.Row():
+        with gr.Column():
+            audio = Recording(
+                type="filepath",
+                sources=["microphone"],
+                streaming=True,
+                label="Microphone",
+                editable=False,
+                buttons=[],
+                elem_id="microphone",
+            )
+            names = [(f"{name} ({len(labels)} classes)", name) for name, labels in recogniser.scales.items()]
+            scale = gr.Radio(names, value="basic", label="Scale of the next recording", elem_id="live-scale")
+            gr.Markdown(LIVE_NOTE, elem_classes="seq-note")
+        with gr.Column():
+            shown = gr.HTML(WAITING, elem_id="live-answer")
+    listener = gr.State(None, time_to_live=LIVE_KEPT)
+    private = {"api_visibility": "private", "show_progress": "hidden"}
+    audio.start_recording(lambda: (None, WAITING), None, [listener, shown], queue=False, **private)
+    limits = {"stream_every": CHUNK, "time_limit": MAX_SECONDS, "concurrency_limit": LIVE_AT_ONCE}
+    audio.stream(recogniser.listen, [audio, listener, scale], [listener, shown], **limits, **private)
+    audio.stop_recording(recogniser.stop, listener, [listener, shown], **private)
 
 
 def default_model() -> str:

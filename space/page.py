@@ -100,13 +100,39 @@ def timeline(answer: dict, drawings: dict[str, str], colour: dict[str, str]) -> 
         return ""
     drawn = "".join(f'<div class="seq-figure seq-{size}">{svg}</div>' for size, svg in drawings.items())
     rows = "".join(_row(segment, colour[segment["label"]]) for segment in answer["timeline"])
+    symbols = escape(" ".join(entry["phoneme"] for entry in answer["phonemes"])) or "none"
+    ipa = f'<p class="seq-phonemes" lang="und-fonipa">{symbols}</p>'
+    return _block("Timeline", drawn) + _block("Segments, in seconds", _table(rows)) + _block("Phonemes (IPA)", ipa)
+
+
+def live(now: dict | None, finished: list[dict], colour: dict[str, str], reason: str | None, open_: bool) -> str:
+    """Render a live stream: the provisional answer, and the finished segments, the newest first.
+
+    Args:
+        now (`dict`, *optional*): last event of the speech that goes on.
+        finished (`list[dict]`): segments, in order of time.
+        colour (`dict[str, str]`): colour of each label.
+        reason (`str`, *optional*): why the last chunk was not used.
+        open_ (`bool`): whether the recording goes on.
+
+    Returns:
+        `str`: HTML.
+    """
+    head, note = ("…", "speech") if now else ("–", "no speech at the moment" if open_ else "the recording has ended")
+    if now and "label" in now:
+        head, note = escape(now["label"]), f"provisional, {percent(now['score'])}"
+    shown = f'<p class="seq-headline">{head}</p><p class="seq-note">{note}</p>'
+    if reason:
+        shown += f'<p class="seq-reason">{escape(reason)}</p>'
+    rows = "".join(_row(segment, colour[segment["label"]]) for segment in reversed(finished))
+    return f"<div>{shown}</div>" + (_block("Finished segments, in seconds", _table(rows)) if rows else "")
+
+
+def _table(rows: str) -> str:
     names = ("from", "to", "emotion", "score", "intensity")
     head = "".join(f'<th scope="col"{_left(name == "emotion")}>{name}</th>' for name in names)
     table = f'<table class="seq-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    scroll = f'<div class="seq-scroll" tabindex="0" role="region" aria-label="Segments">{table}</div>'
-    symbols = escape(" ".join(entry["phoneme"] for entry in answer["phonemes"])) or "none"
-    ipa = f'<p class="seq-phonemes" lang="und-fonipa">{symbols}</p>'
-    return _block("Timeline", drawn) + _block("Segments, in seconds", scroll) + _block("Phonemes (IPA)", ipa)
+    return f'<div class="seq-scroll" tabindex="0" role="region" aria-label="Segments">{table}</div>'
 
 
 def _left(is_text: bool) -> str:

@@ -78,7 +78,8 @@ HUB_LAYERS = (
     ("labels", "audio"),
     ("configuration", "pooling", "backbones"),
     ("heads",),
-    ("processing", "modeling", "speech"),
+    ("processing", "modeling"),
+    ("speech",),
     ("pipeline",),
 )
 

@@ -47,6 +47,15 @@ def waveform(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
     return (0.1 * noise * np.linspace(0.2, 1, size)).astype(np.float32)
 
 
+def utterances(count: int) -> list[np.ndarray]:
+    """Synthetic speech at 16 kHz: the first test utterances of the mini SEQD."""
+    from pyarrow import parquet
+
+    rows = parquet.read_table(Path(MINI_SEQD, "synthetic", "test-00000-of-00001.parquet"), columns=["audio"])
+    audio = rows.column("audio").to_pylist()[:count]
+    return [soundfile.read(io.BytesIO(each["bytes"]), dtype="float32")[0] for each in audio]
+
+
 def wav_bytes(samples: np.ndarray, rate: int = 16_000) -> bytes:
     """Write a WAV file."""
     file = io.BytesIO()

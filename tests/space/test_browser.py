@@ -104,6 +104,17 @@ def test_the_microphone_is_answered(browse):
     assert reasons in ([], ["No speech was detected in this recording."])  # the second with silero-vad
 
 
+def test_the_live_tab_answers_while_the_microphone_records(browse):
+    browser = browse()
+    open_tab(browser, "Live")
+    wait_for(browser, "#microphone .record-button", displayed=True).click()
+    wait_for(browser, "#live-answer .seq-headline")
+    wait_for(browser, "#microphone .stop-button").click()
+    wait_for(browser, "#live-answer .seq-note", "the recording has ended")
+    wait_for(browser, "#microphone .record-button", displayed=True).click()  # another recording
+    wait_for(browser, "#live-answer .seq-note", "no speech at the moment")
+
+
 def test_an_example_is_answered_by_one_click(browse):
     browser = browse()
     wait_for(browser, "button.gallery-item", "Noise no speech").click()
@@ -136,6 +147,7 @@ def test_the_button_without_a_recording_says_so(browse):
 def test_each_tab_opens(browse, server, phone):
     browser = browse(phone=phone)
     for name, text in (
+        ("Live", "Scale of the next recording"),
         ("About", "What it cannot do"),
         ("API", "api_name="),
         ("Recognise", "Scale"),

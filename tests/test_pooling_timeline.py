@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from speecheq.speech_speecheq import Answer, segments
+from speecheq.pooling_speecheq import Answer, segments
 
 LABELS = ["angry", "happy"]
 
