@@ -5,7 +5,9 @@ Licence: none is stated. Files: named as in BanglaSER, codes by its README.
 Quirks: disgust is said with sentence 04 and fear with 05. One file of fear is numbered as sentence 04, where the 05 of
 its repetition is missing: a sentence that is not that of the emotion gives no transcript. One file has 00 as its
 statement type. The README gives the sentences in Latin letters; the Bangla letters are added here. Older commits hold
-a file of actor 40 in the folder of actor 41, which is skipped.
+a file of actor 40 in the folder of actor 41, which is skipped. The gender follows from the README: odd actors are male.
+The voices of actors 45, 48 and 51 contradict it: the gender head of the checkpoint, right on every held-out speaker of the
+other corpora, finds the other gender. The labels stay as documented, because the split depends on them.
 """
 
 from collections.abc import Iterator
