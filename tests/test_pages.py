@@ -29,7 +29,7 @@ NAMES = (
     "evaluation/RESULTS.md", "results/README.md", "scoring/API.md", "scoring/SCALE.md", "space/README.md",
     "training/FINE_TUNING.md",
 )  # fmt: skip
-LINES = {"README.md": 250, "dataset_scripts/metric/METRIC.md": 700}  # with its metadata; with the whole table
+LINES = {"results/README.md": 260, "dataset_scripts/metric/METRIC.md": 700}  # with tables of all corpora and labels
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
 API = PAGES["scoring/API.md"]
 NOTEBOOK = ROOT / "training" / "fine_tuning.ipynb"
@@ -261,7 +261,8 @@ def anchors(page: str) -> set[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_read_in_one_sitting(name):
-    assert len(PAGES[name].splitlines()) <= LINES.get(name, 220)
+    _, text = re.fullmatch(r"(---\n.*?\n---\n)?(.*)", PAGES[name], flags=re.DOTALL).groups()
+    assert len(text.splitlines()) <= LINES.get(name, 220)
 
 
 def test_every_page_is_one_click_away_from_the_readme():
