@@ -23,6 +23,7 @@ import yaml
 from datasets import Dataset, concatenate_datasets
 from peft import PeftModel
 
+from speecheq.backbones_speecheq import keep_layers
 from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.dataset_scripts.build.manifest import write_text
 from speecheq.evaluation.probe import fit_probe
@@ -110,6 +111,9 @@ class MethodArguments:
         metadata={"help": "heads; probe: logistic regression on the best layer; finetune: a recipe of train.py."},
     )
     finetune: str | None = field(default=None, metadata={"help": "With finetune: the recipe of train.py."})
+    states: int | None = field(
+        default=None, metadata={"help": "Read only this number of first hidden states of the encoder; by default all."}
+    )
     head_hidden_size: int = field(
         default=512, metadata={"help": "Size of the utterance heads' hidden layer; 0: no layer."}
     )
@@ -152,7 +156,7 @@ class MethodArguments:
 OPTIONS = {option.name for group in (MethodArguments, HeadArguments) for option in fields(group)}
 READ = {  # options of each method; the recipe of train.py has the other options of finetune
     "heads": OPTIONS - {"finetune", "max_steps"},
-    "probe": {"backbone", "method"},
+    "probe": {"backbone", "method", "states"},
     "finetune": {"backbone", "method", "finetune", "loss_weights", "max_steps"},
 }
 
@@ -212,7 +216,7 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
             result |= {"audit": audit(part, facts) | uncounted, "label_space": part.label_space}
             result |= describe_fold(part, facts)
             if statistics is None and method.method != "finetune":
-                statistics = load_statistics(method.backbone, rows, Path(experiment.cache))
+                statistics = load_statistics(method.backbone, rows, Path(experiment.cache), method.states)
             if method.method == "probe":
                 result["answers"] = {"0": answer_by_probe(part, facts, statistics[0])}
             elif method.method == "heads":
@@ -259,10 +263,24 @@ def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:
     return rows, rows.remove_columns("audio").to_pandas()
 
 
-def load_statistics(backbone: str, rows: Dataset, cache: Path):
-    """Compute or read the utterance statistics of a frozen encoder, and return them with its configuration."""
+def load_statistics(backbone: str, rows: Dataset, cache: Path, states: int | None = None):
+    """Compute or read the utterance statistics of a frozen encoder, and return them with its configuration.
+
+    With `states`, only the layers up to the last of these states and the next one run: the output of the last layer of an
+    encoder is normalised, and the others are not.
+
+    Raises:
+        ValueError: if the encoder has fewer states.
+    """
     model = SpeechEQModel.from_backbone(backbone).eval().to(_device())
-    return utterance_statistics(model.backbone, model.pooling, rows, cache), model.config.backbone_config
+    config, number = model.config.backbone_config, model.config.num_encoder_states
+    if states is not None and not 2 <= states <= number:
+        raise ValueError(f"experiment: states must lie in [2, {number}] for {public_name(backbone)}; got {states}.")
+    if states is not None and states < number:
+        keep_layers(model.backbone, states)
+    statistics = utterance_statistics(model.backbone, model.pooling, rows, cache)[:, :states]
+    config.num_hidden_layers = statistics.shape[1] - 1
+    return statistics, config
 
 
 def describe_fold(part: Fold, facts: pd.DataFrame) -> dict:

@@ -76,9 +76,10 @@ def train_heads(
     model.standardizer.eval()
     optimizer, scheduler = _optimizer(model, arguments)
     chances = known.weights / known.weights.sum()
+    whole = {}
     for step in range(arguments.steps):
         if step % REFRESH == 0:
-            enrolment = _Enrolment(model, known, arguments.enrolments, random)
+            enrolment = _Enrolment(model, known, arguments.enrolments, random, whole)
         rows = random.choice(len(chances), arguments.batch_size, p=chances)
         output = model.score_statistics(known.statistics[rows], *enrolment.draw(rows))
         labels = {name: values[rows] for name, values in known.labels.items()}
@@ -124,15 +125,19 @@ def score_heads(model: SpeechEQModel, statistics: torch.Tensor, speakers: np.nda
 
 
 class _Enrolment:
-    """Random speaker statistics for some batches: a few draws per speaker and number of enrolment utterances."""
+    """Random speaker statistics for some batches: a few draws per speaker and number of enrolment utterances.
 
-    def __init__(self, model, known: KnownUtterances, numbers: list[int], random: np.random.Generator):
+    The statistics of all utterances of a speaker do not change; `whole` keeps them for later objects.
+    """
+
+    def __init__(self, model, known: KnownUtterances, numbers: list[int], random: np.random.Generator, whole: dict):
         self.model = model
         self.known = known
         self.numbers = numbers
         self.random = random
         self.of_speaker = {speaker: np.flatnonzero(known.speakers == speaker) for speaker in known.to_know}
         self.draws = {}
+        self.whole = whole
 
     def draw(self, rows: np.ndarray) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Draw mean and deviation for each row, `(batch, states, 2 * hidden)`; `None` if speakers are never enrolled."""
@@ -145,12 +150,14 @@ class _Enrolment:
         key = (speaker if speaker in self.of_speaker else None, number, self.random.integers(DRAWS))
         if key[0] is None or number == 0:
             key = (None, 0, 0)
-        if key not in self.draws:
+        draws = self.whole if number == ALL and key[0] is not None else self.draws
+        key = key[:2] if draws is self.whole else key
+        if key not in draws:
             drawn = self.of_speaker.get(key[0], np.array([], dtype=int))
             if number not in (0, ALL):
                 drawn = self.random.choice(drawn, min(number, len(drawn)), replace=False)
-            self.draws[key] = _speaker_statistics(self.model, self.known.statistics[drawn])
-        return self.draws[key]
+            draws[key] = _speaker_statistics(self.model, self.known.statistics[drawn])
+        return draws[key]
 
 
 def _speaker_statistics(model: SpeechEQModel, enrolment: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
