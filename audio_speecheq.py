@@ -61,12 +61,13 @@ class AudioError(ValueError):
     """Error for unusable audio."""
 
 
-def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
+def read_blocks(source: str | os.PathLike | bytes, mix=None) -> Iterator[np.ndarray]:
     """Decode a file, average its channels and resample it with soxr (quality HQ).
 
     Args:
         source (`str`, `Path` or `bytes`): a path, an `http(s)` URL, which is downloaded to a temporary file, or the content
             of a file.
+        mix ([`MixDown`] or [`OneChannel`], *optional*): conversion of the channels to one; by default a new [`MixDown`].
 
     Yields:
         `np.ndarray` of shape `(samples,)`: blocks of up to 10 s, float32, 16 kHz.
@@ -76,7 +77,7 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
             is out of range.
     """
     if isinstance(source, str) and is_address(source):
-        yield from _read_address(source)
+        yield from _read_address(source, mix)
         return
     name = "audio"
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -88,13 +89,13 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
             raise AudioError(f"unreadable: there is no file {masked(str(file))!r}")
     try:
         with open_sound(file) as sound:
-            yield from _to_16khz(_soundfile_blocks(sound), name)
+            yield from _to_16khz(_soundfile_blocks(sound), mix or MixDown(name))
         return
     except soundfile.LibsndfileError as error:  # before the first block, so FFmpeg can try
         reason = f"unreadable: {_message(error)}"
     if isinstance(file, io.BytesIO):
         file.seek(0)
-    yield from _to_16khz(_av_blocks(file, reason), name)
+    yield from _to_16khz(_av_blocks(file, reason), mix or MixDown(name))
 
 
 def is_address(source: str) -> bool:
@@ -333,24 +334,42 @@ class MixDown:
     """
 
     def __init__(self, name: str = "audio"):
-        self._name, self._channel = name, None
+        self.channel = None  # the loudest channel, from 1, if the channels cancel each other
+        self._name = name
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Convert a block of shape `(samples, channels)` to `(samples,)`, float32."""
         if block.shape[1] == 1:
             return block[:, 0]
         mean = block.mean(axis=1, dtype=np.float32)
-        if self._channel is None:
+        if self.channel is None:
             powers = [float(np.dot(channel, channel)) for channel in block.T]
             if float(np.dot(mean, mean)) < CANCELLED**2 * sum(powers) / len(powers) ** 2:
-                self._channel = int(np.argmax(powers))
+                self.channel = int(np.argmax(powers)) + 1
                 text = "%s: the channels cancel each other. Channel %d, the loudest, is used instead of their average."
-                logger.warning(text, self._name, self._channel + 1)
-        return mean if self._channel is None else block[:, self._channel]
+                logger.warning(text, self._name, self.channel)
+        return mean if self.channel is None else block[:, self.channel - 1]
 
 
-def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]], source="audio") -> Iterator[np.ndarray]:
-    resampler, seconds, mix = None, 0.0, MixDown(source)
+class OneChannel:
+    """Selection of one channel, in place of [`MixDown`].
+
+    Args:
+        number (`int`): the channel, from 1.
+        total (`int`, *optional*): number of channels; by default that of the first block.
+    """
+
+    def __init__(self, number: int, total: int | None = None):
+        self.number, self.total = number, total
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """Convert a block of shape `(samples, channels)` to `(samples,)`."""
+        self.total = self.total or block.shape[1]
+        return np.ascontiguousarray(block[:, self.number - 1])
+
+
+def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]], mix) -> Iterator[np.ndarray]:
+    resampler, seconds = None, 0.0
     for rate, block in blocks:
         seconds += len(block) / rate
         if not np.isfinite(block).all():
@@ -373,13 +392,13 @@ def _in_range(mono: np.ndarray, seconds: float) -> np.ndarray:
     return mono
 
 
-def _read_address(address: str) -> Iterator[np.ndarray]:
+def _read_address(address: str, mix) -> Iterator[np.ndarray]:
     shown = repr(masked(address))
     if USER.search(address):
         raise AudioError(f"unreadable: {shown} has a user name, but SpeechEQ logs in nowhere. Download the file first")
     with _downloaded(address, shown) as (path, kind):
         try:
-            yield from read_blocks(path)
+            yield from read_blocks(path, mix)
         except AudioError as error:
             with open(path, "rb") as file:
                 if file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":

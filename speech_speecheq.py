@@ -4,6 +4,7 @@ If silero-vad (https://github.com/snakers4/silero-vad) is installed, it separate
 everything that is not silent counts as speech.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cache
@@ -107,6 +108,33 @@ class SpeechDetector:
             return 0.0
         self._loudest = max(self._loudest, level)
         return float(level > max(SILENT_PEAK, self._loudest * 10 ** (-BELOW_LOUDEST / 20)))
+
+
+class AudioStream:
+    """Iterator over blocks of 16 kHz mono audio that tracks the number of samples and the peak.
+
+    Args:
+        blocks (`Iterator[np.ndarray]`): blocks of the stream.
+    """
+
+    def __init__(self, blocks: Iterator[np.ndarray]):
+        self.blocks, self.samples, self.peak = blocks, 0, 0.0
+        self._buffer = deque()
+
+    def read_if_short(self, seconds: float) -> np.ndarray | None:
+        """Return all samples if the stream has at most `seconds`, else `None`; iteration still yields every block."""
+        while sum(map(len, self._buffer)) <= seconds * SAMPLING_RATE:
+            block = next(self.blocks, None)
+            if block is None:
+                return np.concatenate(self._buffer)
+            self._buffer.append(block)
+        return None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while (block := self._buffer.popleft() if self._buffer else next(self.blocks, None)) is not None:
+            self.samples += len(block)
+            self.peak = max(self.peak, float(np.abs(block).max()))
+            yield block
 
 
 class Window(NamedTuple):

@@ -47,10 +47,10 @@ def waveform(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
     return (0.1 * noise * np.linspace(0.2, 1, size)).astype(np.float32)
 
 
-def wav_bytes(samples: np.ndarray, rate: int = 16_000) -> bytes:
+def wav_bytes(samples: np.ndarray, rate: int = 16_000, subtype: str | None = None) -> bytes:
     """Write a WAV file."""
     file = io.BytesIO()
-    soundfile.write(file, samples, rate, format="WAV")
+    soundfile.write(file, samples, rate, format="WAV", subtype=subtype)
     return file.getvalue()
 
 
