@@ -12,10 +12,10 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.base import ChunkPipeline
 
 from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK, OneChannel
+from .configuration_speecheq import save_processor
 from .pooling_speecheq import SpeakerStatistics
 from .processing_speecheq import blocks_of, multiple_inputs, symbol_runs
 from .speech_speecheq import Answer, AudioStream, SpeechDetector, segments, stretches, windows
@@ -26,16 +26,6 @@ WINDOW_SECONDS = 2.0  # window of longer audio; chosen among 2, 3, 4 and 6 s on 
 HOP_SECONDS = 1.0
 CHANGE = 2.0  # nats, cost of a label change within a region of speech
 SURE = 0.8  # probability of the intensity interval
-# Pipeline that `pipeline(model=...)` creates from a folder: https://hf.co/docs/transformers/add_new_pipeline.
-PIPELINES = {
-    "speech-emotion-recognition": {"impl": "pipeline_speecheq.SpeechEQPipeline", "pt": ["AutoModel"], "type": "audio"}
-}
-# Classes that the Auto classes load from such a folder.
-AUTO_MAP = {
-    "AutoConfig": "configuration_speecheq.SpeechEQConfig",
-    "AutoModel": "modeling_speecheq.SpeechEQModel",
-    "AutoModelForAudioClassification": "modeling_speecheq.SpeechEQForAudioClassification",
-}
 
 
 class SpeechEQPipeline(ChunkPipeline):
@@ -353,7 +343,7 @@ class SpeechEQPipeline(ChunkPipeline):
 
 
 def save_with_code(model, processor, folder: str | os.PathLike, **kwargs):
-    """Save weights, configuration with `auto_map`, processor, and the code of model and pipeline.
+    """Save a model with the code of model and pipeline, and with its processor.
 
     Args:
         model ([`SpeechEQModel`] or [`SpeechEQForAudioClassification`]): model to save; may be loaded as remote code.
@@ -361,16 +351,8 @@ def save_with_code(model, processor, folder: str | os.PathLike, **kwargs):
         folder (`str` or `os.PathLike`): folder, created if missing; must not contain the code itself.
         kwargs: arguments of the model's `save_pretrained`.
     """
-    parts = {"AutoConfig": model.config, "AutoModel": model, "AutoProcessor": processor}
-    for auto_class, part in (parts | {"AutoFeatureExtractor": processor.feature_extractor}).items():
-        if type(part)._auto_class is None:
-            type(part).register_for_auto_class(auto_class)
-    model.config.backbone_config._name_or_path = ""  # do not publish a path of this machine
-    model.config.auto_map, model.config.custom_pipelines = dict(AUTO_MAP), PIPELINES
     model.save_pretrained(folder, **kwargs)
-    processor.save_pretrained(folder)
-    if model.config.custom_pipelines:
-        custom_object_save(SpeechEQPipeline, folder)  # the Auto classes do not copy its code
+    save_processor(processor, folder)  # after the model, which saves the default processor
 
 
 @dataclass
