@@ -24,7 +24,7 @@ from datasets import Dataset, concatenate_datasets
 from peft import PeftModel
 
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.dataset_scripts.build.manifest import write_text
+from speecheq.dataset_scripts.files import write_text
 from speecheq.evaluation.probe import fit_probe
 from speecheq.evaluation.protocols import Fold, audit, choose, class_of, folds, hold_out_texts, share_training
 from speecheq.evaluation.results import compare, comparison_table, read_results, summarise, summary_table

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from speecheq.dataset_scripts.build.manifest import write_text
+from speecheq.dataset_scripts.files import write_text
 from speecheq.scoring.command import CommandError
 from speecheq.scoring.sources import Piece
 
