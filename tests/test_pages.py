@@ -26,8 +26,8 @@ from speecheq.training.saving import save_for_hub
 NAMES = (
     "README.md", "CHANGELOG.md", "benchmarks/README.md", "dataset_scripts/build/SEQD.md",
     "dataset_scripts/corpora/BRING_YOUR_OWN.md", "dataset_scripts/metric/METRIC.md", "evaluation/PROTOCOLS.md",
-    "evaluation/RESULTS.md", "results/README.md", "scoring/API.md", "scoring/SCALE.md", "space/README.md",
-    "training/FINE_TUNING.md",
+    "evaluation/RESULTS.md", "results/README.md", "scoring/API.md", "scoring/LIVE.md", "scoring/SCALE.md",
+    "space/README.md", "training/FINE_TUNING.md",
 )  # fmt: skip
 LINES = {"README.md": 250, "dataset_scripts/metric/METRIC.md": 700}  # with its metadata; with the whole table
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
@@ -165,6 +165,14 @@ def test_the_page_of_bulk_scoring_works_as_pasted(clone, tmp_path):
     assert printed[0] == f"{len(recordings)} rows, 0 of them failed."
     assert printed[-2].split()[:3] == [recordings[0], "0", recordings[0]]
     assert printed[-1] in ESC_LABELS  # of the 8-bit model
+
+
+@pytest.mark.slow
+def test_the_page_of_live_speech_works_as_pasted(clone, tmp_path):
+    printed = paste(PAGES["scoring/LIVE.md"], clone, offline(tmp_path))
+
+    assert "{'event': 'segment'" in printed  # of Python
+    assert '{"event": "segment"' in printed  # of the command
 
 
 def test_the_snippets_of_the_card_work_as_pasted(clone, tmp_path):
