@@ -48,6 +48,8 @@ PLACEHOLDERS = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
 UNKNOWN_LENGTH = 2**44  # frames; libsndfile or the padding of `_Padded` gives a larger number if the length is unknown
 PADDING = 2**46  # bytes
 MPEG = 0x55  # format tag of MP3 in a WAV file
+# First bytes of AIFF, CAF, W64 and VOC -> place of the first block, format of its header, alignment.
+BLOCKS = {b"FORM": (12, ">4sI", 2), b"caff": (8, ">4sq", 1), b"riff": (40, "<16sQ", 8), b"Crea": (26, "<c3s", 1)}
 # Containers that FFmpeg may open: only those that contain audio data. A playlist could make it open other files or URLs.
 CONTAINERS = (
     "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
@@ -61,12 +63,13 @@ class AudioError(ValueError):
     """Error for unusable audio."""
 
 
-def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
+def read_blocks(source: str | os.PathLike | bytes, mix=None) -> Iterator[np.ndarray]:
     """Decode a file, average its channels and resample it with soxr (quality HQ).
 
     Args:
         source (`str`, `Path` or `bytes`): a path, an `http(s)` URL, which is downloaded to a temporary file, or the content
             of a file.
+        mix ([`MixDown`] or [`OneChannel`], *optional*): conversion of the channels to one; by default a new [`MixDown`].
 
     Yields:
         `np.ndarray` of shape `(samples,)`: blocks of up to 10 s, float32, 16 kHz.
@@ -76,25 +79,21 @@ def read_blocks(source: str | os.PathLike | bytes) -> Iterator[np.ndarray]:
             is out of range.
     """
     if isinstance(source, str) and is_address(source):
-        yield from _read_address(source)
+        yield from _read_address(source, mix)
         return
-    name = "audio"
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        file = io.BytesIO(source)
-    else:
-        file = os.fspath(source)
-        name = str(file)
-        if not _is_file(file):
-            raise AudioError(f"unreadable: there is no file {masked(str(file))!r}")
+    encoded = isinstance(source, (bytes, bytearray, memoryview))
+    file, name = (io.BytesIO(source), "audio") if encoded else (os.fspath(source), str(source))
+    if not encoded and not Path(os.fsdecode(file)).is_file():
+        raise AudioError(f"unreadable: there is no file {masked(name)!r}")
     try:
         with open_sound(file) as sound:
-            yield from _to_16khz(_soundfile_blocks(sound), name)
+            yield from _to_16khz(_soundfile_blocks(sound), mix or MixDown(name))
         return
     except soundfile.LibsndfileError as error:  # before the first block, so FFmpeg can try
         reason = f"unreadable: {_message(error)}"
-    if isinstance(file, io.BytesIO):
+    if encoded:
         file.seek(0)
-    yield from _to_16khz(_av_blocks(file, reason), name)
+    yield from _to_16khz(_av_blocks(file, reason), mix or MixDown(name))
 
 
 def is_address(source: str) -> bool:
@@ -105,13 +104,6 @@ def is_address(source: str) -> bool:
 def masked(text: str) -> str:
     """Replace user name and password, and the values of secret parameters such as `token`, in the addresses of a text."""
     return SECRET.sub(r"\1***", USER.sub("://***@", text))
-
-
-def _is_file(path: str | bytes) -> bool:
-    try:
-        return os.path.isfile(path)
-    except ValueError:  # the path contains a zero byte
-        return False
 
 
 class Sound(soundfile.SoundFile):
@@ -170,8 +162,8 @@ class _Padded:
 def open_sound(source: str | bytes | os.PathLike | io.BytesIO) -> Sound:
     """Open a file with soundfile, and refuse an empty or truncated one, which libsndfile reads without an error.
 
-    A WAV file that was written to a pipe has a placeholder for its size, and libsndfile only estimates the length of MP3
-    without a Xing header. Neither proves that the file is truncated: both are read to the end.
+    A file that was written to a pipe has a placeholder for its size, and libsndfile only estimates the length of MP3 without
+    a Xing header. Neither proves that the file is truncated: both are read to the end.
 
     Args:
         source (`str`, `bytes`, `Path` or `io.BytesIO`): a path, or a file in memory.
@@ -180,7 +172,7 @@ def open_sound(source: str | bytes | os.PathLike | io.BytesIO) -> Sound:
         [`Sound`]: the open file.
 
     Raises:
-        AudioError: if the file is empty, if a WAV or Ogg file is truncated, or if a WAV file has too many chunks.
+        AudioError: if the file is empty or has too many chunks, or if a WAV, Ogg, AU, AIFF, CAF, W64 or VOC file is truncated.
         soundfile.LibsndfileError: if soundfile cannot read the file.
     """
     with nullcontext(source) if isinstance(source, io.BytesIO) else open(source, "rb") as file:
@@ -196,9 +188,8 @@ def open_sound(source: str | bytes | os.PathLike | io.BytesIO) -> Sound:
 def _check_header(file, size: int) -> dict[int, bytes] | None:
     """Refuse a truncated file, and find a missing length.
 
-    The check uses the header of a WAV file and the last page of an Ogg file. Formats: WAV chunks have a four-letter name, a
-    little-endian size and data (http://soundfile.sapp.org/doc/WaveFormat); Ogg pages have a 27-byte header, segment sizes
-    and segments (https://www.rfc-editor.org/rfc/rfc3533#section-6).
+    An Ogg page has a 27-byte header, segment sizes and segments (https://www.rfc-editor.org/rfc/rfc3533#section-6). AU starts
+    with place and length of its audio. For the other formats see [`_blocks`].
 
     Returns:
         `dict`: bytes of the header to replace, by their place; `None` if the header is complete.
@@ -217,36 +208,59 @@ def _check_header(file, size: int) -> dict[int, bytes] | None:
             raise AudioError(f"truncated: {len(last)} of {length} bytes of the last page")
     elif head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] and head[1] & 0xE6 == 0xE2):
         return None if _counts_frames(file, head) else {}
+    elif head[:4] in (b".snd", b"dns.") and len(head) > 11:
+        begin, length = struct.unpack(">II" if head[:1] == b"." else "<II", head[4:12])
+        _refuse_cut(size - begin, length)
+    elif head[:4] in BLOCKS:
+        for name, begin, length in _blocks(file, *BLOCKS[head[:4]]):
+            if name[:4] in (b"data", b"SSND", b"\x01", b"\x09"):  # the last two: VOC
+                _refuse_cut(size - begin, length)
+                break
     return None
 
 
-def _check_wav(file, size: int, riff: int) -> dict[int, bytes] | None:
-    ds64, mpeg = None, False
+def _blocks(file, place: int, form: str, align: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, place and length of the blocks of a file; `form` is the format of name and length.
+
+    Formats: http://soundfile.sapp.org/doc/WaveFormat and https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats (all others).
+    """
+    header = struct.Struct(form)
     for _ in range(MAX_CHUNKS):
-        chunk = file.read(8)
-        name, length = struct.unpack("<4sI", chunk) if len(chunk) == 8 else (b"", 0)
-        begin = file.tell()
-        if name == b"":
-            return None
+        file.seek(min(place, UNKNOWN_LENGTH))
+        if len(content := file.read(header.size)) < header.size:
+            return
+        name, length = header.unpack(content)
+        length = int.from_bytes(length, "little") if isinstance(length, bytes) else length
+        length -= header.size if header.size == 24 else 0  # W64 counts the header
+        yield name, place + header.size, length
+        place += header.size + max(0, length) + -length % align
+    raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before the data chunk")
+
+
+def _refuse_cut(left: int, length: int):
+    if left < length < UNKNOWN_LENGTH and not any(length in sizes for sizes in PLACEHOLDERS):
+        raise AudioError(f"truncated: {max(0, left)} of {length} bytes")
+
+
+def _check_wav(file, size: int, riff: int) -> dict[int, bytes] | None:
+    ds64, stated, mpeg = None, 0, False
+    for name, begin, length in _blocks(file, 12, "<4sI", 2):
         if name == b"data":
+            in_ds64 = ds64 is not None and length == 0xFFFFFFFF
             break
         if name == b"ds64":  # RF64: sizes of 64 bits (EBU Tech 3306)
             ds64, (riff, stated) = begin, struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
-        if name == b"fmt ":
-            mpeg = file.read(2) == MPEG.to_bytes(2, "little")
-        file.seek(begin + length + length % 2)
+        mpeg = file.read(2) == MPEG.to_bytes(2, "little") if name == b"fmt " else mpeg
     else:
-        raise AudioError(f"unreadable: more than {MAX_CHUNKS} chunks before the data chunk")
+        return None
     left = size - begin
-    in_ds64 = ds64 is not None and length == 0xFFFFFFFF
     length = stated if in_ds64 else length
     # A data chunk of size 0 is empty only if the size of the whole file is right.
     if any(length in sizes for sizes in PLACEHOLDERS) or (length == 0 and left and abs(riff + 8 - size) > 1):
         patch = struct.pack("<QQ", size - 8, left) if in_ds64 else struct.pack("<I", min(left, 0xFFFFFFFF))
         place = ds64 if in_ds64 else begin - 4
         return {place: patch}
-    if left < length:
-        raise AudioError(f"truncated: {left} of {length} bytes")
+    _refuse_cut(left, length)
     return {} if mpeg else None
 
 
@@ -333,24 +347,42 @@ class MixDown:
     """
 
     def __init__(self, name: str = "audio"):
-        self._name, self._channel = name, None
+        self.channel = None  # the loudest channel, from 1, if the channels cancel each other
+        self._name = name
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Convert a block of shape `(samples, channels)` to `(samples,)`, float32."""
         if block.shape[1] == 1:
             return block[:, 0]
         mean = block.mean(axis=1, dtype=np.float32)
-        if self._channel is None:
+        if self.channel is None:
             powers = [float(np.dot(channel, channel)) for channel in block.T]
             if float(np.dot(mean, mean)) < CANCELLED**2 * sum(powers) / len(powers) ** 2:
-                self._channel = int(np.argmax(powers))
+                self.channel = int(np.argmax(powers)) + 1
                 text = "%s: the channels cancel each other. Channel %d, the loudest, is used instead of their average."
-                logger.warning(text, self._name, self._channel + 1)
-        return mean if self._channel is None else block[:, self._channel]
+                logger.warning(text, self._name, self.channel)
+        return mean if self.channel is None else block[:, self.channel - 1]
 
 
-def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]], source="audio") -> Iterator[np.ndarray]:
-    resampler, seconds, mix = None, 0.0, MixDown(source)
+class OneChannel:
+    """Selection of one channel, in place of [`MixDown`].
+
+    Args:
+        number (`int`): the channel, from 1.
+        total (`int`, *optional*): number of channels; by default that of the first block.
+    """
+
+    def __init__(self, number: int, total: int | None = None):
+        self.number, self.total = number, total
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """Convert a block of shape `(samples, channels)` to `(samples,)`."""
+        self.total = self.total or block.shape[1]
+        return np.ascontiguousarray(block[:, self.number - 1])
+
+
+def _to_16khz(blocks: Iterator[tuple[int, np.ndarray]], mix) -> Iterator[np.ndarray]:
+    resampler, seconds = None, 0.0
     for rate, block in blocks:
         seconds += len(block) / rate
         if not np.isfinite(block).all():
@@ -373,13 +405,13 @@ def _in_range(mono: np.ndarray, seconds: float) -> np.ndarray:
     return mono
 
 
-def _read_address(address: str) -> Iterator[np.ndarray]:
+def _read_address(address: str, mix) -> Iterator[np.ndarray]:
     shown = repr(masked(address))
     if USER.search(address):
         raise AudioError(f"unreadable: {shown} has a user name, but SpeechEQ logs in nowhere. Download the file first")
     with _downloaded(address, shown) as (path, kind):
         try:
-            yield from read_blocks(path)
+            yield from read_blocks(path, mix)
         except AudioError as error:
             with open(path, "rb") as file:
                 if file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":

@@ -1,10 +1,14 @@
 """Configuration of SpeechEQ: the speech encoder, the four heads and the losses."""
 
 import difflib
+import os
+from pathlib import Path
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
+from transformers.dynamic_module_utils import custom_object_save, get_class_from_dynamic_module
+from transformers.utils import logging
 
 from .labels_speecheq import CTC_BLANK, EIS_LABELS, ESC_LABELS, ESC_SCALES, GENDER_LABELS, TASKS, UTTERANCE_TASKS
 
@@ -12,6 +16,17 @@ BACKBONE_TYPES = (
     "whisper", "wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat", "wav2vec2-bert",
 )  # fmt: skip
 POOLINGS = ("statistics", "attentive")
+# Pipeline that `pipeline(model=...)` creates from a folder: https://hf.co/docs/transformers/add_new_pipeline.
+PIPELINES = {
+    "speech-emotion-recognition": {"impl": "pipeline_speecheq.SpeechEQPipeline", "pt": ["AutoModel"], "type": "audio"}
+}
+# Classes that the Auto classes load from such a folder.
+AUTO_MAP = {
+    "AutoConfig": "configuration_speecheq.SpeechEQConfig",
+    "AutoModel": "modeling_speecheq.SpeechEQModel",
+    "AutoModelForAudioClassification": "modeling_speecheq.SpeechEQForAudioClassification",
+}
+PROCESSOR = "processing_speecheq.SpeechEQProcessor"
 
 # Fields that transformers itself writes into a configuration or passes to it.
 _FRAMEWORK_FIELDS = {
@@ -19,6 +34,8 @@ _FRAMEWORK_FIELDS = {
     "experts_implementation", "finetuning_task", "model_type", "name_or_path", "num_labels", "output_attentions",
     "quantization_config", "torch_dtype", "use_cache",
 }  # fmt: skip
+
+logger = logging.get_logger(__name__)
 
 
 @strict
@@ -231,6 +248,67 @@ class SpeechEQConfig(PreTrainedConfig):
         for scale, classes in self.esc_scales.items():
             members = sorted(fine for fines in classes.values() for fine in fines)
             check(members == sorted(self.esc_labels), "esc_scales", f"contain each fine class once in {scale!r}")
+
+
+def save_companions(model, folder: str | os.PathLike):
+    """Save beside a model what the Auto classes and `pipeline` load: the code, and a processor if the folder has none.
+
+    The code comes from the package, or from the folder or the repository that the model was loaded from. If that is gone, a
+    warning names the missing part.
+
+    Args:
+        model ([`SpeechEQModel`] or [`SpeechEQForAudioClassification`]): saved model.
+        folder (`str` or `os.PathLike`): its folder. If it is the folder of the code, nothing is written.
+    """
+    if Path(folder).resolve() == Path(__file__).resolve().parent:
+        return
+    for part in (model, model.config):
+        custom_object_save(part, folder)
+    try:
+        if not (Path(folder) / "processor_config.json").is_file():
+            save_processor(_class_of(PROCESSOR, model.config).for_config(model.config), folder)
+        for kind in model.config.custom_pipelines.values():
+            custom_object_save(_class_of(kind["impl"], model.config), folder)
+    except (
+        OSError,
+        ValueError,
+        ImportError,
+    ) as error:  # ValueError: the path of a folder that is gone is no repository
+        text = "%s has no code of processor and pipeline, so that `pipeline(model=%r)` fails: %s. Copy them there from the "
+        logger.warning(text + "folder that the model was loaded from.", folder, str(folder), error)
+
+
+def save_processor(processor, folder: str | os.PathLike):
+    """Save a processor with its code.
+
+    Args:
+        processor ([`SpeechEQProcessor`]): processor.
+        folder (`str` or `os.PathLike`): folder, which must not contain the code itself.
+    """
+    for auto_class, part in {"AutoProcessor": processor, "AutoFeatureExtractor": processor.feature_extractor}.items():
+        if type(part)._auto_class is None:
+            type(part).register_for_auto_class(auto_class)
+    processor.save_pretrained(folder)
+
+
+def save_with_code(model, processor, folder: str | os.PathLike, **kwargs):
+    """Save a model with the code of model and pipeline, and with its processor.
+
+    Args:
+        model ([`SpeechEQModel`] or [`SpeechEQForAudioClassification`]): model to save; may be loaded as remote code.
+        processor ([`SpeechEQProcessor`]): its processor.
+        folder (`str` or `os.PathLike`): folder, created if missing; must not contain the code itself.
+        kwargs: arguments of the model's `save_pretrained`.
+    """
+    model.save_pretrained(folder, **kwargs)
+    save_processor(processor, folder)  # after the model, which saves the default processor
+
+
+def _class_of(reference: str, config: SpeechEQConfig) -> type:
+    """Load a class of the package. As remote code, load it from the source of the model, which the user already trusts."""
+    remote = __name__.startswith("transformers_modules.")
+    source = config.name_or_path if remote else str(Path(__file__).resolve().parent)
+    return get_class_from_dynamic_module(reference, source, revision=getattr(config, "_commit_hash", None))
 
 
 __all__ = ["SpeechEQConfig"]

@@ -8,6 +8,8 @@ deviation, which are standardised. Each utterance head uses a learned weighted s
 have a second head each on the first states, and the prediction averages the log-probabilities of both heads.
 """
 
+from pathlib import Path
+
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -28,7 +30,7 @@ from .backbones_speecheq import (
     mask_of_padded,
     spec_augment,
 )
-from .configuration_speecheq import SpeechEQConfig
+from .configuration_speecheq import AUTO_MAP, PIPELINES, SpeechEQConfig, save_companions
 from .heads_speecheq import (
     FrameAdapter,
     LayerMix,
@@ -144,6 +146,7 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
             None, *model_args, config=config, state_dict=dequantize(load_file(file)), **kwargs
         )
         model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.config.name_or_path = str(pretrained_model_name_or_path)
         model.config.int8_weights = False  # the weights in memory are floats, and `save_pretrained` writes floats
         return loaded
 
@@ -320,6 +323,25 @@ class SpeechEQModel(SpeechEQPreTrainedModel):
         if losses:
             output.loss = sum(losses.values())
 
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
+        """Save as in transformers, with the code, and with the default processor if the folder has none.
+
+        `pipeline(model=save_directory, trust_remote_code=True)` loads the folder.
+        """
+        names = ("repo_id", "commit_message", "create_pr", "private", "revision")
+        hub = {name: kwargs.pop(name) for name in names if push_to_hub and name in kwargs}
+        self.config.backbone_config._name_or_path = ""  # do not publish a path of this machine
+        self.config.auto_map, self.config.custom_pipelines = dict(AUTO_MAP), self._pipelines
+        super().save_pretrained(save_directory, **kwargs)
+        if kwargs.get("is_main_process", True):
+            save_companions(self, save_directory)
+        if push_to_hub:
+            self.push_to_hub(hub.pop("repo_id", Path(save_directory).name), token=kwargs.get("token"), **hub)
+
+    @property
+    def _pipelines(self) -> dict:
+        return PIPELINES
+
     def _spec_augment(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return spec_augment(features, self.config) if self.training else features
 
@@ -377,19 +399,20 @@ class SpeechEQForAudioClassification(SpeechEQModel):
         """Freeze the encoder, so that only the adapter and the head are trained."""
         self.backbone.requires_grad_(False)
 
-    def save_pretrained(self, save_directory, **kwargs):
-        """Save as in transformers, with the code of the model, but without the pipeline of [`SpeechEQModel`]."""
-        type(self.config).register_for_auto_class()
-        self.config.custom_pipelines = {}
-        super().save_pretrained(save_directory, **kwargs)
+    @property
+    def _pipelines(self) -> dict:
+        return PIPELINES if self._has_fine_classes else {}  # the pipeline of SpeechEQModel has no other classes
 
     @property
     def _num_classes(self) -> int:
         return self.config.num_labels
 
     def _temperature(self, task: str) -> float:
-        fine_classes = self.config.id2label == dict(enumerate(self.config.esc_labels))
-        return super()._temperature(task) if fine_classes else 1.0  # it is fitted for the fine classes
+        return super()._temperature(task) if self._has_fine_classes else 1.0  # it is fitted for the fine classes
+
+    @property
+    def _has_fine_classes(self) -> bool:
+        return self.config.id2label == dict(enumerate(self.config.esc_labels))
 
     @staticmethod
     def _mean_scores(deep: torch.Tensor, shallow: torch.Tensor) -> torch.Tensor:

@@ -5,17 +5,18 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from io import TextIOBase
 from itertools import combinations
 
 import numpy as np
 import torch
-from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.base import ChunkPipeline
 
-from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK
-from .pooling_speecheq import Answer, SpeakerStatistics, folded, mean_of, segments
+from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK, OneChannel
+from .configuration_speecheq import save_with_code
+from .pooling_speecheq import Answer, SpeakerStatistics, folded, mean_of, segments, timed_phonemes
 from .processing_speecheq import blocks_of, multiple_inputs, symbol_runs
 from .speech_speecheq import SpeechDetector, SpeechStream, SpeechWindows, one_thread, stretches, windows
 
@@ -25,16 +26,6 @@ WINDOW = 2 * SAMPLING_RATE  # samples, window of longer audio; chosen among 2, 3
 HOP = SAMPLING_RATE
 CHANGE = 2.0  # nats, cost of a label change within a region of speech
 SURE = 0.8  # probability of the intensity interval
-# Pipeline that `pipeline(model=...)` creates from a folder: https://hf.co/docs/transformers/add_new_pipeline.
-PIPELINES = {
-    "speech-emotion-recognition": {"impl": "pipeline_speecheq.SpeechEQPipeline", "pt": ["AutoModel"], "type": "audio"}
-}
-# Classes that the Auto classes load from such a folder.
-AUTO_MAP = {
-    "AutoConfig": "configuration_speecheq.SpeechEQConfig",
-    "AutoModel": "modeling_speecheq.SpeechEQModel",
-    "AutoModelForAudioClassification": "modeling_speecheq.SpeechEQForAudioClassification",
-}
 
 
 class SpeechEQPipeline(ChunkPipeline):
@@ -49,6 +40,8 @@ class SpeechEQPipeline(ChunkPipeline):
         abstain_below (`float`, *optional*): lowest score of a label; by default the value in the configuration.
         timeline (`bool`, *optional*, defaults to `True`): return segments of speech with their emotion.
         phonemes (`bool`, *optional*, defaults to `True`): return phonemes with their times.
+        channels (`str`, *optional*, defaults to `"mix"`): `mix` predicts for the average of the channels, `each` for every
+            channel separately, for recordings with one person per channel.
         vad (`bool`, *optional*): separate speech from noise and music with silero-vad; by default if it is installed.
         speaker ([`SpeakerStatistics`], *optional*): speaker statistics from [`~SpeechEQPipeline.new_speaker`], used for
             every input and updated after it.
@@ -62,7 +55,7 @@ class SpeechEQPipeline(ChunkPipeline):
 
     def _sanitize_parameters(self, **parameters):
         steps = {
-            "preprocess": ("vad", "sampling_rate", "timeline"),
+            "preprocess": ("channels", "vad", "sampling_rate", "timeline"),
             "forward": ("speaker", "on_error"),
             "postprocess": ("scale", "candidate_labels", "top_k", "abstain_below", "timeline", "phonemes"),
         }
@@ -75,8 +68,9 @@ class SpeechEQPipeline(ChunkPipeline):
         chosen = [{name: parameters[name] for name in names if name in parameters} for names in steps.values()]
         # Refuse wrong parameters before reading any input.
         self._label_space(parameters.get("scale", "fine"), parameters.get("candidate_labels"))
-        if parameters.get("on_error") not in (None, "raise", "return"):
-            raise ValueError(f"SpeechEQPipeline: on_error must be raise or return; got {parameters['on_error']!r}.")
+        for name, values in (("on_error", ("raise", "return")), ("channels", ("mix", "each"))):
+            if parameters.get(name) not in (None, *values):
+                raise ValueError(f"SpeechEQPipeline: {name} must be {' or '.join(values)}; got {parameters[name]!r}.")
         return chosen
 
     def __call__(self, inputs, **kwargs):
@@ -94,7 +88,8 @@ class SpeechEQPipeline(ChunkPipeline):
             `score`), `intensity` (`value`, `level`, and `interval`, with a probability of 0.8 or more),
             `gender` (`label`, `score`), `phonemes` (list of `phoneme`, `start`, `end`), `timeline` (list of `start`, `end`,
             `label`, `score`, `intensity`), `duration` and `speech` (s). If the audio contains no speech, every field except
-            `abstained`, `duration` and `speech` is empty.
+            `abstained`, `duration` and `speech` is empty. With `channels="each"`, each input gives a list with one `dict`
+            per channel; it and its segments also have `channel`, from 1.
 
         Raises:
             ValueError, TypeError: if an input is not usable audio (`AudioError` for files), with `on_error="raise"`.
@@ -162,14 +157,15 @@ class SpeechEQPipeline(ChunkPipeline):
             )
         save_with_code(self.model, self.processor, save_directory, **kwargs)
 
-    def preprocess(self, inputs, vad=None, sampling_rate=None, timeline=True) -> Iterator[dict]:
+    def preprocess(self, inputs, vad=None, sampling_rate=None, timeline=True, channels=None) -> Iterator[dict]:
         """Split one input into chunks for the model: windows of long audio, utterances of short audio.
 
         Yields:
             `dict`: a chunk with `samples`, `start` (s), `starts_region` and `is_utterance`; at the end a summary with
             `duration`, `speech` (s), `silent`, and `regions` of speech without windows, `(start, end)` in seconds.
         """
-        stream = _AudioStream(blocks_of(inputs, sampling_rate))
+        one_channel = isinstance(inputs, _Channel)
+        stream = _AudioStream(inputs.blocks(sampling_rate) if one_channel else blocks_of(inputs, sampling_rate))
         short_audio = stream.read_if_short(WHOLE_SECONDS)
         held_back, regions, end = [], [], 0
         speech = 0
@@ -256,7 +252,7 @@ class SpeechEQPipeline(ChunkPipeline):
             {"label": ranked[0]["label"]} if sure else {"abstained": "low confidence"}
         )
         if phonemes:
-            answer["phonemes"] = self._phonemes(utterances)
+            answer["phonemes"] = timed_phonemes(utterances, self.model.config.phoneme_labels)
         if timeline:
             cut = [chunk for chunk in audio.answers if not chunk["is_utterance"]]
             spans = [(chunk["start"], chunk["end"], chunk["starts_region"], chunk) for chunk in cut]
@@ -271,7 +267,19 @@ class SpeechEQPipeline(ChunkPipeline):
 
     def get_iterator(
         self, inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params
-    ) -> Iterator[dict]:
+    ) -> Iterator[dict] | Iterator[list[dict]]:
+        """Yield predictions in the order of the inputs; with `channels="each"`, a list for each input."""
+        parameters = (batch_size, preprocess_params, forward_params, postprocess_params)
+        if preprocess_params.get("channels") != "each":
+            return self._answers(inputs, *parameters)
+        if forward_params.get("speaker") is not None:
+            raise ValueError(
+                'SpeechEQPipeline: speaker must be None with channels="each"; got statistics of one speaker. Pass each channel '
+                "as its own input."
+            )
+        return _by_channel(inputs, lambda channels: self._answers(channels, *parameters))
+
+    def _answers(self, inputs, batch_size, preprocess_params, forward_params, postprocess_params) -> Iterator[dict]:
         """Yield predictions in the order of the inputs; chunks of several inputs share a batch."""
         speaker, on_error = forward_params.get("speaker"), forward_params.get("on_error")
         waiting, batch = deque(), []
@@ -345,45 +353,6 @@ class SpeechEQPipeline(ChunkPipeline):
         level = self.model.config.eis_labels[int(value * last + 0.5)]
         return {"value": value, "level": level, "interval": [start / last, (stop - 1) / last]}
 
-    def _phonemes(self, chunks: list[dict]) -> list[dict]:
-        """Return CTC symbols with their times. Overlapping windows are cut at the middle of the overlap."""
-        found, names = [], self.model.config.phoneme_labels
-        for index, chunk in enumerate(chunks):
-            before, after = (
-                chunks[index - 1] if index else None,
-                chunks[index + 1] if index + 1 < len(chunks) else None,
-            )
-            low = (before["end"] + chunk["start"]) / 2 if before and not chunk["starts_region"] else -np.inf
-            high = (chunk["end"] + after["start"]) / 2 if after and not after["starts_region"] else np.inf
-            step = (chunk["end"] - chunk["start"]) / max(chunk["frames"], 1)
-            for symbol, start, stop in chunk["symbols"]:
-                begin, end = chunk["start"] + start * step, chunk["start"] + stop * step
-                if low <= (begin + end) / 2 < high:
-                    times = {"start": round(max(begin, low), 3), "end": round(min(end, high), 3)}
-                    found.append({"phoneme": names[symbol], **times})
-        return found
-
-
-def save_with_code(model, processor, folder: str | os.PathLike, **kwargs):
-    """Save weights, configuration with `auto_map`, processor, and the code of model and pipeline.
-
-    Args:
-        model ([`SpeechEQModel`] or [`SpeechEQForAudioClassification`]): model to save; may be loaded as remote code.
-        processor ([`SpeechEQProcessor`]): its processor.
-        folder (`str` or `os.PathLike`): folder, created if missing; must not contain the code itself.
-        kwargs: arguments of the model's `save_pretrained`.
-    """
-    parts = {"AutoConfig": model.config, "AutoModel": model, "AutoProcessor": processor}
-    for auto_class, part in (parts | {"AutoFeatureExtractor": processor.feature_extractor}).items():
-        if type(part)._auto_class is None:
-            type(part).register_for_auto_class(auto_class)
-    model.config.backbone_config._name_or_path = ""  # do not publish a path of this machine
-    model.config.auto_map, model.config.custom_pipelines = dict(AUTO_MAP), PIPELINES
-    model.save_pretrained(folder, **kwargs)
-    processor.save_pretrained(folder)
-    if model.config.custom_pipelines:
-        custom_object_save(SpeechEQPipeline, folder)  # the Auto classes do not copy its code
-
 
 class _AudioStream:
     """Iterator over blocks of 16 kHz mono audio that tracks the number of samples and the peak.
@@ -410,6 +379,45 @@ class _AudioStream:
             self.samples += len(block)
             self.peak = max(self.peak, float(np.abs(block).max()))
             yield block
+
+
+@dataclass
+class _Channel:
+    """One channel of an input."""
+
+    source: object
+    selection: OneChannel
+
+    def blocks(self, sampling_rate: int | None) -> Iterator[np.ndarray]:
+        """Read the channel. A file object is read once, and its content becomes the source of the other channels."""
+        if hasattr(self.source, "read") and not isinstance(self.source, TextIOBase):
+            content = self.source.read()
+            self.source = content if isinstance(content, bytes) else self.source
+        return blocks_of(self.source, sampling_rate, self.selection)
+
+
+def _by_channel(inputs: Iterable, predict: Callable[[Iterator[_Channel]], Iterator[dict]]) -> Iterator[list[dict]]:
+    """Predict for each channel of each input, and yield a list for each input. Every channel is decoded separately, so
+    that memory does not depend on the length of the audio."""
+    waiting, found = deque(), []
+
+    def channels() -> Iterator[_Channel]:
+        for source in inputs:
+            first = _Channel(source, OneChannel(1))
+            waiting.append(first.selection)
+            yield first  # the next channel is requested after all of this one is read
+            for number in range(2, (first.selection.total or 1) + 1):
+                waiting.append(OneChannel(number, first.selection.total))
+                yield _Channel(first.source, waiting[-1])
+
+    for answer in predict(channels()):
+        channel = waiting.popleft()
+        number = {"channel": channel.number if channel.total else None}
+        parts = {"timeline": [number | part for part in answer["timeline"]]} if "timeline" in answer else {}
+        found.append(number | answer | parts)
+        if channel.number == (channel.total or 1):
+            yield found
+            found = []
 
 
 @dataclass

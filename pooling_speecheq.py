@@ -262,6 +262,32 @@ def folded(scores: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
     return scores / scores.sum().clamp(min=1e-12)
 
 
+def timed_phonemes(answers: list[dict], names: list[str]) -> list[dict]:
+    """Return the phonemes of windows with their times. Overlapping windows are cut at the middle of the overlap.
+
+    Args:
+        answers (`list[dict]`): answers of the windows, in the order of time, with `start`, `end`, `starts_region`,
+            `frames`, and `symbols`: id, first frame, and the frame after the last.
+        names (`list[str]`): IPA symbol of each id.
+
+    Returns:
+        `list[dict]`: `phoneme`, `start` and `end`, in the order of time.
+    """
+    found = []
+    for index, answer in enumerate(answers):
+        before = answers[index - 1] if index else None
+        after = answers[index + 1] if index + 1 < len(answers) else None
+        low = (before["end"] + answer["start"]) / 2 if before and not answer["starts_region"] else -np.inf
+        high = (answer["end"] + after["start"]) / 2 if after and not after["starts_region"] else np.inf
+        step = (answer["end"] - answer["start"]) / max(answer["frames"], 1)
+        for symbol, start, stop in answer["symbols"]:
+            begin, end = answer["start"] + start * step, answer["start"] + stop * step
+            if low <= (begin + end) / 2 < high:
+                times = {"start": round(max(begin, low), 3), "end": round(min(end, high), 3)}
+                found.append({"phoneme": names[symbol], **times})
+    return found
+
+
 class Answer(NamedTuple):
     """Prediction for a window.
 

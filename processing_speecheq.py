@@ -249,13 +249,14 @@ def symbol_runs(ids: np.ndarray) -> Iterator[tuple[int, int, int]]:
             yield int(ids[start]), int(start), int(stop)
 
 
-def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray:
+def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0, mix=None) -> np.ndarray:
     """Check one utterance and convert it to mono, float32, 16 kHz.
 
     Args:
         audio (`np.ndarray`, `torch.Tensor` or `list[float]`): `(samples,)`, `(samples, channels)` or `(channels, samples)`.
         sampling_rate (`int`): sampling rate of the audio, in Hz.
         item (`int`, *optional*, defaults to 0): index in the batch, for error messages.
+        mix (*optional*): see [`~speecheq.audio_speecheq.read_blocks`].
 
     Returns:
         `np.ndarray` of shape `(samples,)`.
@@ -290,7 +291,7 @@ def to_mono_16khz(audio, sampling_rate: int | None, item: int = 0) -> np.ndarray
     if array.dtype == np.int32 and SILENT_PEAK <= (peak := max(-int(array.min()), int(array.max()))) / 2**15 < 1:
         then = "If these are values of 16 bits, pass `audio.astype(numpy.int16)`."
         refuse("audio", "use the range of int32", f"a peak of {peak}, less than 2**15,", then)
-    array = _mix_down(to_float(array), refuse)
+    array = _mix_down(to_float(array), refuse, mix or MixDown())
     if not np.isfinite(array).all():
         refuse("audio", "be finite", f"{int((~np.isfinite(array)).sum())} NaN or infinite samples")
     seconds = len(array) / sampling_rate
@@ -335,12 +336,12 @@ def to_float(array: np.ndarray) -> np.ndarray:
     return (array / (np.iinfo(array.dtype).max + 1)).astype(np.float32)
 
 
-def _mix_down(array: np.ndarray, refuse) -> np.ndarray:
+def _mix_down(array: np.ndarray, refuse, mix) -> np.ndarray:
     if array.ndim == 1:
-        return array
+        return mix(array[:, None])
     if array.ndim != 2 or min(array.shape) > MAX_CHANNELS:
         refuse("audio", f"have shape (samples,) or (samples, at most {MAX_CHANNELS} channels)", f"shape {array.shape}")
-    return MixDown()(array if np.argmin(array.shape) else array.T)
+    return mix(array if np.argmin(array.shape) else array.T)
 
 
 _extractors: dict = {}
@@ -370,19 +371,17 @@ def multiple_inputs(inputs) -> list | GeneratorType | Dataset | None:
     numeric = hasattr(inputs, "dtype") and getattr(inputs.dtype, "kind", "f") not in "OSTU"
     if numeric or not isinstance(inputs, Iterable) or isinstance(inputs, (*ENCODED, array, Mapping, os.PathLike)):
         return None
-    if any(
-        hasattr(inputs, name) for name in ("read", "get_all_samples", "column_names", "columns")
-    ):  # files and tables
-        return None
-    return (audio for audio in inputs)
+    files_and_tables = ("read", "get_all_samples", "column_names", "columns")
+    return None if any(hasattr(inputs, name) for name in files_and_tables) else (audio for audio in inputs)
 
 
-def blocks_of(audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
+def blocks_of(audio, sampling_rate: int | None, mix=None) -> Iterator[np.ndarray]:
     """Convert one input to blocks of 16 kHz mono audio.
 
     Args:
         audio: see [`SpeechEQPipeline.__call__`].
         sampling_rate (`int`, *optional*): sampling rate of an array without its own, in Hz.
+        mix (*optional*): see [`~speecheq.audio_speecheq.read_blocks`].
 
     Returns:
         `Iterator[np.ndarray]` of shape `(samples,)`: blocks, float32.
@@ -391,26 +390,26 @@ def blocks_of(audio, sampling_rate: int | None) -> Iterator[np.ndarray]:
         ValueError, TypeError: if the input is not audio.
     """
     if isinstance(audio, dict):
-        return _blocks_of_dict(audio, sampling_rate)
+        return _blocks_of_dict(audio, sampling_rate, mix)
     if (pair := with_rate(audio)) is not None:
-        return blocks_of(*pair)
+        return blocks_of(*pair, mix)
     if hasattr(audio, "get_all_samples"):  # the torchcodec decoder that `datasets` returns
         decoded = audio.get_all_samples()
-        return blocks_of(decoded.data, decoded.sample_rate)
+        return blocks_of(decoded.data, decoded.sample_rate, mix)
     if isinstance(audio, (*ENCODED, os.PathLike)):
-        return read_blocks(audio)
+        return read_blocks(audio, mix)
     content = audio.read() if hasattr(audio, "read") and not isinstance(audio, TextIOBase) else None
     if isinstance(content, bytes):
-        return read_blocks(content)
+        return read_blocks(content, mix)
     if _is_array(audio):
-        return iter([to_mono_16khz(audio, sampling_rate)])
+        return iter([to_mono_16khz(audio, sampling_rate, mix=mix)])
     raise TypeError(
         "SpeechEQPipeline: audio must be a path, an http(s) URL, bytes, a binary file object, a dict or an array; got "
         f"{type(audio).__name__}. For multiple inputs, pass a list, a generator or a column."
     )
 
 
-def _blocks_of_dict(audio: dict, sampling_rate: int | None) -> Iterator[np.ndarray]:
+def _blocks_of_dict(audio: dict, sampling_rate: int | None, mix) -> Iterator[np.ndarray]:
     found = next((audio[name] for name in ("array", "raw") if audio.get(name) is not None), None)
     rate = audio.get("sampling_rate")
     if found is not None and rate is None:
@@ -422,7 +421,7 @@ def _blocks_of_dict(audio: dict, sampling_rate: int | None) -> Iterator[np.ndarr
     if found is None:
         keys = ", ".join(repr(key) for key, value in audio.items() if value is not None) or "nothing"
         raise ValueError(f"SpeechEQPipeline: a dict must have array, path or bytes; got {keys}.")
-    return blocks_of(found, rate or sampling_rate)
+    return blocks_of(found, rate or sampling_rate, mix)
 
 
 def with_rate(audio) -> tuple | None:

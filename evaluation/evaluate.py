@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 
 import torch
+from datasets import Dataset
 from transformers import TrainingArguments
 
 from speecheq import (  # the package registers the classes that a saved model names
@@ -16,6 +17,8 @@ from speecheq import (  # the package registers the classes that a saved model n
 )
 from speecheq.evaluation.probe import probe_scores
 from speecheq.metrics.scores import table
+from speecheq.training.provenance import read_record, seen_speakers
+from speecheq.training.recipes import public_name
 from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
 from speecheq.training.trainer import SpeechEQTrainer
 
@@ -46,9 +49,28 @@ def evaluate(
     """
     splits = load_seqd(dataset, config, 30, corpora)
     require_split("evaluate", splits, split)
-    shared = shared_speakers(splits, split)
-    print(f"Speakers of {split} that are also in train: {', '.join(shared[:10]) or 'none'}.")
+    seen, unknown = speakers_seen(model, splits, split)
+    not_counted = (
+        f" (not counted: those of {', '.join(unknown)}, whose training data is not recorded)" if unknown else ""
+    )
+    print(f"Speakers of {split} that were seen in training: {', '.join(seen[:10]) or 'none'}{not_counted}.")
     return build_scorer(model, label_spaces(splits), bf16).score_rows(splits[split])
+
+
+def speakers_seen(model: str, splits: dict[str, Dataset], split: str = "test") -> tuple[list[str], list[str]]:
+    """Leakage audit: return the speakers of a split that are in train or that an earlier training stage has seen.
+
+    Args:
+        model (`str`): a saved model's folder or Hub repository.
+        splits (`dict[str, Dataset]`): of the SEQD.
+        split (`str`, *optional*, defaults to `"test"`): the split.
+
+    Returns:
+        `tuple[list[str], list[str]]`: the speakers, sorted; and the training stages whose speakers are not recorded.
+    """
+    record = read_record(model) or {"speakers": {}, "unknown": [public_name(model)]}
+    earlier = {name for names in seen_speakers(record, splits[split]).values() for name in names}
+    return sorted({*shared_speakers(splits, split), *earlier}), record["unknown"]
 
 
 def build_scorer(model: str, spaces: dict[str, dict[str, list[str]]], bf16: bool = False) -> SpeechEQTrainer:

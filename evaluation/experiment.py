@@ -6,8 +6,8 @@ recipe of train.py.
 Each fold and seed is a file in `output_dir` with the prediction of every test utterance. A killed run resumes after the last
 file, and `python -m speecheq.evaluation.experiment --compare A B` compares two runs utterance by utterance.
 Test speakers never select a layer or an epoch: the recipe fixes everything, and the linear probe selects its layer on
-training speakers. Every result names the test speakers that are in the training data. Training speakers of a checkpoint
-that fine-tuning starts from are unknown and not included.
+training speakers. Every result names the test speakers that are in the training data, with that of the checkpoint that
+fine-tuning starts from. If the checkpoint has no record of its training data, the result says so.
 """
 
 import json
@@ -25,7 +25,7 @@ from peft import PeftModel
 
 from speecheq.backbones_speecheq import keep_layers
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.dataset_scripts.build.manifest import write_text
+from speecheq.dataset_scripts.files import write_text
 from speecheq.evaluation.probe import fit_probe
 from speecheq.evaluation.protocols import Fold, audit, choose, class_of, folds, hold_out_texts, share_training
 from speecheq.evaluation.results import compare, comparison_table, read_results, summarise, summary_table
@@ -44,6 +44,7 @@ from speecheq.training.arguments import (
 from speecheq.training.batches import Collator, sampling_weights
 from speecheq.training.fit import fit
 from speecheq.training.frozen import HeadArguments, KnownUtterances, score_heads, train_heads
+from speecheq.training.provenance import read_record, seen_speakers
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 from speecheq.training.seqd import load_seqd
 from speecheq.training.speakers import speakers_to_know
@@ -197,9 +198,6 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
     """Run the folds and seeds that do not have a file yet."""
     folder = Path(experiment.output_dir)
     rows, facts = load_rows(experiment.dataset)
-    uncounted = {}
-    if checkpoint := method.checkpoint:
-        uncounted["not_counted"] = f"speakers that the checkpoint {public_name(checkpoint)} was trained on"
     missing = {}  # by seed and training rows: these folds share a model
     for seed in experiment.seeds:
         for corpus, part in wanted_folds(experiment, facts):
@@ -213,7 +211,7 @@ def run(experiment: ExperimentArguments, method: MethodArguments, heads: HeadArg
             if file.is_file():
                 continue
             result = {"corpus": corpus, "protocol": experiment.protocol, "seed": seed, "fold": part.name}
-            result |= {"audit": audit(part, facts) | uncounted, "label_space": part.label_space}
+            result |= {"audit": audit_fold(part, rows, facts, method.checkpoint), "label_space": part.label_space}
             result |= describe_fold(part, facts)
             if statistics is None and method.method != "finetune":
                 statistics = load_statistics(method.backbone, rows, Path(experiment.cache), method.states)
@@ -255,6 +253,20 @@ def wanted_folds(experiment: ExperimentArguments, facts: pd.DataFrame) -> list[t
         return found
     choose("only_folds", chosen, [part.name for _, part in found])
     return [(corpus, part) for corpus, part in found if part.name in chosen]
+
+
+def audit_fold(part: Fold, rows: Dataset, facts: pd.DataFrame, checkpoint: str | None) -> dict:
+    """Audit a fold, and add the test speakers that the checkpoint was trained on, or `not_counted` without its record."""
+    found = audit(part, facts)
+    if checkpoint is not None:
+        record = read_record(checkpoint) or {"speakers": {}, "unknown": [public_name(checkpoint)]}
+        seen = seen_speakers(record, rows.select_columns(["corpus", "speaker_id"]).select(part.test))
+        found["shared_speakers"] = sorted(
+            {*found["shared_speakers"], *(name for names in seen.values() for name in names)}
+        )
+        if record["unknown"]:
+            found["not_counted"] = f"speakers that the checkpoint {', '.join(record['unknown'])} was trained on"
+    return found
 
 
 def load_rows(dataset: str) -> tuple[Dataset, pd.DataFrame]:

@@ -17,12 +17,13 @@ from huggingface_hub import EvalResult, ModelCard
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.evaluation import calibration, fairness, figures
+from speecheq.evaluation.evaluate import speakers_seen
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, table
 from speecheq.training.batches import Collator
 from speecheq.training.frozen import ALL, score_heads
 from speecheq.training.recipes import public_name
-from speecheq.training.seqd import column, label_spaces, load_seqd, require_split, shared_speakers
+from speecheq.training.seqd import column, label_spaces, load_seqd, require_split
 from speecheq.training.states import answer_rows
 from speecheq.training.trainer import score
 
@@ -49,7 +50,8 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
 
     Returns:
         `dict`: content of `results.json`: `dataset`, `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by
-        number of enrolment utterances), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers`.
+        number of enrolment utterances), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers` and
+        `unknown_stages` (see [`~speecheq.evaluation.evaluate.speakers_seen`]).
 
     Raises:
         ValueError: if the validation or the test split is missing.
@@ -58,6 +60,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
     for split in ("validation", "test"):
         require_split("report", splits, split)
     spaces = label_spaces(splits)
+    seen, unknown = speakers_seen(model, splits)
     found = SpeechEQModel.from_pretrained(model).eval()
     processor = SpeechEQProcessor.from_pretrained(model)
     answering = found if onnx is None else _exported(model, onnx)
@@ -80,7 +83,8 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
     predictions = (probabilities, output.eis.numpy(), test["phonemes"], output.gender_logits.argmax(dim=-1).numpy())
     results = {
         "dataset": public_name(dataset),
-        "shared_speakers": shared_speakers(splits),
+        "shared_speakers": seen,
+        "unknown_stages": unknown,
         "scores": score(predictions, rows, found.config, lambda phonemes: phonemes, spaces),
         "known": {str(number): known_scores(found, test, rows, spaces, number) for number in KNOWN},
         "temperatures": found.config.temperatures,

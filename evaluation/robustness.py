@@ -15,7 +15,7 @@ import datasets
 import numpy as np
 import torch
 
-from speecheq.dataset_scripts.build.manifest import write_text
+from speecheq.dataset_scripts.files import write_text
 from speecheq.evaluation.degradations import DEGRADATIONS
 from speecheq.evaluation.evaluate import build_scorer
 from speecheq.evaluation.report import write_between

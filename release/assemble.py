@@ -18,7 +18,7 @@ from speecheq.dataset_scripts.build.withheld import closed_terms, withhold
 from speecheq.dataset_scripts.corpora.records import options
 
 CARD = "README.md"
-MODEL_FILES = (CARD, "LICENSE", "config.json", "model.safetensors", "processor_config.json")
+MODEL_FILES = (CARD, "LICENSE", "config.json", "model.safetensors", "processor_config.json", "training_data.json")
 HERE = re.compile(r"""((?:\bmodel=|\bfrom_pretrained\()["'])\.(?=["'])""")  # the model in the snippets of the card
 
 

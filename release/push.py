@@ -18,8 +18,8 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import validate_repo_id
 
 from speecheq.dataset_scripts.build.hub import UNREACHABLE, never_wait_for_ever
-from speecheq.dataset_scripts.build.manifest import file_sha256
 from speecheq.dataset_scripts.corpora.records import CorpusError
+from speecheq.dataset_scripts.files import file_sha256
 from speecheq.release.assemble import ReleaseError, Repository, assemble_dataset, assemble_model, assemble_space
 from speecheq.release.check import TEXT, check
 

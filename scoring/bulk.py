@@ -39,7 +39,7 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
         raise CommandError(f"--out must not be inside a source; got {str(given.out)!r}. Pass another folder.")
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "abstain_below": given.abstain_below, "vad": given.vad,
-        "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size,
+        "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size, "channels": given.channels,
     }  # fmt: skip
     columns = [given.audio_column, given.id_column]
     model = str(Path(given.model).resolve()) if given.model and Path(given.model).exists() else given.model

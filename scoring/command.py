@@ -204,7 +204,7 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "top_k": given.top_k, "abstain_below": given.abstain_below,
         "batch_size": given.batch_size, "vad": given.vad, "speaker": speaker and speaker.statistics, "on_error": "return",
-        "timeline": given.format in ("jsonl", "textgrid"), "phonemes": given.format != "table",
+        "timeline": given.format in ("jsonl", "textgrid"), "phonemes": given.format != "table", "channels": given.channels,
     }  # fmt: skip
     try:
         answers = pipe((file for file in new), **options)
@@ -216,10 +216,11 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
         raise CommandError(str(error)) from error
     with output.opened(), tqdm(total=len(files), initial=len(files) - len(new), unit="file", disable=None) as progress:
         for file, answer in zip(new, answers, strict=True):
-            output.write(file, answer)
+            found = answer if given.channels == "each" else [answer]
+            output.write(file, *found)
             if speaker is not None:
                 speaker.save()
-            failed += "error" in answer
+            failed += any("error" in one for one in found)
             progress.update()
     return failed
 
@@ -233,6 +234,8 @@ def listen(given: argparse.Namespace) -> int:
     for option in ("out", "top_k", "abstain_below"):
         if getattr(given, option) is not None:
             raise CommandError(f"--live must come without --{option.replace('_', '-')}; got {getattr(given, option)}.")
+    if given.channels == "each":
+        raise CommandError("--live must come with --channels mix; got each.")
     if given.format not in ("table", "jsonl"):
         raise CommandError(f"--live must come with --format table or jsonl; got {given.format}.")
     if given.audio not in ([], ["-"]):
@@ -268,6 +271,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.live:
             return listen(given)
+        if given.speaker is not None and given.channels == "each":
+            raise CommandError(
+                "--speaker must come with --channels mix; got each, where each channel is another speaker."
+            )
         files, folder = find_audio(given.audio)
         failed = score(files, _output(given, files, folder), given)
     except (CommandError, LiveError) as error:
@@ -289,16 +296,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _output(given: argparse.Namespace, files: list[str], folder: Path | None) -> Rows | TextGrids:
+    each = given.channels == "each"
     if given.format == "table":
         if given.out is not None:
             raise CommandError("--out must come with --format jsonl, csv or textgrid; got table.")
-        return Rows(Table(files))
+        return Rows(Table(files, each))
     if given.format == "textgrid":
         if given.out is None:
             raise CommandError("--format textgrid must come with --out; got none. Pass a folder for the TextGrids.")
         return TextGrids(text_grid_paths(files, folder, given.out))
     try:
-        return Rows(TEXT_FORMATS[given.format](), given.out)
+        return Rows(TEXT_FORMATS[given.format](each), given.out)
     except (ValueError, OSError) as error:
         raise CommandError(str(error)) from error
 
@@ -337,12 +345,13 @@ def answer_options(parser: argparse.ArgumentParser):
     add("--scale", choices=("fine", *ESC_SCALES), default="fine", help="12, 7 or 4 labels (default: fine)")
     add("--labels", type=_names, help="predict among these labels only, for example angry,happy,neutral")
     add("--abstain-below", type=_probability, metavar="P", help="no label below this score (default: from the model)")
+    add("--channels", choices=("mix", "each"), default="mix", help="each: one answer per channel (default: mix)")
     add("--batch-size", type=whole_number, default=1, metavar="N", help="windows of audio per batch (default: 1)")
     add(
         "--no-vad", dest="vad", action="store_const", const=False, help="treat everything that is not silent as speech"
     )
     add("--device", help="for example cpu or cuda:0 (default: a GPU if there is one)")
-    add("--int8", action="store_true", help="use the 8-bit export of --model for CPUs, see scoring/API.md")
+    add("--int8", action="store_true", help="use the 8-bit export of --model for CPUs, see scoring/SCALE.md")
 
 
 def whole_number(text: str) -> int:

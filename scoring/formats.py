@@ -28,10 +28,17 @@ FILE_WIDTHS = (12, 48)  # smallest and largest width of the file column of the t
 
 
 class JsonLines:
-    """Format with one line of JSON per file: `{"file": name, **answer}`."""
+    """Format with one line of JSON per file: `{"file": name, **answer}`.
+
+    Args:
+        each (`bool`, *optional*, defaults to `False`): one line per channel, with the field `channel`.
+    """
 
     head = ""
     _begin = b'{"file": '
+
+    def __init__(self, each: bool = False):
+        self.each = each
 
     def row(self, file: str, answer: dict) -> str:
         return json.dumps({"file": file, **answer}, ensure_ascii=False) + "\n"
@@ -47,7 +54,7 @@ class JsonLines:
             ValueError: if the bytes are not a row of this format.
         """
         row = json.loads(record)
-        if not isinstance(row, dict) or not isinstance(row.get("file"), str):
+        if not isinstance(row, dict) or not isinstance(row.get("file"), str) or ("channel" in row) != self.each:
             raise ValueError("not a row")
         try:
             labels = {row.get("label"), *(entry["label"] for entry in row.get("emotion", ()))} - {None}
@@ -61,9 +68,16 @@ class JsonLines:
 
 
 class Csv:
-    """Format with one CSV row per file, see `CSV_COLUMNS`; scores have four decimals, phonemes are IPA symbols."""
+    """Format with one CSV row per file, see `CSV_COLUMNS`; scores have four decimals, phonemes are IPA symbols.
 
-    head = ",".join(CSV_COLUMNS) + "\n"
+    Args:
+        each (`bool`, *optional*, defaults to `False`): one row per channel, with the column `channel` after `file`.
+    """
+
+    def __init__(self, each: bool = False):
+        self.each = each
+        self._columns = ("file", "channel", *CSV_COLUMNS[1:]) if each else CSV_COLUMNS
+        self.head = ",".join(self._columns) + "\n"
 
     def row(self, file: str, answer: dict) -> str:
         intensity, gender = answer.get("intensity") or {}, answer.get("gender") or {}
@@ -74,10 +88,11 @@ class Csv:
         }  # fmt: skip
         cells = {name: f"{value:.4f}" for name, value in known.items() if value is not None}
         cells |= {name: answer.get(name) for name in ("label", "abstained", "duration", "speech", "error")}
+        cells |= {"channel": answer.get("channel")} if self.each else {}
         cells |= {"file": file, "intensity_level": intensity.get("level"), "gender": gender.get("label")}
         cells["phonemes"] = " ".join(entry["phoneme"] for entry in answer.get("phonemes", ()))
         line = io.StringIO()
-        csv.DictWriter(line, CSV_COLUMNS, lineterminator="\n").writerow(cells)
+        csv.DictWriter(line, self._columns, lineterminator="\n").writerow(cells)
         return line.getvalue()
 
     def complete(self, record: bytes) -> bool:
@@ -92,9 +107,9 @@ class Csv:
         """
         csv.field_size_limit(max(csv.field_size_limit(), len(record)))  # an hour of phonemes exceeds the default limit
         cells = next(csv.reader(io.StringIO(record.decode(), newline="")), [])
-        if len(cells) != len(CSV_COLUMNS):
+        if len(cells) != len(self._columns):
             raise ValueError("not a row")
-        return cells[0], bool(cells[-1]), frozenset({cells[CSV_COLUMNS.index("label")]} - {""})
+        return cells[0], bool(cells[-1]), frozenset({cells[self._columns.index("label")]} - {""})
 
     def torn(self, rest: bytes, rows_before: bool) -> bool:
         """Return whether the end of a file is an incomplete row or head."""
@@ -106,19 +121,22 @@ class Table:
 
     Args:
         files (`Sequence[str]`): all files of the table; they set the width of the first column, within `FILE_WIDTHS`.
+        each (`bool`, *optional*, defaults to `False`): one row per channel, with the column `channel` after `file`.
     """
 
-    def __init__(self, files: Sequence[str]):
+    def __init__(self, files: Sequence[str], each: bool = False):
         low, high = FILE_WIDTHS
+        self.each = each
         self._width = min(max(low, *(_width(_shown(file)) for file in files)), high)
-        self.head = self._line("file", "label", "score", "intensity", "gender", "duration")
+        self.head = self._line("file", "channel", "label", "score", "intensity", "gender", "duration")
 
     def row(self, file: str, answer: dict) -> str:
         if "error" in answer:
-            return f"{self._fitted(file)}  error: {_printable(answer['error'])}\n"
+            return f"{self._name(file, answer.get('channel') or '')}  error: {_printable(answer['error'])}\n"
         score, intensity, gender = answer["score"], answer["intensity"], answer["gender"]
         return self._line(
             file,
+            answer.get("channel"),
             answer["label"] or f"({answer['abstained']})",
             "" if score is None else f"{score:.2f}",
             "" if intensity is None else f"{intensity['value']:.2f} {intensity['level']}",
@@ -126,9 +144,12 @@ class Table:
             f"{answer['duration']:.1f} s",
         )
 
-    def _line(self, file, label, score, intensity, gender, duration) -> str:
-        cells = f"{self._fitted(file)}  {label:16}  {score:>5}  {intensity:13}  {gender:6}  {duration:>9}"
+    def _line(self, file, channel, label, score, intensity, gender, duration) -> str:
+        cells = f"{self._name(file, channel)}  {label:16}  {score:>5}  {intensity:13}  {gender:6}  {duration:>9}"
         return cells.rstrip() + "\n"
+
+    def _name(self, file: str, channel: int | str | None) -> str:
+        return self._fitted(file) + (f"  {channel:>7}" if self.each else "")
 
     def _fitted(self, file: str) -> str:
         """Fit a name to the column width; keep the end of a long name."""
@@ -201,10 +222,10 @@ class Rows:
             self._stream.write(self._rows.head)
             self._stream.flush()
 
-    def write(self, file: str, answer: dict):
-        """Write one row."""
+    def write(self, file: str, *answers: dict):
+        """Write the row of a file, or the rows of its channels."""
         with tqdm.external_write_mode(self._stream):
-            self._stream.write(self._rows.row(_shown(file), answer))
+            self._stream.write("".join(self._rows.row(_shown(file), answer) for answer in answers))
             self._stream.flush()
 
 
@@ -230,13 +251,14 @@ class TextGrids:
         """Do nothing: no file is open between two TextGrids."""
         yield
 
-    def write(self, file: str, answer: dict):
-        """Write one TextGrid, or print the error."""
-        if "error" in answer:
-            tqdm.write(f"{_shown(file)}: {answer['error']}", file=sys.stderr)
-            return
+    def write(self, file: str, *answers: dict):
+        """Write one TextGrid, or print the first error."""
+        for answer in answers:
+            if "error" in answer:
+                tqdm.write(f"{_shown(file)}: {answer['error']}", file=sys.stderr)
+                return
         self._paths[file].parent.mkdir(parents=True, exist_ok=True)
-        write_text_grid(answer, self._paths[file])
+        write_text_grid(answers, self._paths[file])
 
 
 def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, bool], int, set[frozenset[str]]]:
@@ -248,12 +270,13 @@ def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, 
 
     Returns:
         `tuple`: file -> whether it failed; the number of bytes of the complete rows, after which there is at most an
-        incomplete row; and the set of labels of each row.
+        incomplete row; and the set of labels of each row. If the last row is incomplete, its file is scored again, with all
+        its channels.
 
     Raises:
         ValueError: if the file contains anything else, because it is not an output of this command.
     """
-    failed, kept, found, record = {}, 0, set(), b""
+    failed, begin, kept, found, record = {}, {}, 0, set(), b""
     with open(path, "rb") as lines:
         for line in lines:
             record += line
@@ -266,32 +289,40 @@ def standing(path: str | os.PathLike, rows: JsonLines | Csv) -> tuple[dict[str, 
                     file, wrong, labels = rows.parse(record)
                 except (ValueError, csv.Error):  # JSON and UTF-8 errors are ValueErrors
                     raise _not_our_output(path, record) from None
-                failed[file] = wrong
+                failed[file] = failed.get(file, False) or wrong
+                begin.setdefault(file, kept)
                 found |= {labels} - {frozenset()}
             kept, record = kept + len(record), b""
     if record and not rows.torn(record, kept > 0):
         raise _not_our_output(path, record)
+    if record and rows.each and failed:  # it may be a channel of the file of the rows before it
+        kept = begin[file]
+        del failed[file]
     return failed, kept, found
 
 
-def write_text_grid(answer: dict, path: str | os.PathLike):
+def write_text_grid(answers: list[dict], path: str | os.PathLike):
     """Write a TextGrid for Praat and ELAN with the tiers `emotion`, `intensity` and `phonemes`.
+
+    If the answers have a `channel`, each channel has its own tiers, such as `emotion 1`.
 
     Format: https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
 
     Args:
-        answer (`dict`): output of the pipeline with `duration`, `timeline` and `phonemes`.
+        answers (`list[dict]`): outputs of the pipeline for one file, with `duration`, `timeline` and `phonemes`.
         path (`str` or `Path`): the file, replaced atomically.
     """
-    duration, timeline = answer["duration"], answer["timeline"]
-    tiers = {
-        "emotion": [(part["start"], part["end"], part["label"]) for part in timeline],
-        "intensity": [(part["start"], part["end"], f"{part['intensity']:.2f}") for part in timeline],
-        "phonemes": [(part["start"], part["end"], part["phoneme"]) for part in answer["phonemes"]],
-    }
+    duration = answers[0]["duration"]
     grid = Textgrid(0, duration)
-    for name, intervals in tiers.items():
-        grid.addTier(IntervalTier(name, _apart(intervals, duration), 0, duration))
+    for answer in answers:
+        timeline, channel = answer["timeline"], f" {answer['channel']}" if "channel" in answer else ""
+        tiers = {
+            "emotion": [(part["start"], part["end"], part["label"]) for part in timeline],
+            "intensity": [(part["start"], part["end"], f"{part['intensity']:.2f}") for part in timeline],
+            "phonemes": [(part["start"], part["end"], part["phoneme"]) for part in answer["phonemes"]],
+        }
+        for name, intervals in tiers.items():
+            grid.addTier(IntervalTier(name + channel, _apart(intervals, duration), 0, duration))
     path = Path(path)
     unfinished = path.with_name(path.name + ".partial")
     grid.save(str(unfinished), format="long_textgrid", includeBlankSpaces=True)
@@ -310,7 +341,7 @@ def _apart(intervals: list[tuple[float, float, str]], duration: float) -> list[t
 
 def _not_our_output(path, record: bytes) -> ValueError:
     return ValueError(
-        f"--out must be a new file, or have rows of this command in the same format; got {record[:40]!r} in "
+        f"--out must be a new file, or have rows of this command with the same --format and --channels; got {record[:40]!r} in "
         f"{os.fspath(path)!r}. Pass another file."
     )
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from speecheq.configuration_speecheq import SpeechEQConfig
-from speecheq.dataset_scripts.build.manifest import file_sha256
+from speecheq.dataset_scripts.files import file_sha256
 from speecheq.modeling_speecheq import SpeechEQOutput
 from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from speecheq.dataset_scripts.build.manifest import write_text
+from speecheq.dataset_scripts.files import write_text
 from speecheq.scoring.command import CommandError
 from speecheq.scoring.sources import Piece
 
@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         ("file", pa.string()),
         ("row", pa.int64()),
         ("id", pa.string()),
+        ("channel", pa.int32()),
         *_SCORE,
         ("abstained", pa.string()),
         ("emotion", pa.list_(pa.struct(_SCORE))),
@@ -36,7 +37,7 @@ SCHEMA = pa.schema(
         ),
         ("gender", pa.struct(_SCORE)),
         ("phonemes", pa.list_(pa.struct([("phoneme", pa.string()), *_TIMES]))),
-        ("timeline", pa.list_(pa.struct([*_TIMES, *_SCORE, ("intensity", pa.float32())]))),
+        ("timeline", pa.list_(pa.struct([("channel", pa.int32()), *_TIMES, *_SCORE, ("intensity", pa.float32())]))),
         ("duration", pa.float64()),
         ("speech", pa.float64()),
         ("error", pa.string()),

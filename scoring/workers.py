@@ -82,9 +82,11 @@ class Scorer:
                 rows.append((row.file, row.row, row.id, row.error))
                 yield {} if row.error else row.audio
 
+        each = self._options["channels"] == "each"
         for answer in self.pipe(audio(), on_error="return", **self._options):
             file, row, identity, error = rows.pop(0)
-            yield {"file": file, "row": row, "id": identity, **({"error": error} if error else answer)}
+            for found in [{"error": error}] if error else answer if each else [answer]:
+                yield {"file": file, "row": row, "id": identity, **found}
 
 
 def in_processes(todo: Iterator[tuple[int, Piece]], workers: int, scorer: dict) -> Iterator[Counts]:

@@ -38,7 +38,7 @@ LIVE_NOTE = f"""Allow the microphone, record, and speak, at most {MAX_SECONDS //
 the sound as it arrives, and deletes it at once."""
 API = """A program can call this page. The result is the output of the pipeline as JSON: `label`, `score`, `abstained`,
 `emotion`, `intensity`, `gender`, `phonemes`, `timeline`, `duration`, `speech`; or `error` with the reason, if the recording
-cannot be used. `scale` is one of {scales}.
+cannot be used. `scale` is one of {scales}. `channels="each"` gives a list with one result per channel, each with `channel`.
 
 ```python
 # pip install gradio_client
@@ -81,31 +81,38 @@ class Recogniser:
         self.pipe, self.scales = pipe, scales(pipe.model.config)
         self.levels = list(pipe.model.config.eis_labels)
 
-    def recognise(self, audio: str, scale: str = "fine") -> dict:
+    def recognise(self, audio: str, scale: str = "fine", channels: str = "mix") -> dict | list[dict]:
         """Predict emotion, intensity, timeline, gender and phonemes of speech.
 
         Args:
             audio: an audio file, at most 5 minutes and 25 MB.
             scale: fine (12 classes), basic (7) or valence (4).
+            channels: mix (one answer for the average of the channels) or each (a list with one answer per channel).
 
         Returns:
             the output of the pipeline as JSON, or {"error": reason} if the file cannot be used.
         """
-        return hear(self.pipe, audio, scale)[0]
+        answers = hear(self.pipe, audio, scale, channels)[0]
+        return answers if channels == "each" else answers[0]
 
-    def show(self, audio: str | None, scale: str) -> tuple:
+    def show(self, audio: str | None, scale: str, channels: str = "mix") -> tuple:
         """Predict, and return the parts of the page: summary, scores, timeline and JSON."""
-        answer, samples, rate = hear(self.pipe, audio, scale)
+        answers, samples, rate, note = hear(self.pipe, audio, scale, channels)
         colour = colours(self.scales[scale])
-        segments = answer.get("timeline") or []
-        sizes = SIZES if segments else ()
-        drawings = {size: timeline_svg(samples, rate, segments, colour, size) for size in sizes}
-        scores = {entry["label"]: entry["score"] for entry in answer.get("emotion", ())}
+        places = []
+        for number, answer in enumerate(answers):
+            segments = answer.get("timeline") or []
+            sizes = SIZES if segments else ()
+            drawings = {size: timeline_svg(samples[number], rate, segments, colour, size) for size in sizes}
+            places.append(timeline(answer, drawings, colour))
+        scores = (
+            {entry["label"]: entry["score"] for entry in answers[0].get("emotion", ())} if len(answers) == 1 else {}
+        )
         return (
-            summary(answer, self.levels),
+            "".join(summary(answer, self.levels, note) for answer in answers),
             gr.Label(scores or None, visible=bool(scores)),
-            timeline(answer, drawings, colour),
-            answer,
+            "".join(places),
+            answers if channels == "each" else answers[0],
         )
 
     def listen(self, chunk: str | None, listener: Listener | None, scale: str) -> tuple[Listener, str]:
@@ -169,6 +176,8 @@ def _recognise_tab(recogniser: Recogniser):
             )
             names = [(f"{name} ({len(labels)} classes)", name) for name, labels in recogniser.scales.items()]
             scale = gr.Radio(names, value="fine", label="Scale", elem_id="scale")
+            ways = [("mixed", "mix"), ("each one separately", "each")]
+            channels = gr.Radio(ways, value="mix", label="Channels", elem_id="channels")
             button = gr.Button("Recognise", variant="primary", elem_id="recognise")
             gr.Markdown(NOTE, elem_classes="seq-note")
             files = sorted(EXAMPLES.glob("*.wav"))
@@ -186,13 +195,17 @@ def _recognise_tab(recogniser: Recogniser):
     with gr.Accordion("The answer as JSON", open=False):
         json = gr.JSON(show_label=False)
     shared = {"concurrency_id": "model", "concurrency_limit": AT_ONCE}
-    call = {"fn": recogniser.show, "inputs": [audio, scale], "outputs": [head, scores, places, json]} | shared
+    call = {
+        "fn": recogniser.show,
+        "inputs": [audio, scale, channels],
+        "outputs": [head, scores, places, json],
+    } | shared
     call |= {"api_visibility": "private", "show_progress_on": head}
-    triggers = [button.click, scale.input, audio.upload, audio.stop_recording]
+    triggers = [button.click, scale.input, channels.input, audio.upload, audio.stop_recording]
     for event in (gr.on(triggers, **call, trigger_mode="always_last"), examples.load_input_event.then(**call)):
         event.then(None, js=TO_ANSWER)
     unseen = gr.Button(visible=False)
-    unseen.click(recogniser.recognise, [audio, scale], json, api_name="recognise", **shared)
+    unseen.click(recogniser.recognise, [audio, scale, channels], json, api_name="recognise", **shared)
 
 
 def title(example: Path) -> str:

@@ -43,12 +43,13 @@ footer img, footer .divider { display: none !important; }
 WAITING = '<div role="status"><p class="seq-note">The answer appears here.</p></div>'
 
 
-def summary(answer: dict, levels: list[str]) -> str:
+def summary(answer: dict, levels: list[str], note: str | None = None) -> str:
     """Render the label or the reason for none, the intensity as a gauge, and the gender.
 
     Args:
         answer (`dict`): output of the pipeline, or `{"error": reason}`.
         levels (`list[str]`): names of the intensity levels, in ascending order.
+        note (`str`, *optional*): remark on the recording.
 
     Returns:
         `str`: HTML.
@@ -63,7 +64,12 @@ def summary(answer: dict, levels: list[str]) -> str:
     if answer.get("gender"):
         gender = answer["gender"]
         rest += _block("Gender", f"<p>{escape(gender['label'])}, {percent(gender['score'])}</p>")
-    return f'<div role="status">{head}{rest}</div>'
+    rest += f'<p class="seq-note">{escape(note)}</p>' if note else ""
+    return f'<div role="status">{_channel(answer)}{head}{rest}</div>'
+
+
+def _channel(answer: dict) -> str:
+    return f'<p class="seq-name seq-block">Channel {answer["channel"]}</p>' if answer.get("channel") else ""
 
 
 def _block(name: str, content: str) -> str:
@@ -102,7 +108,12 @@ def timeline(answer: dict, drawings: dict[str, str], colour: dict[str, str]) -> 
     rows = "".join(_row(segment, colour[segment["label"]]) for segment in answer["timeline"])
     symbols = escape(" ".join(entry["phoneme"] for entry in answer["phonemes"])) or "none"
     ipa = f'<p class="seq-phonemes" lang="und-fonipa">{symbols}</p>'
-    return _block("Timeline", drawn) + _block("Segments, in seconds", _table(rows)) + _block("Phonemes (IPA)", ipa)
+    return (
+        _channel(answer)
+        + _block("Timeline", drawn)
+        + _block("Segments, in seconds", _table(rows))
+        + _block("Phonemes (IPA)", ipa)
+    )
 
 
 def live(now: dict | None, finished: list[dict], colour: dict[str, str], reason: str | None, open_: bool) -> str:

@@ -40,7 +40,10 @@ ROOMS = (
     ),
     Room(
         CORPORA,
-        tuple(f"{CORPORA}/{name}" for name in ("adapters/*", "records.py", "patterns.py", "tables.py", "__init__.py")),
+        (
+            *(f"{CORPORA}/{name}" for name in ("adapters/*", "records.py", "patterns.py", "tables.py", "__init__.py")),
+            "dataset_scripts/files.py",
+        ),
         "one adapter per corpus: files to native records",
         DATA,
     ),

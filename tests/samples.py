@@ -56,10 +56,10 @@ def utterances(count: int) -> list[np.ndarray]:
     return [soundfile.read(io.BytesIO(each["bytes"]), dtype="float32")[0] for each in audio]
 
 
-def wav_bytes(samples: np.ndarray, rate: int = 16_000) -> bytes:
+def wav_bytes(samples: np.ndarray, rate: int = 16_000, subtype: str | None = None) -> bytes:
     """Write a WAV file."""
     file = io.BytesIO()
-    soundfile.write(file, samples, rate, format="WAV")
+    soundfile.write(file, samples, rate, format="WAV", subtype=subtype)
     return file.getvalue()
 
 

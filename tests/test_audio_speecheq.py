@@ -316,6 +316,37 @@ def test_a_length_in_the_header_still_proves_that_a_file_is_empty_or_truncated(c
         read(content)
 
 
+CONTAINERS = {
+    "au": {"format": "AU"}, "au, little endian": {"format": "AU", "endian": "LITTLE"}, "aiff": {"format": "AIFF"},
+    "aifc": {"format": "AIFF", "subtype": "FLOAT"}, "caf": {"format": "CAF"}, "w64": {"format": "W64"},
+    "voc": {"format": "VOC"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", CONTAINERS.values(), ids=CONTAINERS)
+def test_a_cut_file_of_every_container_with_a_length_is_refused(tmp_path, monkeypatch, how):
+    monkeypatch.setitem(sys.modules, "av", None)
+    content = encoded(waveform(1.0), **{"subtype": "PCM_16"} | how)
+
+    assert len(read(content)) == 16_000 <= len(read(content + b"after the end"))
+    for cut in (1_000, 31_000):
+        (tmp_path / "cut").write_bytes(content[:-cut])
+        for source in (content[:-cut], tmp_path / "cut"):
+            with pytest.raises(AudioError, match=r"^truncated: \d+ of (320|640)\d\d bytes$"):
+                read(source)
+
+
+@pytest.mark.parametrize(
+    ("how", "place", "length"),
+    [("au", 8, b"\xff" * 4), ("aiff", 42, b"\x7f\xff\xff\xff"), ("caf", 4_084, b"\xff" * 8), ("w64", 96, b"\xff" * 8)],
+)
+def test_a_container_that_states_no_length_is_read_to_its_end(how, place, length):
+    content = bytearray(encoded(waveform(1.0), subtype="PCM_16", **CONTAINERS[how]))
+    assert int.from_bytes(content[place : place + 8], "big") != 2**64 - 1
+    content[place : place + len(length)] = length
+    assert len(read(bytes(content[:-1_000]))) == 15_500
+
+
 def test_many_channels_at_a_high_rate_are_read_in_small_blocks():
     silence = encoded(np.zeros((384_000, 64), np.int16), 384_000, format="WAV", subtype="PCM_16")
     tracemalloc.start()

@@ -1,6 +1,7 @@
 """Claims about `trust_remote_code`: a saved folder, and the repository itself, work if `speecheq` cannot be imported."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,69 @@ print([type(thing).__module__.split(".")[0] for thing in (model, processor, extr
     logits = np.load(tmp_path / "logits.npz")
     for name in LOGITS:
         np.testing.assert_allclose(logits[name], getattr(expected, name).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("source_is_gone", [False, True])
+def test_save_pretrained_of_the_auto_classes_gives_a_folder_that_pipeline_opens(
+    tmp_path, whisper_config, source_is_gone
+):
+    model = SpeechEQModel(SpeechEQConfig(backbone_config=whisper_config, phoneme_labels=["<blank>", "a"]))
+    folder = save_for_hub(model, SpeechEQProcessor.for_config(model.config), tmp_path / "source", int8_weights=True)
+    code = f"""
+import shutil
+from transformers import AutoModelForAudioClassification
+models = {{}}
+for auto in (AutoModel, AutoModelForAudioClassification):
+    models[auto.__name__] = auto.from_pretrained(folder, trust_remote_code=True)
+models["own"] = AutoModelForAudioClassification.from_pretrained(
+    folder, trust_remote_code=True, num_labels=2, ignore_mismatched_sizes=True)
+if {source_is_gone}:
+    shutil.rmtree(folder)
+for name, model in models.items():
+    model.save_pretrained(name)
+"""
+    result = run(code, folder, tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    if source_is_gone:
+        assert (
+            "AutoModel has no code of processor and pipeline, so that `pipeline(model='AutoModel')` fails"
+            in result.stderr
+        )
+        return
+    shutil.rmtree(folder)
+    code = """
+from transformers import pipeline
+for name in ("AutoModel", "AutoModelForAudioClassification"):
+    print(len(pipeline(model=name, trust_remote_code=True)((np.ones(16000, np.float32) / 10, 16000), vad=False)["emotion"]))
+for name in ("AutoModel", "AutoModelForAudioClassification", "own"):
+    pipe = pipeline("audio-classification", model=name, trust_remote_code=True)
+    print(len(pipe(np.ones(16000, np.float32) / 10, top_k=None)))
+"""
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    for name in ("AutoModel", "AutoModelForAudioClassification", "own"):
+        (tmp_path / name).rename(elsewhere / name)
+    result = run(code, folder, elsewhere)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.split() == ["12", "12", "12", "12", "2"]
+
+
+def test_save_pretrained_keeps_a_processor_and_pushes_what_it_saves(tmp_path, whisper_config, monkeypatch):
+    model = SpeechEQModel(SpeechEQConfig(backbone_config=whisper_config))
+    processor = SpeechEQProcessor(SpeechEQProcessor.for_config(model.config).feature_extractor, ["<blank>", "own"])
+    processor.save_pretrained(tmp_path / "model")
+    pushed = []
+    monkeypatch.setattr(
+        SpeechEQModel, "push_to_hub", lambda self, repo_id, **options: pushed.append((repo_id, options))
+    )
+    model.save_pretrained(tmp_path / "model", push_to_hub=True, private=True)
+    model.save_pretrained(tmp_path / "model")
+
+    kept = json.loads((tmp_path / "model" / "processor_config.json").read_text())
+    assert kept["phoneme_labels"] == ["<blank>", "own"]
+    assert {path.name for path in (tmp_path / "model").glob("*.py")} == {
+        path.name for path in ROOT.glob("*_speecheq.py")
+    }
+    assert pushed == [("model", {"token": None, "private": True})]
 
 
 def test_the_repository_root_loads_as_it_lies(tmp_path):

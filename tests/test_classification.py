@@ -16,7 +16,7 @@ from transformers import DataCollatorWithPadding
 from speecheq import SpeechEQConfig, SpeechEQForAudioClassification, SpeechEQModel, SpeechEQProcessor
 from speecheq.audio_speecheq import read_blocks
 from speecheq.backbones_speecheq import encode, frame_mask
-from speecheq.pipeline_speecheq import save_with_code
+from speecheq.configuration_speecheq import save_with_code
 from speecheq.training.saving import save_for_hub
 
 TONES = {"low": 300, "middle": 700, "high": 1500, "highest": 3500}  # class -> Hz

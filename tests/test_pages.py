@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from samples import ROOT, tiny_pipeline, waveform
 
-from speecheq.labels_speecheq import EIS_LABELS, ESC_SCALES
+from speecheq.labels_speecheq import EIS_LABELS, ESC_LABELS, ESC_SCALES
 from speecheq.modeling_speecheq import SpeechEQModel, SpeechEQOutput
 from speecheq.pipeline_speecheq import SpeechEQPipeline
 from speecheq.pooling_speecheq import SpeakerStatistics
@@ -26,8 +26,8 @@ from speecheq.training.saving import save_for_hub
 NAMES = (
     "README.md", "CHANGELOG.md", "benchmarks/README.md", "dataset_scripts/build/SEQD.md",
     "dataset_scripts/corpora/BRING_YOUR_OWN.md", "dataset_scripts/metric/METRIC.md", "evaluation/PROTOCOLS.md",
-    "evaluation/RESULTS.md", "results/README.md", "scoring/API.md", "scoring/SCALE.md", "space/README.md",
-    "training/FINE_TUNING.md",
+    "evaluation/RESULTS.md", "results/README.md", "scoring/API.md", "scoring/LIVE.md", "scoring/SCALE.md",
+    "space/README.md", "training/FINE_TUNING.md",
 )  # fmt: skip
 LINES = {"results/README.md": 260, "dataset_scripts/metric/METRIC.md": 700}  # with tables of all corpora and labels
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
@@ -163,7 +163,16 @@ def test_the_page_of_bulk_scoring_works_as_pasted(clone, tmp_path):
 
     recordings = sorted(path.name for path in (clone / "space" / "examples").glob("*.wav"))
     assert printed[0] == f"{len(recordings)} rows, 0 of them failed."
-    assert printed[-1].split()[:3] == [recordings[0], "0", recordings[0]]
+    assert printed[-2].split()[:3] == [recordings[0], "0", recordings[0]]
+    assert printed[-1] in ESC_LABELS  # of the 8-bit model
+
+
+@pytest.mark.slow
+def test_the_page_of_live_speech_works_as_pasted(clone, tmp_path):
+    printed = paste(PAGES["scoring/LIVE.md"], clone, offline(tmp_path))
+
+    assert "{'event': 'segment'" in printed  # of Python
+    assert '{"event": "segment"' in printed  # of the command
 
 
 def test_the_snippets_of_the_card_work_as_pasted(clone, tmp_path):
@@ -282,7 +291,7 @@ def test_the_reference_has_the_parameters_of_the_pipeline_and_no_others():
         SpeechEQPipeline._sanitize_parameters(None, nothing=1)
     parameters = re.search(r"must be among (.*); got nothing", str(refused.value))[1].split(", ")
 
-    assert len(parameters) == 10
+    assert len(parameters) == 11
     assert set(first_cells("parameter")) == set(parameters)
     assert all(f"`{scale}` (" in first_cells("parameter")["scale"] for scale in ("fine", *ESC_SCALES))
 
@@ -300,7 +309,7 @@ def fields(value: dict, before: str = "") -> set[str]:
 
 
 def test_the_reference_has_the_fields_of_an_answer_and_no_others(tiny):
-    heard, failed = tiny([{"array": waveform(2.0), "sampling_rate": 16_000}, "gone.wav"], vad=False)
+    (heard,), (failed,) = tiny([(waveform(2.0), 16_000), "gone.wav"], vad=False, channels="each")
 
     assert set(first_cells("field")) == fields(heard) | fields(failed)
     assert heard["phonemes"] and heard["timeline"]

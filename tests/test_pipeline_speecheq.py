@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 from fresh_process import run as run_without_speecheq
-from samples import ROOT, tiny_pipeline, waveform
+from samples import ROOT, tiny_pipeline, wav_bytes, waveform
 
 from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
 from speecheq.pipeline_speecheq import SpeechEQPipeline
@@ -201,6 +201,73 @@ def test_every_kind_of_input_says_the_same(pipe, tmp_path):
     assert_same(one, expected)
 
 
+def two_people(seconds: float = 6.0) -> np.ndarray:
+    """Two channels, of shape `(samples, 2)`: one person speaks in the first half, the other in the second."""
+    half = int(8_000 * seconds)
+    samples = np.zeros((2 * half, 2), np.float32)
+    samples[:half, 0], samples[half:, 1] = waveform(seconds / 2, 1), waveform(seconds / 2, 2)
+    return samples
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(6.0, 8_000), (24.0, 16_000)])
+def test_each_channel_gets_its_own_answer_and_the_mix_stays_the_default(pipe, seconds, rate):
+    samples = two_people(seconds * rate / 16_000)
+    one, two = pipe(wav_bytes(samples, rate), channels="each", **QUIET)
+
+    for number, answer in enumerate((one, two), start=1):
+        assert answer.pop("channel") == number
+        assert {part.pop("channel") for part in answer["timeline"]} == {number}
+        assert answer == pipe(wav_bytes(samples[:, number - 1], rate), **QUIET)
+    assert one["timeline"][-1]["end"] <= seconds / 2 + 0.2 and two["timeline"][0]["start"] >= seconds / 2 - 0.2
+    assert_same(pipe(wav_bytes(samples, rate), **QUIET), pipe(wav_bytes(samples.mean(axis=1), rate), **QUIET))
+
+
+def test_each_channel_of_every_kind_of_input(pipe, tmp_path):
+    samples = two_people()
+    content = wav_bytes(samples)
+    (tmp_path / "call.wav").write_bytes(content)
+    decoded = SimpleNamespace(
+        get_all_samples=lambda: SimpleNamespace(data=torch.tensor(samples.T), sample_rate=16_000)
+    )
+    kinds = [
+        str(tmp_path / "call.wav"), content, io.BytesIO(content), {"path": None, "bytes": content}, decoded,
+        (samples, 16_000), {"array": samples.T, "sampling_rate": 16_000},
+    ]  # fmt: skip
+    expected = pipe(content, channels="each", **QUIET)
+    for found in pipe(kinds, channels="each", batch_size=4, **QUIET):
+        assert [answer["channel"] for answer in found] == [1, 2]
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other, tolerance=1e-3)
+    ((mono,),) = pipe([loud(1.0)], channels="each", **QUIET)
+    assert mono["channel"] == 1 and mono["label"]
+
+
+def test_a_bad_input_is_one_error_and_a_bad_channel_does_not_affect_the_other(pipe):
+    loud_right = wav_bytes(two_people() * np.float32([1, 1]), subtype="FLOAT")
+    too_loud_right = wav_bytes(two_people() * np.float32([1, 30]), subtype="FLOAT")
+    good, gone, right = pipe([loud_right, "gone.wav", too_loud_right], channels="each", **QUIET)
+
+    assert gone == [{"channel": None, "error": "unreadable: there is no file 'gone.wav'"}]
+    assert right[0] == good[0] and right[1]["channel"] == 2 and right[1]["error"].startswith("out of range: a peak of")
+    with pytest.raises(ValueError, match="unreadable: there is no file"):
+        pipe("gone.wav", channels="each")
+
+
+def test_each_channel_and_one_speaker_exclude_each_other(pipe):
+    with pytest.raises(ValueError, match=r'speaker must be None with channels="each"; got statistics of one speaker'):
+        pipe(loud(1.0), channels="each", speaker=pipe.new_speaker())
+
+
+def test_channels_that_cancel_each_other_are_speech_and_the_log_says_it(pipe, caplog):
+    speech = waveform(2.0)
+    found = pipe(wav_bytes(np.stack([speech, -0.95 * speech], axis=1)), **QUIET)
+
+    assert_same(found, pipe(wav_bytes(speech), **QUIET))
+    assert caplog.messages == [
+        "audio: the channels cancel each other. Channel 1, the loudest, is used instead of their average."
+    ]
+
+
 def test_a_tuple_and_a_column_are_many(pipe):
     expected, bad = pipe(SPEECH, **QUIET), {"error": "unreadable: 0 bytes"}
     assert pipe((SPEECH, b""), **QUIET) == [expected, bad] and pipe((), **QUIET) == []
@@ -252,6 +319,7 @@ def test_what_cannot_be_used_is_an_error_and_costs_no_other(pipe, audio, message
         ({"scale": "coarse"}, ValueError, "scale must be one of fine, basic, valence; got 'coarse'"),
         ({"candidate_labels": ["angry", "hungry"]}, ValueError, "candidate_labels must be among .*; got 'hungry'"),
         ({"candidate_labels": {"x": []}}, ValueError, "candidate_labels must .*; got a label without classes"),
+        ({"channels": "left"}, ValueError, "channels must be mix or each; got 'left'"),
         ({"on_error": "ignore"}, ValueError, "on_error must be raise or return; got 'ignore'"),
         ({"topk": 3}, TypeError, "parameters must be among .*top_k.*; got topk"),
     ],

@@ -36,6 +36,7 @@ DOWNLOADS = {"audio_speecheq.py": {"http", "urllib"}}  # the URL of the caller, 
 HARMLESS = {
     "PathLike",
     "SEEK_CUR",
+    "fsdecode",
     "fsencode",
     "fspath",
     "fstat",

@@ -9,6 +9,7 @@ import datasets
 import pyarrow.compute as pc
 from transformers.utils import cached_file
 
+from speecheq.dataset_scripts.files import write_text
 from speecheq.training.recipes import public_name
 
 FILE = "training_data.json"
@@ -124,9 +125,7 @@ def keep_record(folder: Path, record: dict, begun: bool, write: bool = True):
 def write_record(folder: str | Path, record: dict):
     """Write a record into a folder, atomically."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    partial = Path(folder) / f"{FILE}.partial"
-    partial.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(partial, Path(folder) / FILE)
+    write_text(Path(folder) / FILE, json.dumps(record, indent=1) + "\n")
 
 
 def read_record(name_or_path: str) -> dict | None:

@@ -7,9 +7,9 @@ from peft import PeftModel
 from transformers.utils import cached_file
 
 from speecheq.backbones_speecheq import quantize
+from speecheq.configuration_speecheq import save_with_code
 from speecheq.metrics.scores import table
 from speecheq.modeling_speecheq import SpeechEQModel
-from speecheq.pipeline_speecheq import save_with_code
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.recipes import public_name
 

@@ -36,7 +36,7 @@ from speecheq.dataset_scripts.build.manifest import is_finished, list_files, rea
 from speecheq.dataset_scripts.build.spool import Spool
 from speecheq.dataset_scripts.corpora import custom
 from speecheq.dataset_scripts.corpora.adapters import ADAPTERS, get_adapter
-from speecheq.dataset_scripts.corpora.records import CorpusError, Skipped, UnknownLabelError
+from speecheq.dataset_scripts.corpora.records import UNREAD_SUFFIXES, CorpusError, Skipped, UnknownLabelError
 from speecheq.dataset_scripts.metric import table as metric
 
 RECIPE = 3  # increase it when the same corpora must give different rows
@@ -159,6 +159,8 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
         UnknownLabelError: if a label is not in the metric table, unless `skip_unknown`.
     """
     corpus = adapter.CORPUS
+    for path in unread_files(folder):
+        spool.skip(_written(path), "unread: files of this format are not read. Convert it, for example to WAV")
     folds = emobox.read_folds(options.emobox, corpus) if options.emobox else ()
     for record in adapter.records(folder):
         path = record.path.relative_to(folder).as_posix()
@@ -182,6 +184,12 @@ def read_corpus(adapter, folder: Path, spool: Spool, options: BuildOptions):
         if first := spool.add(row, source):
             first = Path(first).relative_to(folder).as_posix()
             spool.skip(path, f"duplicate: {first!r} already has the id {row['id']!r}")
+
+
+def unread_files(folder: Path) -> list[str]:
+    """List the files of a folder that look like audio of a format that is not read, relative to it, without hidden files."""
+    found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name[0] != "."]
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.suffix.lower() in UNREAD_SUFFIXES)
 
 
 def check_unicode(path: str, row: dict):

@@ -1,7 +1,6 @@
 """Manifest of a SEQD folder: source, library versions, files, counts, skipped files and audit of each corpus."""
 
 import csv
-import hashlib
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 import soundfile
 
 from speecheq.dataset_scripts.corpora.records import CorpusError
+from speecheq.dataset_scripts.files import file_sha256, write_text
 
 MANIFEST = "manifest.json"
 REPORT = "report.csv"
@@ -97,19 +97,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return dict(sorted(found.items()))
-
-
-def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_text(path: Path, text: str):
-    """Write a file atomically: if the process is killed, the old file remains."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

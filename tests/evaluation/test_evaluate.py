@@ -1,13 +1,14 @@
 """Claims about scoring a saved model."""
 
 import re
+import shutil
 
 import pytest
 import yaml
 from samples import MINI_SEQD, TINY_BACKBONES, write_seqd
 
 from speecheq import train
-from speecheq.evaluation.evaluate import evaluate, main
+from speecheq.evaluation.evaluate import evaluate, main, speakers_seen
 from speecheq.evaluation.probe import probe_scores
 from speecheq.metrics.scores import table
 from speecheq.training.seqd import load_seqd
@@ -16,7 +17,20 @@ from speecheq.training.seqd import load_seqd
 def test_the_saved_model_scores_as_the_run_said(trained_run, capsys):
     folder, scores = trained_run
     assert evaluate(str(folder), MINI_SEQD) == pytest.approx(scores, abs=1e-6)
-    assert "Speakers of test that are also in train: none." in capsys.readouterr().out
+    assert "Speakers of test that were seen in training: none." in capsys.readouterr().out
+
+
+def test_speakers_that_an_earlier_stage_has_seen_are_counted_and_a_missing_record_is_said(trained_run, tmp_path):
+    rows = load_seqd(MINI_SEQD)
+    trained = sorted(set(rows["train"]["speaker_id"]))
+    others = {"train": rows["test"], "test": rows["train"]}
+
+    assert speakers_seen(str(trained_run[0]), others) == (trained, [])
+    assert speakers_seen(str(trained_run[0]), rows) == ([], [])
+    shutil.copytree(
+        trained_run[0], tmp_path / "run", ignore=shutil.ignore_patterns("training_data.json", "checkpoints")
+    )
+    assert speakers_seen(str(tmp_path / "run"), others) == ([], ["run"])
 
 
 def test_the_command_on_a_card_scores_the_corpora_that_were_kept(tmp_path, monkeypatch, capsys):

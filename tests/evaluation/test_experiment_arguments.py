@@ -1,12 +1,15 @@
 """Claims about the arguments of an experiment."""
 
 import json
+import shutil
 
 import pytest
 import yaml
 from samples import MINI_SEQD, ROOT
 
-from speecheq.evaluation.experiment import load_rows, main
+from speecheq.evaluation.experiment import audit_fold, load_rows, main
+from speecheq.evaluation.protocols import folds
+from speecheq.training.seqd import load_seqd
 
 
 @pytest.mark.parametrize(
@@ -46,10 +49,23 @@ def test_what_a_method_does_not_read_is_refused_on_the_command_line_and_left_out
     assert "head_dropout" not in json.loads((tmp_path / "kept" / "recipe.json").read_text())
 
 
+def test_speakers_of_a_checkpoint_count_as_seen(trained_run):
+    rows, facts = load_rows(MINI_SEQD)
+    trained = set(load_seqd(MINI_SEQD)["train"]["speaker_id"])
+    (fold, *_) = folds("speaker-kfold", facts, "synthetic", None, 3)
+    tested = set(facts["speaker_id"].iloc[fold.test])
+
+    assert audit_fold(fold, rows, facts, None)["shared_speakers"] == []
+    found = audit_fold(fold, rows, facts, str(trained_run[0]))
+    assert found["shared_speakers"] == sorted(trained & tested) != [] and "not_counted" not in found
+
+
 def test_a_recipe_that_names_a_checkpoint_needs_no_backbone_and_the_result_says_who_is_not_counted(
     trained_run, run, tmp_path, capsys
 ):
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump({"checkpoint": str(trained_run[0]), "max_steps": 1}))
+    without_record = shutil.ignore_patterns("training_data.json", "checkpoints")
+    shutil.copytree(trained_run[0], tmp_path / "of" / "run", ignore=without_record)
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump({"checkpoint": str(tmp_path / "of" / "run"), "max_steps": 1}))
     chosen = ["--protocol", "speaker-kfold", "--folds", "3", "--only_folds", "synthetic-speaker-kfold-2"]
     asked = ["--method", "finetune", "--finetune", str(tmp_path / "train.yaml"), "--dataset", MINI_SEQD]
     (row,) = main([*asked, *chosen, "--corpora", "synthetic", "--output_dir", str(tmp_path / "alone")])

@@ -31,6 +31,8 @@ def seqd(tmp_path) -> Path:
 
 
 def test_a_model_repository_is_checkpoint_code_results_and_what_its_card_links_to(root, tmp_path):
+    (root / "training_data.json").write_text("{}")
+
     model = assemble_model(root, "me/speecheq", tmp_path / "model")
 
     assert str(model) == "model me/speecheq"
@@ -46,6 +48,7 @@ def test_a_model_repository_is_checkpoint_code_results_and_what_its_card_links_t
         "results/README.md",
         "results/confusion.svg",
         "results/results.json",
+        "training_data.json",
     ]
     code = {path.name for path in root.glob("*_speecheq.py")}
     assert code == {name for name in model.files if name.endswith(".py")} and "pipeline_speecheq.py" in code

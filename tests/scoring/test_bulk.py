@@ -10,6 +10,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -106,6 +107,28 @@ def test_a_row_of_seqd_gets_the_answer_of_the_pipeline(pipe, tmp_path, capsys):
     assert found[0]["phonemes"] and found[0]["timeline"] and len(found[0]["emotion"]) == 2
     printed = capsys.readouterr().out
     assert printed.startswith(f"{len(rows)} rows, 0 of them failed.\n") and " core-hours." in printed
+
+
+def test_each_channel_of_a_recording_gets_a_row(pipe, tmp_path, caplog):
+    (tmp_path / "in").mkdir()
+    loud = waveform(1.0)
+    (tmp_path / "in/call.wav").write_bytes(wav_bytes(np.stack([0 * loud, loud], axis=1)))
+    (tmp_path / "in/inverse.wav").write_bytes(wav_bytes(np.stack([loud, -0.95 * loud], axis=1)))
+    tar(tmp_path / "in/t.tar", {"u1.wav": b"broken"})
+    command = [str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--no-vad"]
+    assert main([*command, "--channels", "each"]) == 1
+
+    found = {(row["file"], row["channel"]): row for row in answers(tmp_path / "out")}
+    assert list(found) == [("t.tar", None), ("call.wav", 1), ("call.wav", 2), ("inverse.wav", 1), ("inverse.wav", 2)]
+    assert found["call.wav", 1]["abstained"] == "silence" and found["t.tar", None]["error"].startswith("unreadable: ")
+    assert [part["channel"] for part in found["call.wav", 2]["timeline"]] == [2]
+    assert caplog.messages == []
+    assert main(command) == 2  # other settings
+
+    assert main([*command[:2], str(tmp_path / "mix"), "--no-vad"]) == 1
+    (inverse,) = (row for row in answers(tmp_path / "mix") if row["file"] == "inverse.wav")
+    assert inverse["channel"] is None and inverse["label"] == found["call.wav", 2]["label"]
+    assert "inverse.wav: the channels cancel each other. Channel 1, the loudest, is used" in caplog.text
 
 
 def test_parquet_tar_and_recordings_of_one_folder_are_all_scored(pipe, tmp_path):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import soundfile
 import transformers.pipelines
@@ -218,11 +219,36 @@ def test_rows_with_other_labels_are_not_mixed(kind, before, now, pipe, recording
     assert len(Path("k").read_bytes()) > len(kept)
 
 
+@pytest.mark.parametrize(("form", "parse"), [("jsonl", rows), ("csv", lambda path: list(csv.DictReader(path.open())))])
+def test_each_channel_of_a_file_has_a_row_and_the_run_resumes(pipe, tmp_path, monkeypatch, form, parse):
+    monkeypatch.chdir(tmp_path)
+    quiet, loud = np.zeros(16_000, np.float32), waveform(1.0)
+    soundfile.write("call.wav", np.stack([quiet, loud], axis=1), 16_000)
+    soundfile.write("mono.wav", loud, 16_000)
+    arguments = ["call.wav", "gone.wav", "--no-vad", "--channels", "each", "--format", form, "--out", "out"]
+    assert main(arguments) == 1
+    assert main(["mono.wav", *arguments]) == 1
+
+    found = parse(Path("out"))
+    assert [(row["file"], str(row["channel"] or "")) for row in found] == [
+        ("call.wav", "1"), ("call.wav", "2"), ("gone.wav", ""), ("mono.wav", "1"),
+    ]  # fmt: skip
+    assert found[0]["abstained"] == "silence" and found[1]["label"] == found[3]["label"] != ""
+    assert found[2]["error"].startswith("unreadable: there is no file")
+    if form == "jsonl":
+        assert {part["channel"] for part in found[1]["timeline"]} == {2}
+
+
+def test_each_channel_and_one_speaker_are_refused(pipe, recordings, capsys):
+    assert main(["in", "--channels", "each", "--speaker", "s.safetensors"]) == 2
+    assert "--speaker must come with --channels mix; got each" in capsys.readouterr().err
+
+
 def test_files_are_read_one_by_one_and_each_row_is_written_before_the_next(pipe, recordings, monkeypatch, capsys):
     read, out = [], Path("out.jsonl")
     blocks = pipeline_speecheq.blocks_of
 
-    def interrupted(audio, rate):
+    def interrupted(audio, rate, mix=None):
         read.append((audio, len(rows(out)) if out.exists() else 0))
         if audio == "in/b/x.wav":
             raise KeyboardInterrupt

@@ -87,10 +87,55 @@ def test_what_stands_in_a_file_is_read_back_up_to_a_torn_row(rows, tmp_path):
         assert list(found) == list(expected)[: sum(end <= cut for end in ends[1:])]
 
 
+PEOPLE = [{"channel": number, **ANSWER} for number in (1, 2)]
+
+
+def test_rows_of_channels_name_the_channel():
+    assert Csv(each=True).head.startswith("file,channel,label,score,")
+    assert Csv(each=True).row("a.wav", PEOPLE[1]).startswith("a.wav,2,happy,0.5124,")
+    assert JsonLines(each=True).row("a.wav", PEOPLE[1]).startswith('{"file": "a.wav", "channel": 2, "label": "happy"')
+    table = Table(["a.wav"], each=True)
+    assert table.head.split()[:3] == ["file", "channel", "label"]
+    assert table.row("a.wav", PEOPLE[1]).split()[:3] == ["a.wav", "2", "happy"]
+    assert table.row("b.wav", {"channel": None, **FAILED}).split()[:2] == ["b.wav", "error:"]
+
+
+@pytest.mark.parametrize("rows", [JsonLines(each=True), Csv(each=True)])
+def test_a_file_with_a_torn_row_is_scored_again_with_all_its_channels(rows, tmp_path):
+    path = tmp_path / "rows"
+    with (output := Rows(rows, path)).opened():
+        output.write("a.wav", *PEOPLE)
+        output.write("b.wav", *PEOPLE)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    with (again := Rows(rows, path)).opened():
+        assert [again.failed(file) for file in ("a.wav", "b.wav")] == [False, None]
+        again.write("b.wav", *PEOPLE)
+    assert path.read_bytes() == whole and Rows(rows, path).failed("b.wav") is False
+
+
+@pytest.mark.parametrize("form", [JsonLines, Csv])
+@pytest.mark.parametrize("each", [True, False])
+def test_rows_of_channels_are_not_continued_without_channels_nor_the_other_way(form, each, tmp_path):
+    with (output := Rows(form(each), tmp_path / "rows")).opened():
+        output.write("a.wav", PEOPLE[0] if each else ANSWER)
+    with pytest.raises(ValueError, match="have rows of this command with the same --format and --channels; got b'"):
+        Rows(form(not each), tmp_path / "rows")
+
+
+def test_a_text_grid_has_the_tiers_of_each_channel(tmp_path):
+    write_text_grid(PEOPLE, tmp_path / "a.TextGrid")
+    grid = openTextgrid(str(tmp_path / "a.TextGrid"), includeEmptyIntervals=False)
+    assert grid.tierNames == (
+        "emotion 1", "intensity 1", "phonemes 1", "emotion 2", "intensity 2", "phonemes 2",
+    )  # fmt: skip
+    assert [entry.label for entry in grid.getTier("emotion 2").entries] == ["happy", "sad"]
+
+
 def test_a_long_recording_can_be_read_back(tmp_path):
     path = tmp_path / "rows.csv"
     hours = ANSWER | {"phonemes": [{"phoneme": "a"}] * 100_000}
-    path.write_text(Csv.head + Csv().row("long.wav", hours))
+    path.write_text(Csv().head + Csv().row("long.wav", hours))
     assert standing(path, Csv())[0] == {"long.wav": False}
     assert len(next(csv.DictReader(io.StringIO(path.read_text())))["phonemes"]) == 199_999
 
@@ -105,7 +150,8 @@ def test_a_file_of_somebody_else_is_left_alone(rows, content, tmp_path):
     path = tmp_path / "notes"
     path.write_bytes(content)
     with pytest.raises(
-        ValueError, match=r"--out must be a new file, or have rows of this command in the same format; "
+        ValueError,
+        match=r"--out must be a new file, or have rows of this command with the same --format and --channels; ",
     ):
         Rows(rows, path)
     path.write_bytes(rows.head.encode() + rows.row("a.wav", ANSWER).encode() + content + b"\nmore\n")
@@ -119,7 +165,7 @@ def test_the_rows_of_one_format_are_not_those_of_the_other(rows, other, tmp_path
     path = tmp_path / "rows"
     path.write_text(rows.head + rows.row("a.wav", ANSWER))
     assert Rows(rows, path).failed("a.wav") is False
-    with pytest.raises(ValueError, match="have rows of this command in the same format; got b'"):
+    with pytest.raises(ValueError, match="have rows of this command with the same --format and --channels; got b'"):
         Rows(other, path)
 
 
@@ -147,7 +193,7 @@ def test_to_a_pipe_is_written_and_nothing_is_read_from_it(rows, tmp_path):
 
 def test_a_text_grid_is_read_back(tmp_path):
     path = tmp_path / "a.TextGrid"
-    write_text_grid(ANSWER, path)
+    write_text_grid([ANSWER], path)
     grid = openTextgrid(str(path), includeEmptyIntervals=True)
     assert grid.tierNames == ("emotion", "intensity", "phonemes") and (grid.minTimestamp, grid.maxTimestamp) == (
         0,
@@ -168,7 +214,7 @@ def test_a_text_grid_is_read_back(tmp_path):
 
 
 def test_a_text_grid_without_speech_is_one_empty_interval(tmp_path):
-    write_text_grid(SILENT, tmp_path / "a.TextGrid")
+    write_text_grid([SILENT], tmp_path / "a.TextGrid")
     grid = openTextgrid(str(tmp_path / "a.TextGrid"), includeEmptyIntervals=True)
     assert [[tuple(entry) for entry in grid.getTier(name).entries] for name in grid.tierNames] == [[(0, 1.0, "")]] * 3
 
@@ -176,7 +222,7 @@ def test_a_text_grid_without_speech_is_one_empty_interval(tmp_path):
 def test_no_interval_leaves_the_duration_and_none_is_lost_to_another(tmp_path):
     phonemes = [(-0.1, 0.5, "a"), (0.5, 0.6, "b"), (0.5, 0.6, "c"), (0.98, 1.02, "d")]
     answer = SILENT | {"phonemes": [{"start": start, "end": end, "phoneme": name} for start, end, name in phonemes]}
-    write_text_grid(answer, tmp_path / "a.TextGrid")
+    write_text_grid([answer], tmp_path / "a.TextGrid")
     tier = openTextgrid(str(tmp_path / "a.TextGrid"), includeEmptyIntervals=False).getTier("phonemes")
     assert [entry.label for entry in tier.entries] == ["a", "b", "c", "d"]
     bounds = [time for entry in tier.entries for time in (entry.start, entry.end)]

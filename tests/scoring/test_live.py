@@ -133,6 +133,7 @@ def test_a_pipe_without_usable_audio_is_refused(data, message, pipe, monkeypatch
         (["--live", "x.wav"], "--live must come without AUDIO for the microphone, or with -; got 'x.wav'."),
         (["--live", "-", "--out", "x"], "--live must come without --out; got x."),
         (["--live", "-", "--top-k", "2"], "--live must come without --top-k; got 2."),
+        (["--live", "-", "--channels", "each"], "--live must come with --channels mix; got each."),
         (["--live", "-", "--format", "csv"], "--live must come with --format table or jsonl; got csv."),
         (["--live", "-"], "--live -: the standard input must be a pipe; got a terminal."),
     ],

@@ -66,6 +66,36 @@ def test_the_page_shows_the_answer_of_the_pipeline(pipe, scale, classes):
     assert " ".join(entry["phoneme"] for entry in expected["phonemes"]) in places
 
 
+def test_each_channel_has_its_answer_and_its_timeline(pipe, wav):
+    speech, _ = soundfile.read(SPEECH, dtype="float32")
+    path = wav(np.stack([speech, np.zeros_like(speech)], axis=1))
+    head, scores, places, as_json = app.Recogniser(pipe).show(path, "basic", "each")
+
+    assert as_json == app.Recogniser(pipe).recognise(path, "basic", "each")
+    one, two = as_json
+    assert one["label"] == pipe(SPEECH, scale="basic")["label"] and two["abstained"] == "silence"
+    first, second = head.split("Channel 2</p>")
+    assert "Channel 1</p>" in first and f'<p class="seq-headline">{one["label"]}</p>' in first
+    assert "There is no sound in this recording." in second
+    assert places.count("Channel 1</p>") == 1 and places.count("<svg") == 2 and not scores.visible
+    assert app.Recogniser(pipe).recognise(path, "basic")["label"] and "channel" not in app.Recogniser(pipe).recognise(
+        path
+    )
+
+
+def test_too_many_channels_have_a_message(pipe, wav):
+    answer = app.Recogniser(pipe).recognise(wav(np.zeros((16_000, 5))), channels="each")
+    assert answer == [{"error": "This recording has 5 channels. Upload one with at most 4."}]
+
+
+def test_channels_that_cancel_each_other_are_answered_and_the_page_says_it(pipe, wav):
+    speech, _ = soundfile.read(SPEECH, dtype="float32")
+    head, _, _, as_json = app.Recogniser(pipe).show(wav(np.stack([-0.95 * speech, speech], axis=1)), "fine")
+    assert as_json["label"] == pipe(SPEECH)["label"] is not None
+    assert "The channels cancel each other: the answer is that of channel 2, the loudest." in head
+    assert "cancel" not in app.Recogniser(pipe).show(SPEECH, "fine")[0]
+
+
 @pytest.mark.parametrize(
     ("samples", "abstained", "words"),
     [
@@ -264,7 +294,11 @@ def test_files_go_and_recordings_wait_in_a_queue(pipe, folder):
     assert built.delete_cache == (3600, 3600) and built._queue.max_size == 64 and not built.analytics_enabled
     endpoints = built.get_api_info()["named_endpoints"]
     assert list(endpoints) == ["/recognise"]
-    assert [field["parameter_name"] for field in endpoints["/recognise"]["parameters"]] == ["audio", "scale"]
+    assert [field["parameter_name"] for field in endpoints["/recognise"]["parameters"]] == [
+        "audio",
+        "scale",
+        "channels",
+    ]
     assert "intensity" in endpoints["/recognise"]["description"]
 
 

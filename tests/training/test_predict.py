@@ -3,7 +3,7 @@
 from fresh_process import run
 from samples import ROOT
 
-EXAMPLE = ROOT / "space" / "examples" / "angry_high_en.wav"
+EXAMPLE = ROOT / "tests" / "speech" / "angry_high_en.wav"
 
 
 def test_a_file_gets_three_scales_intensity_phonemes_and_gender(trained_run, tmp_path):

@@ -227,6 +227,8 @@ def test_every_useless_file_is_skipped_with_its_reason_and_never_costs_the_other
     tone(angry / "SM1_F15_X15.wav")
     soundfile.write(angry / "SM1_F1_A00.flac", np.full(1600, 0.5), 16_000)
     tone(angry / "._SM1_F1_A00.wav")
+    for name in ("SM1_F16_A16.raw", "._SM1_F16_A16.raw"):
+        (angry / name).touch()
 
     manifest = build({"urdu": urdu}, tmp_path / "seqd")
 
@@ -238,12 +240,13 @@ def test_every_useless_file_is_skipped_with_its_reason_and_never_costs_the_other
         "Angry/SM1_F13_A13.wav": "silent",
         "Angry/SM1_F14_A14.wav": "truncated",
         "Angry/SM1_F15_X15.wav": "urdu",
+        "Angry/SM1_F16_A16.raw": "unread",
         "Angry/SM1_F1_A00.wav": "duplicate",
         "Angry/nobody.wav": "urdu",
     }
     assert found["Angry/SM1_F1_A00.wav"] == ("duplicate: 'Angry/SM1_F1_A00.flac' already has the id 'urdu/SM1_F1_A00'")
     assert len(read(tmp_path / "seqd", "urdu")) == 8
-    assert len(manifest["corpora"]["urdu"]["skipped"]) == 8
+    assert len(manifest["corpora"]["urdu"]["skipped"]) == 9
 
 
 @pytest.fixture
