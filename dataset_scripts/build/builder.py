@@ -33,6 +33,7 @@ from speecheq.dataset_scripts.build import audio, emobox, rows, shards, splits
 from speecheq.dataset_scripts.build.audio import Preparation, Source
 from speecheq.dataset_scripts.build.card import card_text
 from speecheq.dataset_scripts.build.manifest import is_finished, list_files, read_manifest, versions, write_files
+from speecheq.dataset_scripts.build.prints import copies_of_other_corpora, read_prints, write_prints
 from speecheq.dataset_scripts.build.spool import Spool
 from speecheq.dataset_scripts.corpora import custom
 from speecheq.dataset_scripts.corpora.adapters import ADAPTERS, get_adapter
@@ -85,7 +86,8 @@ def build(corpora: dict[str, Path], out: Path, options: BuildOptions | None = No
     for corpus, (adapter, folder) in opened.items():
         source = source_sha256(adapter, folder, options)
         if options.force or not is_finished(manifest["corpora"].get(corpus), source, out):
-            entry = build_corpus(adapter, folder, out, options)
+            others = read_prints(out, [name for name in manifest["corpora"] if name != corpus])
+            entry = build_corpus(adapter, folder, out, options, others)
             manifest["corpora"] = dict(sorted({**manifest["corpora"], corpus: {"source": source, **entry}}.items()))
             write_files(out, manifest | {"recipe": RECIPE}, card_text)
     write_files(out, manifest | {"recipe": RECIPE}, card_text)
@@ -110,8 +112,8 @@ def open_corpus(corpus: str, location: Path) -> tuple:
     return adapter, location
 
 
-def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dict:
-    """Build one corpus and return its entry in the manifest. See [`build`]."""
+def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions, others: list[dict]) -> dict:
+    """Build one corpus and return its entry in the manifest. See [`build`]; `others` is from [`read_prints`]."""
     corpus = adapter.CORPUS
     work = out / f".{corpus}.partial"
     if options.force:
@@ -128,10 +130,14 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions) -> dic
         audit = splits.audit(spool.facts(*splits.AUDITED))
         for name, reason in splits.duplicates_to_skip(audit, spool.facts("id", "split")):
             spool.leave_out(name, reason)
+        for name, reason in copies_of_other_corpora(spool.facts("id", "split", "sha256", "fingerprint"), others):
+            spool.leave_out(name, reason)
         audit = splits.audit(spool.facts(*splits.AUDITED))
         if audit["speakers"]:
             raise CorpusError(f"build: splits must not share speakers; got {audit['speakers'][:10]} in {corpus!r}.")
         written = write_corpus(corpus, spool, work, out)
+        own = [{"corpus": corpus, **row} for row in spool.facts("id", "split", "sha256", "fingerprint")]
+        write_prints(out, [*others, *own])
         skipped = spool.skipped()
     shutil.rmtree(work)
     return {

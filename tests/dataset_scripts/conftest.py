@@ -47,8 +47,8 @@ def nemo(tmp_path) -> Path:
 def emotale(tmp_path) -> Path:
     """Two utterances of one speaker, in Danish and English; the third rater of the English one gave nothing."""
     folder = tmp_path / "emotale"
-    write_tone(folder / "wav" / "DK_004_A_5.wav")
-    write_tone(folder / "wav" / "EN_004_N_1.wav", frequency=300)
+    write_tone(folder / "wav" / "DK_004_A_5.wav", frequency=207)
+    write_tone(folder / "wav" / "EN_004_N_1.wav", frequency=307)
     (folder / "annotations.csv").write_text(
         EMOTALE_HEADER
         + "DK_004_A_5.wav,5.0,1.0,4.5,A,5.0,1.0,5.0,A,3.0,3.0,4.0,N,A\n"
@@ -61,8 +61,8 @@ def emotale(tmp_path) -> Path:
 def write_urdu(folder: Path) -> Path:
     """Four speakers, each with one angry and one sad utterance."""
     for place, speaker in enumerate(["SM1", "SM2", "SF1", "SF2"]):
-        write_tone(folder / "Angry" / f"{speaker}_F1_A0{place}.wav", frequency=200 + 10 * place)
-        write_tone(folder / "Sad" / f"{speaker}_F2_S0{place}.wav", frequency=300 + 10 * place)
+        write_tone(folder / "Angry" / f"{speaker}_F1_A0{place}.wav", frequency=205 + 10 * place)
+        write_tone(folder / "Sad" / f"{speaker}_F2_S0{place}.wav", frequency=305 + 10 * place)
     return folder
 
 

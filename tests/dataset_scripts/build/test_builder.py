@@ -66,9 +66,10 @@ def own_seqd(tmp_path, nemo, urdu) -> Path:
     return tmp_path / "seqd"
 
 
-def test_a_built_seqd_holds_parquet_card_report_and_manifest_and_nothing_else(seqd):
+def test_a_built_seqd_holds_parquet_card_report_manifest_and_fingerprints_and_nothing_else(seqd):
     assert sorted(path.relative_to(seqd).as_posix() for path in seqd.rglob("*") if path.is_file()) == [
         "README.md",
+        "fingerprints.feather",
         "manifest.json",
         "nemo/test-00000-of-00001.parquet",
         "nemo/train-00000-of-00001.parquet",

@@ -19,6 +19,7 @@ from hub_repositories import File, Repository
 from speecheq.dataset_scripts.build import rows
 from speecheq.dataset_scripts.build.builder import build
 from speecheq.dataset_scripts.build.hub import join, main, push
+from speecheq.dataset_scripts.build.prints import FILE
 from speecheq.dataset_scripts.build.rows import FEATURES
 from speecheq.dataset_scripts.build.withheld import withhold
 from speecheq.dataset_scripts.corpora.records import CorpusError, UnknownLabelError
@@ -90,7 +91,7 @@ def downloads(tmp_path_factory) -> dict[str, Path]:
         lines.append(f"{speaker}_anger_1.wav\tanger\tAby użyć.\t{speaker}\tfemale\t27")
     (folder / "nemo/data.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for place, name in enumerate(URDU):
-        tone(folder / "urdu" / name, 200 + 10 * place)
+        tone(folder / "urdu" / name, 205 + 10 * place)
     tone(folder / "emotale/wav/DK_004_A_5.wav", 440)
     (folder / "emotale/annotations.csv").write_text(
         f"file,{RATERS},gt_emotion\nDK_004_A_5.wav,5.0,1.0,4.5,A,5.0,1.0,5.0,A,3.0,3.0,4.0,N,A\n"
@@ -312,7 +313,9 @@ def test_a_model_goes_up_and_comes_down_through_the_same_endpoint(hub):
 
 
 def test_joining_the_same_downloads_gives_the_publishers_folder_to_the_byte(hub, folders):
-    assert tree(hub.joined) == tree(folders.whole)
+    whole = tree(folders.whole)
+    del whole[FILE]  # fingerprints serve the next build of the publisher
+    assert tree(hub.joined) == whole
     assert "IPA symbols in total" in hub.printed
 
 
