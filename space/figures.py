@@ -138,12 +138,12 @@ def main(arguments: list[str] | None = None):
     parser.add_argument("--out", type=Path, default=root / "results" / "timeline.svg", help="an SVG file")
     given = parser.parse_args(arguments)
     pipe = pipeline(model=given.model, trust_remote_code=True)
-    answer, samples, rate = hear(pipe, str(given.recording), "basic")
+    (answer,), waveforms, rate, _ = hear(pipe, str(given.recording), "basic")
     if not answer.get("timeline"):
         raise SystemExit(f"figures.py: the recording must contain speech; got {answer}.")
     colour = colours(scales(pipe.model.config)["basic"])
     with matplotlib.rc_context({"svg.hashsalt": "timeline"}):  # the same file in each run
-        figure = draw(samples, rate, answer["timeline"], colour, PICTURE, with_spectrogram=False)
+        figure = draw(waveforms[0], rate, answer["timeline"], colour, PICTURE, with_spectrogram=False)
         figure.savefig(given.out, facecolor="white", metadata={"Date": None})
     print(*(f"{each['start']:.2f} {each['end']:.2f} {each['label']}" for each in answer["timeline"]), sep="\n")
 
