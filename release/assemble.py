@@ -18,7 +18,8 @@ from speecheq.dataset_scripts.build.withheld import closed_terms, withhold
 from speecheq.dataset_scripts.corpora.records import options
 
 CARD = "README.md"
-MODEL_FILES = (CARD, "LICENSE", "config.json", "model.safetensors", "processor_config.json", "training_data.json")
+MODEL_FILES = (CARD, "LICENSE", "config.json", "model.safetensors", "processor_config.json")
+RECORD = "training_data.json"  # of training; a checkpoint of an earlier version has none
 HERE = re.compile(r"""((?:\bmodel=|\bfrom_pretrained\()["'])\.(?=["'])""")  # the model in the snippets of the card
 
 
@@ -62,7 +63,7 @@ def assemble_model(root: Path, repo_id: str, out: Path) -> Repository:
     Returns:
         [`Repository`]: the model repository.
     """
-    names = [*MODEL_FILES, *sorted(path.name for path in root.glob("*_speecheq.py"))]
+    names = [*MODEL_FILES, RECORD, *sorted(path.name for path in root.glob("*_speecheq.py"))]
     out.mkdir(parents=True)
     for name in names:
         if (root / name).is_file():
