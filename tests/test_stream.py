@@ -302,11 +302,11 @@ def test_the_memory_of_a_stream_does_not_grow(pipe, pause):
 
 
 @pytest.mark.slow
-def test_ten_minutes_of_speech_in_chunks_of_all_sizes_are_those_of_the_file(pipe, speech):
+def test_four_minutes_of_speech_in_chunks_of_all_sizes_are_those_of_the_file(pipe, speech):
     pytest.importorskip("silero_vad")
-    samples = np.tile(speech, 600 * RATE // len(speech) + 1)[: 600 * RATE]
-    sizes = np.random.default_rng(0).integers(320, 32_000, size=3_000).cumsum()
+    samples = np.tile(speech, 240 * RATE // len(speech) + 1)[: 240 * RATE]
+    sizes = np.random.default_rng(0).integers(320, 32_000, size=1_000).cumsum()
     chunks = np.split(samples, sizes[sizes < len(samples)])
     expected = pipe({"array": samples, "sampling_rate": RATE})["timeline"]
     assert_same(segments_of(run(pipe.stream(RATE), chunks)), expected)
-    assert len(expected) > 100
+    assert len(expected) > 40
