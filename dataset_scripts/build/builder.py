@@ -40,7 +40,7 @@ from speecheq.dataset_scripts.corpora.adapters import ADAPTERS, get_adapter
 from speecheq.dataset_scripts.corpora.records import UNREAD_SUFFIXES, CorpusError, Skipped, UnknownLabelError
 from speecheq.dataset_scripts.metric import table as metric
 
-RECIPE = 3  # increase it when the same corpora must give different rows
+RECIPE = 4  # increase it when the same corpora must give different rows
 CHUNK = 8
 
 

@@ -5,7 +5,9 @@ public. Licence: for research only, not to be passed on.
 Files: `{kind}/{speaker}/wav/{speaker}{number}.wav`. The number gives the emotion, a hundred sentences each. The
 transcript is the file of the same name in `transcript/` beside `wav/`, in UTF-8 with a byte order mark.
 Quirks: in `plain-to-emotional` all emotions are acted on the same neutral sentences; in `emotional-to-emotional` the
-sentences suit the emotion. `script/` holds the sentences before the speakers changed them, and is not read.
+sentences suit the emotion. The README gives 201 to 300 to anger and 301 to 400 to sadness, and the sentences contradict
+it: 201 to 205 speak of heartache, an accident, depression, a funeral and regret, 301 to 305 of stubbornness, idleness and
+noise. A model that is trained on other corpora confuses the two in the same way. So 201 to 300 is sadness here. `script/` holds the sentences before the speakers changed them, and is not read.
 """
 
 import re
@@ -31,7 +33,7 @@ HOMEPAGE = "https://github.com/emotiontts/emotiontts_open_db"
 CITATION = "EmotionTTS open DB, Selvas AI and KAIST, 2020, https://github.com/emotiontts/emotiontts_open_db"
 
 NAME = re.compile(r"([a-z]{3})(\d{5})", re.IGNORECASE)
-EMOTIONS = ("neutral", "joy", "anger", "sadness")  # numbers 1 to 100, 101 to 200, and so on
+EMOTIONS = ("neutral", "joy", "sadness", "anger")  # numbers 1 to 100, 101 to 200, and so on
 WOMEN = ("ema", "emb", "nea", "neb", "nec", "ned", "nee")
 MEN = ("emf", "emg", "emh", "nek", "nel", "nem", "nen", "neo")
 GENDER = dict.fromkeys(WOMEN, "female") | dict.fromkeys(MEN, "male")

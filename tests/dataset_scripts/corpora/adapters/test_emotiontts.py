@@ -31,9 +31,9 @@ def test_a_name_and_its_transcript_give_a_record(tmp_path):
         ("00100", "neutral"),
         ("00101", "joy"),
         ("00200", "joy"),
-        ("00201", "anger"),
-        ("00301", "sadness"),
-        ("00400", "sadness"),
+        ("00201", "sadness"),
+        ("00301", "anger"),
+        ("00400", "anger"),
     ],
 )
 def test_every_hundred_sentences_have_an_emotion(number, label):
