@@ -7,7 +7,8 @@ transcript is the file of the same name in `transcript/` beside `wav/`, in UTF-8
 Quirks: in `plain-to-emotional` all emotions are acted on the same neutral sentences; in `emotional-to-emotional` the
 sentences suit the emotion. The README gives 201 to 300 to anger and 301 to 400 to sadness, and the sentences contradict
 it: 201 to 205 speak of heartache, an accident, depression, a funeral and regret, 301 to 305 of stubbornness, idleness and
-noise. A model that is trained on other corpora confuses the two in the same way. So 201 to 300 is sadness here. `script/` holds the sentences before the speakers changed them, and is not read.
+noise. A model that is trained on other corpora confuses the two in the same way. So 201 to 300 is sadness here.
+`script/` holds the sentences before the speakers changed them, and is not read.
 """
 
 import re
