@@ -1,5 +1,6 @@
 """Dataset card of a built SEQD: YAML for `load_dataset`, and text for readers."""
 
+import hashlib
 from collections.abc import Callable
 
 from datasets import DatasetInfo, SplitDict, SplitInfo
@@ -84,10 +85,11 @@ def card_data(corpora: dict[str, dict]) -> DatasetCardData:
         files = [
             {"split": split, "path": f"{corpus}/{split}-*.parquet"} for split in SPLITS if split in entry["splits"]
         ]
-        configs.append({"config_name": corpus, "data_files": files})
+        configs.append({"config_name": corpus, "data_files": files, "description": _digest([entry])})
     present = [split for split in SPLITS if any(split in entry["splits"] for entry in corpora.values())]
     files = [{"split": split, "path": f"*/{split}-*.parquet"} for split in present]
-    configs.append({"config_name": ALL, "data_files": files, "default": True})
+    description = _digest(list(corpora.values()))
+    configs.append({"config_name": ALL, "data_files": files, "description": description, "default": True})
 
     total = sum(split["rows"] for entry in corpora.values() for split in entry["splits"].values())
     data = DatasetCardData(
@@ -104,6 +106,12 @@ def card_data(corpora: dict[str, dict]) -> DatasetCardData:
     infos = {corpus: _info([entry]) for corpus, entry in corpora.items()} | {ALL: _info(list(corpora.values()))}
     DatasetInfosDict(infos).to_dataset_card_data(data)
     return data
+
+
+def _digest(entries: list[dict]) -> str:
+    """Identify the files: the cache of `datasets` goes by the YAML, and a new build must not get the rows of the old one."""
+    sums = [file["sha256"] for entry in entries for _, file in sorted(entry["files"].items())]
+    return f"SHA-256 of the files {hashlib.sha256(' '.join(sums).encode()).hexdigest()[:16]}"
 
 
 def _info(entries: list[dict]) -> DatasetInfo:

@@ -177,6 +177,21 @@ def test_streaming_equals_memory_for_every_config_and_split(seqd, tmp_path):
     )
 
 
+def test_rows_of_a_new_build_are_not_those_of_the_cache(tmp_path, tone):
+    for place in range(2):
+        tone(tmp_path / f"mine/{place}.wav", frequency=200 + 50 * place)
+    found = []
+    for labels in ("wut", "neu"), ("neu", "wut"):
+        table = "".join(f"{place}.wav,{label},a\n" for place, label in enumerate(labels))
+        (tmp_path / "mine/metadata.csv").write_text(f"file_name,label,speaker\n{table}")
+        (tmp_path / "mine.yaml").write_text(
+            "audio: mine\ntable: mine/metadata.csv\nlanguage: de\nlabels: {wut: angry, neu: neutral}\nlicense: CC0-1.0\n"
+        )
+        build({"mine": tmp_path / "mine.yaml"}, tmp_path / "seqd")
+        found.append(list(load(tmp_path / "seqd", "mine", "train", tmp_path)["native_label"]))
+    assert found == [["wut", "neu"], ["neu", "wut"]]
+
+
 def test_the_snippet_of_its_card_reads_a_seqd_without_any_code_of_ours(seqd, tmp_path):
     snippet = (seqd / "README.md").read_text().split("```python")[1].split("```")[0]
     assert '"path/to/this/folder", "nemo"' in snippet
