@@ -110,7 +110,7 @@ def test_a_client_with_a_wrong_file_gets_the_reason(server, tmp_path):
 
 def ask_for(server: str, file: dict, scale: str = "fine") -> str:
     """Call the API without a client, and return the response."""
-    call = {"data": [{**file, "meta": {"_type": "gradio.FileData"}}, scale]}
+    call = {"data": [{**file, "meta": {"_type": "gradio.FileData"}}, scale, "mix"]}
     event = httpx.post(f"{server}gradio_api/call/recognise", json=call).json()["event_id"]
     return httpx.get(f"{server}gradio_api/call/recognise/{event}", timeout=60).text
 

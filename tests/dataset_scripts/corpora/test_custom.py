@@ -683,11 +683,11 @@ def test_the_commands_of_the_page_work_when_pasted(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert "'esc': ['angry']" in done.stdout or "'esc': ['happy', 'excited']" in done.stdout
-    for corpus in ("mycorpus", "named"):
-        rows = pq.read_table(tmp_path / "seqd" / corpus).to_pylist()
+    for out, corpus in (("seqd", "mycorpus"), ("seqd_named", "named")):
+        rows = pq.read_table(tmp_path / out / corpus).to_pylist()
         assert len(rows) == 8
         assert {row["speaker_id"] for row in rows} == {f"{corpus}/{who}" for who in ("anna", "bert", "cora", "dirk")}
-    assert (tmp_path / "seqd" / "report.csv").read_text().splitlines() == ["corpus,path,reason"]
+        assert (tmp_path / out / "report.csv").read_text().splitlines() == ["corpus,path,reason"]
 
 
 def test_the_corpus_of_the_page_joins_from_its_readme(tmp_path):
