@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -14,8 +16,15 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_text(path: Path, text: str):
-    """Write a file atomically: if the process is killed, the old file remains."""
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give a file to write, which then replaces another: if the process is killed, the old file remains."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    yield partial
     os.replace(partial, path)
+
+
+def write_text(path: Path, text: str):
+    """Write a text file atomically, see [`replaced`]."""
+    with replaced(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -33,7 +33,7 @@ from speecheq.dataset_scripts.build import audio, emobox, rows, shards, splits
 from speecheq.dataset_scripts.build.audio import Preparation, Source
 from speecheq.dataset_scripts.build.card import card_text
 from speecheq.dataset_scripts.build.manifest import is_finished, list_files, read_manifest, versions, write_files
-from speecheq.dataset_scripts.build.prints import copies_of_other_corpora, read_prints, write_prints
+from speecheq.dataset_scripts.build.prints import PRINTED, read_prints, write_prints
 from speecheq.dataset_scripts.build.spool import Spool
 from speecheq.dataset_scripts.corpora import custom
 from speecheq.dataset_scripts.corpora.adapters import ADAPTERS, get_adapter
@@ -127,17 +127,14 @@ def build_corpus(adapter, folder: Path, out: Path, options: BuildOptions, others
             raise CorpusError(f"build: {corpus} must have a usable utterance; got none in {str(folder)!r}. {reasons}")
         assigned = splits.default_split(spool.facts("speaker_id", "gender", "native_label"))
         spool.assign(assigned)
-        audit = splits.audit(spool.facts(*splits.AUDITED))
-        for name, reason in splits.duplicates_to_skip(audit, spool.facts("id", "split")):
-            spool.leave_out(name, reason)
-        for name, reason in copies_of_other_corpora(spool.facts("id", "split", "sha256", "fingerprint"), others):
+        own = spool.facts(*PRINTED)
+        for name, reason in splits.duplicates_to_skip(splits.copies([*own, *others]), own, others):
             spool.leave_out(name, reason)
         audit = splits.audit(spool.facts(*splits.AUDITED))
         if audit["speakers"]:
             raise CorpusError(f"build: splits must not share speakers; got {audit['speakers'][:10]} in {corpus!r}.")
         written = write_corpus(corpus, spool, work, out)
-        own = [{"corpus": corpus, **row} for row in spool.facts("id", "split", "sha256", "fingerprint")]
-        write_prints(out, [*others, *own])
+        write_prints(out, [*others, *({"corpus": corpus, **row} for row in spool.facts(*PRINTED))])
         skipped = spool.skipped()
     shutil.rmtree(work)
     return {

@@ -64,35 +64,43 @@ def audit(rows: list[dict]) -> dict:
         sentences, and it affects phoneme scores), `audio` (pairs of ids with equal audio) and `near_duplicates` (pairs of
         ids with similar audio, see [`~speecheq.dataset_scripts.build.fingerprint.near_duplicates`]).
     """
+    return {"speakers": sorted(_shared(rows, "speaker_id")), "texts": len(_shared(rows, "text")), **copies(rows)}
+
+
+def copies(rows: list[dict]) -> dict:
+    """Find recordings that are in two splits: `audio` and `near_duplicates` of [`audit`].
+
+    Args:
+        rows (`list[dict]`): `id`, `split`, `sha256` and `fingerprint` of each utterance, possibly of several corpora.
+    """
     same = []
     for ids in _shared(rows, "sha256").values():
         first = ids[0]
         same += [(first[0], name) for name, split in ids[1:] if split != first[1]]
     near = near_duplicates((row["id"], row["split"], row["fingerprint"]) for row in rows)
-    return {
-        "speakers": sorted(_shared(rows, "speaker_id")),
-        "texts": len(_shared(rows, "text")),
-        "audio": sorted(same),
-        "near_duplicates": sorted(set(near) - set(same)),
-    }
+    return {"audio": sorted(same), "near_duplicates": sorted(set(near) - set(same))}
 
 
-def duplicates_to_skip(audit: dict, rows: list[dict]) -> list[tuple[str, str]]:
+def duplicates_to_skip(copies: dict, rows: list[dict], others: list[dict] = ()) -> list[tuple[str, str]]:
     """Choose the utterances to skip so that no recording is in two splits: test keeps it, then validation.
 
     Args:
-        audit (`dict`): from [`audit`].
+        copies (`dict`): from [`copies`].
         rows (`list[dict]`): `id` and `split` of each utterance.
+        others (`list[dict]`, *optional*): the same of utterances that are never skipped: those of corpora that are built.
 
     Returns:
         `list[tuple[str, str]]`: ids and reasons.
     """
-    split = {row["id"]: row["split"] for row in rows}
+    split, kept = {row["id"]: row["split"] for row in [*rows, *others]}, {row["id"] for row in others}
     skipped = {}
-    for kind, pairs in (("copy", audit["audio"]), ("near duplicate", audit["near_duplicates"])):
+    for kind, pairs in (("copy", copies["audio"]), ("near duplicate", copies["near_duplicates"])):
         for pair in pairs:
-            less, more = sorted(pair, key=lambda name: SPLITS.index(split[name]))
-            skipped.setdefault(less, f"build: recording must be in one split; got a {kind} of {more} ({split[more]})")
+            less, more = sorted(pair, key=lambda name: (name in kept, SPLITS.index(split[name])))
+            if less not in kept:
+                skipped.setdefault(
+                    less, f"build: recording must be in one split; got a {kind} of {more} ({split[more]})"
+                )
     return sorted(skipped.items())
 
 

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from speecheq.dataset_scripts.build.builder import build
-from speecheq.dataset_scripts.build.prints import FILE, copies_of_other_corpora
+from speecheq.dataset_scripts.build.prints import FILE
+from speecheq.dataset_scripts.build.splits import copies, duplicates_to_skip
 
 
 def corpus(folder: Path, name: str, first_seed: int) -> Path:
@@ -66,5 +67,6 @@ def test_a_near_duplicate_names_its_original():
     row = {"id": "new/1", "split": "train", "sha256": "1", "fingerprint": bytes([1, *bits[1:]])}
     other = {"id": "old/1", "split": "test", "sha256": "2", "fingerprint": bits}
     reason = "build: recording must be in one split; got a near duplicate of old/1 (test)"
-    assert copies_of_other_corpora([row], [other]) == [("new/1", reason)]
-    assert copies_of_other_corpora([row], [{**other, "split": "train"}]) == []
+    assert duplicates_to_skip(copies([row, other]), [row], [other]) == [("new/1", reason)]
+    same_split = {**other, "split": "train"}
+    assert duplicates_to_skip(copies([row, same_split]), [row], [same_split]) == []
