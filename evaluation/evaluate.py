@@ -17,8 +17,7 @@ from speecheq import (  # the package registers the classes that a saved model n
 )
 from speecheq.evaluation.probe import probe_scores
 from speecheq.metrics.scores import table
-from speecheq.training.provenance import read_record, seen_speakers
-from speecheq.training.recipes import public_name
+from speecheq.training.provenance import speakers_of_earlier_stages
 from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
 from speecheq.training.trainer import SpeechEQTrainer
 
@@ -68,9 +67,8 @@ def speakers_seen(model: str, splits: dict[str, Dataset], split: str = "test") -
     Returns:
         `tuple[list[str], list[str]]`: the speakers, sorted; and the training stages whose speakers are not recorded.
     """
-    record = read_record(model) or {"speakers": {}, "unknown": [public_name(model)]}
-    earlier = {name for names in seen_speakers(record, splits[split]).values() for name in names}
-    return sorted({*shared_speakers(splits, split), *earlier}), record["unknown"]
+    earlier, unknown = speakers_of_earlier_stages(model, splits[split])
+    return sorted({*shared_speakers(splits, split), *earlier}), unknown
 
 
 def build_scorer(model: str, spaces: dict[str, dict[str, list[str]]], bf16: bool = False) -> SpeechEQTrainer:

@@ -44,7 +44,7 @@ from speecheq.training.arguments import (
 from speecheq.training.batches import Collator, sampling_weights
 from speecheq.training.fit import fit
 from speecheq.training.frozen import HeadArguments, KnownUtterances, score_heads, train_heads
-from speecheq.training.provenance import read_record, seen_speakers
+from speecheq.training.provenance import speakers_of_earlier_stages
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 from speecheq.training.seqd import load_seqd
 from speecheq.training.speakers import speakers_to_know
@@ -259,13 +259,11 @@ def audit_fold(part: Fold, rows: Dataset, facts: pd.DataFrame, checkpoint: str |
     """Audit a fold, and add the test speakers that the checkpoint was trained on, or `not_counted` without its record."""
     found = audit(part, facts)
     if checkpoint is not None:
-        record = read_record(checkpoint) or {"speakers": {}, "unknown": [public_name(checkpoint)]}
-        seen = seen_speakers(record, rows.select_columns(["corpus", "speaker_id"]).select(part.test))
-        found["shared_speakers"] = sorted(
-            {*found["shared_speakers"], *(name for names in seen.values() for name in names)}
-        )
-        if record["unknown"]:
-            found["not_counted"] = f"speakers that the checkpoint {', '.join(record['unknown'])} was trained on"
+        tested = rows.select_columns(["corpus", "speaker_id"]).select(part.test)
+        seen, unknown = speakers_of_earlier_stages(checkpoint, tested)
+        found["shared_speakers"] = sorted({*found["shared_speakers"], *seen})
+        if unknown:
+            found["not_counted"] = f"speakers that the checkpoint {', '.join(unknown)} was trained on"
     return found
 
 

@@ -22,6 +22,7 @@ import soundfile
 from tqdm import tqdm
 from transformers import Pipeline, pipeline
 
+from speecheq.audio_speecheq import SAMPLING_RATE
 from speecheq.dataset_scripts.corpora.adapters import get_adapter
 from speecheq.labels_speecheq import ESC_SCALES
 from speecheq.training.seqd import load_seqd
@@ -35,7 +36,6 @@ LICENSES = {
     "CC-BY-NC-SA-4.0": "[CC BY-NC-SA 4.0](https://creativecommons.org/licenses/by-nc-sa/4.0/)",
 }
 MAX_CLIPS, MAX_BYTES, MAX_SECONDS = 8, 2**20, 4.0  # of all files; of one clip
-RATE = 16_000  # Hz
 PAUSE = 0.6  # s between joined clips; a shorter pause does not end a region of speech
 SHOWN = 3  # candidates of each slot in the printed ranking
 AMONG = 8  # best candidates of each speaker
@@ -97,7 +97,7 @@ def scored(pipe: Pipeline, clip: Clip) -> Clip:
 
 def audio(samples: np.ndarray) -> dict:
     """The input of the pipeline for samples at 16 kHz."""
-    return {"array": samples, "sampling_rate": RATE}
+    return {"array": samples, "sampling_rate": SAMPLING_RATE}
 
 
 def answered(pipe: Pipeline, samples: np.ndarray, labels: tuple[str, ...]) -> bool:
@@ -127,7 +127,7 @@ def coarse(label: str, scale: str) -> str:
 
 def joined(clips: Iterable[Clip]) -> np.ndarray:
     """Join clips with a pause."""
-    pause = np.zeros(int(PAUSE * RATE), np.float32)
+    pause = np.zeros(int(PAUSE * SAMPLING_RATE), np.float32)
     parts = [part for clip in clips for part in (pause, clip.samples)]
     return np.concatenate(parts[1:])
 
@@ -175,7 +175,7 @@ def write(folder: Path, chosen: dict[str, tuple[Clip, ...]]):
     for old in folder.glob("*.wav"):
         old.unlink()
     for name, samples in recordings.items():
-        soundfile.write(folder / f"{name}.wav", samples, RATE, subtype="PCM_16")
+        soundfile.write(folder / f"{name}.wav", samples, SAMPLING_RATE, subtype="PCM_16")
     (folder / ATTRIBUTION).write_text(attribution(chosen), encoding="utf-8")
 
 

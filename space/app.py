@@ -174,8 +174,7 @@ def _recognise_tab(recogniser: Recogniser):
                 buttons=[],
                 elem_id="speech",
             )
-            names = [(f"{name} ({len(labels)} classes)", name) for name, labels in recogniser.scales.items()]
-            scale = gr.Radio(names, value="fine", label="Scale", elem_id="scale")
+            scale = _scale(recogniser, value="fine", label="Scale", elem_id="scale")
             ways = [("mixed", "mix"), ("each one separately", "each")]
             channels = gr.Radio(ways, value="mix", label="Channels", elem_id="channels")
             button = gr.Button("Recognise", variant="primary", elem_id="recognise")
@@ -216,6 +215,10 @@ def title(example: Path) -> str:
     return example.stem.replace("_", " ").capitalize()
 
 
+def _scale(recogniser: Recogniser, **options) -> gr.Radio:
+    return gr.Radio([(f"{name} ({len(of)} classes)", name) for name, of in recogniser.scales.items()], **options)
+
+
 def _live_tab(recogniser: Recogniser):
     with gr.Row():
         with gr.Column():
@@ -228,8 +231,7 @@ def _live_tab(recogniser: Recogniser):
                 buttons=[],
                 elem_id="microphone",
             )
-            names = [(f"{name} ({len(labels)} classes)", name) for name, labels in recogniser.scales.items()]
-            scale = gr.Radio(names, value="basic", label="Scale of the next recording", elem_id="live-scale")
+            scale = _scale(recogniser, value="basic", label="Scale of the next recording", elem_id="live-scale")
             gr.Markdown(LIVE_NOTE, elem_classes="seq-note")
         with gr.Column():
             shown = gr.HTML(WAITING, elem_id="live-answer")

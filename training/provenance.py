@@ -36,7 +36,7 @@ def training_record(splits: dict[str, datasets.Dataset], checkpoint: str | None 
     speakers = {corpus: {_speaker_digest(speaker) for speaker in names} for corpus, names in speakers.items()}
     unknown = []
     if checkpoint is not None:
-        before = read_record(checkpoint) or {"speakers": {}, "unknown": [public_name(checkpoint)]}
+        before = _record_of(checkpoint)
         for corpus, digests in before["speakers"].items():
             speakers[corpus] = speakers.get(corpus, set()) | set(digests)
         unknown = before["unknown"]
@@ -87,6 +87,21 @@ def seen_speakers(record: dict, rows: datasets.Dataset) -> dict[str, list[str]]:
     return found
 
 
+def speakers_of_earlier_stages(name_or_path: str, rows: datasets.Dataset) -> tuple[list[str], list[str]]:
+    """Leakage audit of a saved model: see [`seen_speakers`].
+
+    Args:
+        name_or_path (`str`): see [`read_record`].
+        rows (`datasets.Dataset`): of the test split.
+
+    Returns:
+        `tuple[list[str], list[str]]`: the seen speakers, sorted; and the training stages whose speakers are not recorded.
+    """
+    record = _record_of(name_or_path)
+    seen = seen_speakers(record, rows)
+    return sorted(name for names in seen.values() for name in names), record["unknown"]
+
+
 def keep_record(folder: Path, record: dict, begun: bool, write: bool = True):
     """Store the record beside the checkpoints, after checking that these were trained on the same data.
 
@@ -126,6 +141,11 @@ def write_record(folder: str | Path, record: dict):
     """Write a record into a folder, atomically."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     write_text(Path(folder) / FILE, json.dumps(record, indent=1) + "\n")
+
+
+def _record_of(name_or_path: str) -> dict:
+    """Read the record of a model; without one, the model is itself a stage without a record."""
+    return read_record(name_or_path) or {"speakers": {}, "unknown": [public_name(name_or_path)]}
 
 
 def read_record(name_or_path: str) -> dict | None:
