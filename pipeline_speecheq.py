@@ -6,7 +6,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import TextIOBase
 from itertools import combinations
 
@@ -16,7 +16,7 @@ from transformers.pipelines.base import ChunkPipeline
 
 from .audio_speecheq import SAMPLING_RATE, SILENT_PEAK, OneChannel
 from .configuration_speecheq import save_with_code
-from .pooling_speecheq import Answer, SpeakerStatistics, folded, mean_of, segments, timed_phonemes
+from .pooling_speecheq import Answer, Recording, SpeakerStatistics, folded, mean_of, own_mean, segments, timed_phonemes
 from .processing_speecheq import blocks_of, multiple_inputs, symbol_runs
 from .speech_speecheq import SpeechDetector, SpeechStream, SpeechWindows, one_thread, stretches, windows
 
@@ -24,6 +24,7 @@ WHOLE_SECONDS = 10.0  # audio up to this length is one utterance, as in the trai
 MARGIN = 0.3  # s around the speech of an utterance; more silence is cut, because training utterances have little of it
 WINDOW = 2 * SAMPLING_RATE  # samples, window of longer audio; chosen among 2, 3, 4 and 6 s on validation speakers
 HOP = SAMPLING_RATE
+ROWS = 256  # windows that are normalised at once
 CHANGE = 2.0  # nats, cost of a label change within a region of speech
 SURE = 0.8  # probability of the intensity interval
 
@@ -43,8 +44,9 @@ class SpeechEQPipeline(ChunkPipeline):
         channels (`str`, *optional*, defaults to `"mix"`): `mix` predicts for the average of the channels, `each` for every
             channel separately, for recordings with one person per channel.
         vad (`bool`, *optional*): separate speech from noise and music with silero-vad; by default if it is installed.
-        speaker ([`SpeakerStatistics`], *optional*): speaker statistics from [`~SpeechEQPipeline.new_speaker`], used for
-            every input and updated after it.
+        speaker ([`SpeakerStatistics`] or `str`, *optional*): speaker statistics from [`~SpeechEQPipeline.new_speaker`], used
+            for every input and updated after it; or `auto`: every input (with `channels="each"`, every channel) is one speaker,
+            with the mean of its own windows, see [`own_mean`].
         sampling_rate (`int`, *optional*): sampling rate of arrays without their own, in Hz.
         on_error (`str`, *optional*): `raise`, or `return` `{"error": reason}` for the input. By default a single input
             raises, and multiple inputs return, so that a bad input does not affect the others.
@@ -71,6 +73,11 @@ class SpeechEQPipeline(ChunkPipeline):
         for name, values in (("on_error", ("raise", "return")), ("channels", ("mix", "each"))):
             if parameters.get(name) not in (None, *values):
                 raise ValueError(f"SpeechEQPipeline: {name} must be {' or '.join(values)}; got {parameters[name]!r}.")
+        speaker = parameters.get("speaker")
+        if not (speaker is None or speaker == "auto" or isinstance(speaker, SpeakerStatistics)):
+            raise ValueError(f"SpeechEQPipeline: speaker must be auto or come from new_speaker(); got {speaker!r}.")
+        if speaker == "auto" and not hasattr(self.model, "score_statistics"):
+            raise ValueError("SpeechEQPipeline: speaker must not be auto with an ONNX model. Load the PyTorch model.")
         return chosen
 
     def __call__(self, inputs, **kwargs):
@@ -126,6 +133,8 @@ class SpeechEQPipeline(ChunkPipeline):
         given = {**self._preprocess_params, **self._forward_params, **self._postprocess_params, **given}
         label_space = self._label_space(given.get("scale", "fine"), given.get("candidate_labels"))
         fold, speaker = self._fold(label_space), given.get("speaker")
+        if speaker == "auto":
+            raise ValueError("SpeechEQPipeline: speaker must not be auto in a stream: it needs the whole recording.")
         own = None if speaker is None else self.new_speaker()
 
         def predict(samples: np.ndarray, provisional: bool) -> tuple[np.ndarray, float]:
@@ -203,17 +212,8 @@ class SpeechEQPipeline(ChunkPipeline):
         normalisation = {} if speaker is None else {"speaker_mean": speaker.mean, "speaker_std": speaker.std}
         inputs = {name: self._placed(value) for name, value in {**inputs, **normalisation}.items()}
         output = self.model(**inputs)
-        columns = {
-            "scores": output.esc_logits.float().softmax(dim=-1),
-            "levels": output.eis_logits.float().softmax(dim=-1),
-            "intensity": output.eis,
-            "gender": output.gender_logits.float().softmax(dim=-1),
-            "frames": output.frame_lengths,
-        }
-        # Python numbers: small tensors kept among large temporary ones make the heap grow by 200 kB per window.
-        numbers = zip(*(value.tolist() for value in columns.values()), strict=True)
         symbols, statistics = output.phoneme_logits.argmax(dim=-1).cpu().numpy(), output.statistics.cpu()
-        answers = [dict(zip(columns, row, strict=True)) for row in numbers]
+        answers = _answers_of(output, gender=output.gender_logits.float().softmax(dim=-1), frames=output.frame_lengths)
         for row, answer in enumerate(answers):
             answer["symbols"] = list(symbol_runs(symbols[row, : answer["frames"]]))
             answer["statistics"] = statistics[row]
@@ -225,6 +225,7 @@ class SpeechEQPipeline(ChunkPipeline):
         """Combine the chunk predictions of one recording."""
         if audio.error is not None:
             return {"error": audio.error}
+        self._normalise(audio)
         summary = audio.summary
         answer = {"label": None, "score": None, "abstained": None, "emotion": [], "intensity": None, "gender": None}
         answer |= {
@@ -265,6 +266,21 @@ class SpeechEQPipeline(ChunkPipeline):
             answer["timeline"] = segments(answers, labels, CHANGE)
         return answer
 
+    def _normalise(self, audio: Recording):
+        """Replace the predictions for emotion and intensity by those with the mean of the recording, for `speaker="auto"`."""
+        of_speaker = [row for row, answer in enumerate(audio.answers) if audio.is_counted(answer)]
+        if audio.statistics is None or len(of_speaker) < 2:
+            return
+        statistics = torch.stack(audio.statistics)
+        scores = torch.tensor([audio.answers[row]["scores"] for row in of_speaker])
+        corpus_mean = self.model.standardizer.mean.float().cpu()
+        mean = self._placed(own_mean(statistics[of_speaker].float(), scores, corpus_mean))
+        for row in range(0, len(statistics), ROWS):
+            with torch.inference_mode():
+                output = self.model.score_statistics(self._placed(statistics[row : row + ROWS]), mean)
+            for answer, normalised in zip(audio.answers[row : row + ROWS], _answers_of(output), strict=True):
+                answer |= normalised
+
     def get_iterator(
         self, inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params
     ) -> Iterator[dict] | Iterator[list[dict]]:
@@ -272,7 +288,7 @@ class SpeechEQPipeline(ChunkPipeline):
         parameters = (batch_size, preprocess_params, forward_params, postprocess_params)
         if preprocess_params.get("channels") != "each":
             return self._answers(inputs, *parameters)
-        if forward_params.get("speaker") is not None:
+        if forward_params.get("speaker") not in (None, "auto"):
             raise ValueError(
                 'SpeechEQPipeline: speaker must be None with channels="each"; got statistics of one speaker. Pass each channel '
                 "as its own input."
@@ -282,6 +298,8 @@ class SpeechEQPipeline(ChunkPipeline):
     def _answers(self, inputs, batch_size, preprocess_params, forward_params, postprocess_params) -> Iterator[dict]:
         """Yield predictions in the order of the inputs; chunks of several inputs share a batch."""
         speaker, on_error = forward_params.get("speaker"), forward_params.get("on_error")
+        speaker, auto = (None, True) if speaker == "auto" else (speaker, False)
+        forward_params = forward_params | {"speaker": speaker}
         waiting, batch = deque(), []
 
         def run_batch():
@@ -291,7 +309,7 @@ class SpeechEQPipeline(ChunkPipeline):
             batch.clear()
 
         for source in inputs:
-            audio = _Recording(speaker=None if speaker is None else self.new_speaker())
+            audio = Recording(None if speaker is None else self.new_speaker(), [] if auto else None)
             waiting.append(audio)
             try:
                 for chunk in self.preprocess(source, **preprocess_params):
@@ -352,6 +370,14 @@ class SpeechEQPipeline(ChunkPipeline):
         _, _, start, stop = min(run for run in sure if -run[1] >= SURE or run[0] == last + 1)
         level = self.model.config.eis_labels[int(value * last + 0.5)]
         return {"value": value, "level": level, "interval": [start / last, (stop - 1) / last]}
+
+
+def _answers_of(output, **further: torch.Tensor) -> list[dict]:
+    """Return the predictions of each chunk as Python numbers: small tensors kept among large temporary ones make the heap grow
+    by 200 kB per window."""
+    scores, levels = (logits.float().softmax(dim=-1) for logits in (output.esc_logits, output.eis_logits))
+    columns = {"scores": scores, "levels": levels, "intensity": output.eis} | further
+    return [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
 
 
 class _AudioStream:
@@ -418,28 +444,3 @@ def _by_channel(inputs: Iterable, predict: Callable[[Iterator[_Channel]], Iterat
         if channel.number == (channel.total or 1):
             yield found
             found = []
-
-
-@dataclass
-class _Recording:
-    """State of one recording: its chunk predictions, speaker statistics, summary and error."""
-
-    speaker: SpeakerStatistics | None
-    answers: list[dict] = field(default_factory=list)
-    pending: int = 0
-    summary: dict | None = None
-    error: str | None = None
-
-    @property
-    def complete(self) -> bool:
-        return self.error is not None or (self.summary is not None and not self.pending)
-
-    def add(self, chunk: dict, answer: dict):
-        """Add the prediction of a chunk. If a recording has utterances, only they update the speaker statistics."""
-        self.pending -= 1
-        end = chunk["start"] + len(chunk["samples"]) / SAMPLING_RATE
-        statistics = answer.pop("statistics")
-        position = {name: chunk[name] for name in ("start", "starts_region", "is_utterance")}
-        self.answers.append(answer | position | {"end": end})
-        if self.speaker is not None and self.answers[0]["is_utterance"] == chunk["is_utterance"]:
-            self.speaker.update(statistics[None])

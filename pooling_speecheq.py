@@ -6,6 +6,7 @@ deviation of unlabelled utterances removes much of it (Busso et al. 2013, https:
 
 import math
 import os
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,7 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from .audio_speecheq import SAMPLING_RATE
+
 ATTENTIONS = 4  # attention heads of attentive pooling
+OWN_PRIOR = 20.0  # pseudo-utterances; chosen on validation speakers, with the exponent of the entropy
+FULL_ENTROPY = math.log(7)  # nats, of equally frequent basic classes
 STEP = 0.5  # s, resolution of the timeline
 
 
@@ -210,6 +215,25 @@ def draw_to_corpus(
     return posterior, (share * spread + (1 - share) * corpus_variance + 1e-5).sqrt()
 
 
+def own_mean(statistics: torch.Tensor, scores: torch.Tensor, corpus_mean: torch.Tensor) -> torch.Tensor:
+    """Estimate the speaker mean from one recording of unknown emotions, for `speaker="auto"`.
+
+    If the recording has one emotion, its mean contains the emotion, and normalisation would remove it. The weight of the
+    recording is therefore multiplied by the squared entropy of its mean prediction, in units of seven equally frequent classes.
+
+    Args:
+        statistics (`torch.FloatTensor` of shape `(windows, states, 2 * hidden)`): `statistics` of the model output.
+        scores (`torch.FloatTensor` of shape `(windows, classes)`): ESC probabilities without speaker statistics.
+        corpus_mean (`torch.FloatTensor` of shape `(states, 2 * hidden)`): mean of the training corpus.
+
+    Returns:
+        `torch.FloatTensor` of shape `(states, 2 * hidden)`: `speaker_mean` of the model.
+    """
+    variety = torch.special.entr(scores.mean(dim=0)).sum() / FULL_ENTROPY
+    share = len(statistics) / (len(statistics) + OWN_PRIOR) * variety.clamp(max=1).square()
+    return corpus_mean + share * (statistics.mean(dim=0) - corpus_mean)
+
+
 class StatisticsPooling(nn.Module):
     """Mean and standard deviation of each layer over the speech frames, with equal or learned weights.
 
@@ -378,3 +402,40 @@ def _viterbi(scores: np.ndarray, change: float) -> np.ndarray:
     for previous in reversed(backpointers):
         path.append(int(previous[path[-1]]))
     return np.array(path[::-1])
+
+
+@dataclass
+class Recording:
+    """State of one recording: its chunk predictions, speaker statistics, summary and error.
+
+    Args:
+        speaker ([`SpeakerStatistics`], *optional*): updated with the chunks.
+        statistics (`list`, *optional*): of the chunks, as float16 on the CPU, 10 kB each; `None` does not store them.
+    """
+
+    speaker: SpeakerStatistics | None
+    statistics: list[torch.Tensor] | None = None
+    answers: list[dict] = field(default_factory=list)
+    pending: int = 0
+    summary: dict | None = None
+    error: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.error is not None or (self.summary is not None and not self.pending)
+
+    def is_counted(self, answer: dict) -> bool:
+        """Return whether a chunk belongs to the speaker's statistics: if a recording has utterances, only they do."""
+        return self.answers[0]["is_utterance"] == answer["is_utterance"]
+
+    def add(self, chunk: dict, answer: dict):
+        """Add the prediction of a chunk."""
+        self.pending -= 1
+        end = chunk["start"] + len(chunk["samples"]) / SAMPLING_RATE
+        statistics = answer.pop("statistics")
+        position = {name: chunk[name] for name in ("start", "starts_region", "is_utterance")}
+        self.answers.append(answer | position | {"end": end})
+        if self.statistics is not None:
+            self.statistics.append(statistics.half())
+        if self.speaker is not None and self.is_counted(chunk):
+            self.speaker.update(statistics[None])

@@ -367,13 +367,12 @@ def answer_by_heads(
     for number in numbers:
         output = score_heads(model, statistics, speakers, number, seed)
         probabilities = output.esc_logits.softmax(dim=-1).numpy()
+        native = fold_probabilities(probabilities, [sorted(fine) for fine in sets], ESC_LABELS)
+        basic = fold_probabilities(probabilities, list(BASIC_CLASSES.values()), ESC_LABELS)
         found[str(number)] = {
-            "esc": fold_probabilities(probabilities, [sorted(fine) for fine in sets], ESC_LABELS)
-            .argmax(axis=1)
-            .tolist(),
-            "basic": fold_probabilities(probabilities, list(BASIC_CLASSES.values()), ESC_LABELS)
-            .argmax(axis=1)
-            .tolist(),
+            "esc": native.argmax(axis=1).tolist(),
+            "confidence": native.max(axis=1).clip(max=1).round(4).tolist(),  # folding may exceed 1 by a rounding error
+            "basic": basic.argmax(axis=1).tolist(),
             "eis": output.eis.numpy().round(4).tolist(),
             "gender": output.gender_logits.argmax(dim=-1).tolist(),
         }

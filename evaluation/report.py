@@ -21,13 +21,14 @@ from speecheq.evaluation.evaluate import speakers_seen
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, table
 from speecheq.training.batches import Collator
-from speecheq.training.frozen import ALL, score_heads
+from speecheq.training.frozen import ALL, score_heads, score_recordings
 from speecheq.training.recipes import public_name
 from speecheq.training.seqd import column, label_spaces, load_seqd, require_split
 from speecheq.training.states import answer_rows
 from speecheq.training.trainer import score
 
 KNOWN = (1, 5, 20, ALL)
+RECORDING = 8  # utterances per recording, for the scores with speaker="auto"
 RISK = 0.2  # the abstention threshold allows this share of wrong labels on validation
 CARD_SCORES = {  # of a model card, by metric: type on the Hub, title, and whether it is a rate
     "esc_uar": ("recall", "ESC UAR", True),
@@ -50,7 +51,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
 
     Returns:
         `dict`: content of `results.json`: `dataset`, `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by
-        number of enrolment utterances), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers` and
+        number of enrolment utterances, and for `speaker="auto"`), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers` and
         `unknown_stages` (see [`~speecheq.evaluation.evaluate.speakers_seen`]).
 
     Raises:
@@ -86,7 +87,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
         "shared_speakers": seen,
         "unknown_stages": unknown,
         "scores": score(predictions, rows, found.config, lambda phonemes: phonemes, spaces),
-        "known": {str(number): known_scores(found, test, rows, spaces, number) for number in KNOWN},
+        "known": {str(number): known_scores(found, test, rows, spaces, number) for number in (*KNOWN, "auto")},
         "temperatures": found.config.temperatures,
         "ece": {
             "before": calibration_errors(uncalibrated, natives, corpora, spaces),
@@ -144,9 +145,10 @@ def _learned_intensities(rows: Dataset) -> tuple[list[float | None], list[float 
     return tuple([None if end < 0 else end for end in ends] for ends in zip(*targets, strict=True))
 
 
-def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int) -> dict[str, float]:
-    """Score ESC and EIS of each corpus with `number` unlabelled enrolment utterances per speaker."""
-    output = score_heads(model, answers["statistics"], np.array(rows["speaker_id"]), number)
+def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int | str) -> dict[str, float]:
+    """Score ESC and EIS of each corpus with `number` unlabelled enrolment utterances per speaker, or with `"auto"`."""
+    inputs = model, answers["statistics"], np.array(rows["speaker_id"])
+    output = score_recordings(*inputs, RECORDING) if number == "auto" else score_heads(*inputs, number)
     corpora = list(rows["corpus"])
     scores = esc_scores(
         output.esc_logits.softmax(dim=-1).numpy(),
@@ -230,7 +232,7 @@ def _corpora(scores: dict[str, float], *metrics: str) -> list[str]:
 def _known_table(results: dict) -> str:
     """ESC and EIS by the number of unlabelled utterances known of a test speaker."""
     known = {"0": results["scores"], **results["known"]}
-    titles = ["all" if number == str(ALL) else number for number in known]
+    titles = ["all" if number == str(ALL) else "`auto`" if number == "auto" else number for number in known]
     lines = [["known utterances", *titles], ["---", *["---:"] * len(titles)]]
     for metric in ("esc_uar", "eis_ccc"):
         _, title, rate = CARD_SCORES[metric]

@@ -34,9 +34,9 @@ def summarise(results: list[dict]) -> list[dict]:
 
     Returns:
         `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`;
-        `open_uar`, with all seven basic classes allowed; if there are labels, `eis_ccc`, `eis_mae`, `eis_order`,
-        `phoneme_per` and `gender_uar`; `shared_speakers`, the test speakers in the training data; and, after a checkpoint,
-        `not_counted`, which describes the speakers missing from them.
+        `open_uar`, with all seven basic classes allowed; `ece`, without calibration; if there are labels, `eis_ccc`,
+        `eis_mae`, `eis_order`, `phoneme_per` and `gender_uar`; `shared_speakers`, the test speakers in the training data; and,
+        after a checkpoint, `not_counted`, which describes the speakers missing from them.
 
     Raises:
         ValueError: if the seeds do not have the same folds.
@@ -80,11 +80,14 @@ def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> d
 def _scores(results: list[dict], known: int) -> dict[str, float]:
     """Score the predictions of several folds together."""
     answers = [result["answers"][str(known)] for result in results]
-    rates = load_metric("uar").compute(
-        predictions=[answer for part in answers for answer in part["esc"]],
-        references=[answer for result in results for answer in result["references"]],
-    )
+    predictions = [answer for part in answers for answer in part["esc"]]
+    references = [answer for result in results for answer in result["references"]]
+    rates = load_metric("uar").compute(predictions=predictions, references=references)
     scores = {"uar": rates["uar"], "wa": rates["wa"]} | _open_scores(results, answers)
+    if all("confidence" in part for part in answers):
+        confidence = [value for part in answers for value in part["confidence"]]
+        correct = np.equal(predictions, references).astype(int)
+        scores |= load_metric("ece").compute(predictions=confidence, references=correct)
     if "eis" not in answers[0]:
         return scores
 
@@ -159,20 +162,21 @@ def compare(first: list[dict], second: list[dict]) -> list[dict]:
 def summary_table(summary: list[dict]) -> str:
     """Format a summary as a markdown table, rates in percent."""
     lines = [
-        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | EIS CCC "
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | ECE (%) | EIS CCC "
         "| EIS order (%) | PER (%) | gender UAR (%) | shared |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in summary:
         interval = "" if row["uar_low"] is None else f"{100 * row['uar_low']:.1f} to {100 * row['uar_high']:.1f}"
         ccc = f"{row['eis_ccc']:.3f}" if "eis_ccc" in row else ""
         percent = {
             name: f"{100 * row[name]:.1f}" if name in row else ""
-            for name in ("open_uar", "eis_order", "phoneme_per", "gender_uar")
+            for name in ("open_uar", "ece", "eis_order", "phoneme_per", "gender_uar")
         }
         lines.append(
             f"| {row['corpus']} | {row['protocol']} | {_known(row['known'])} | {row['folds']} × {row['seeds']} "
-            f"| {100 * row['uar']:.1f} | {interval} | {percent['open_uar']} | {100 * row['wa']:.1f} | {ccc} "
+            f"| {100 * row['uar']:.1f} | {interval} | {percent['open_uar']} | {100 * row['wa']:.1f} "
+            f"| {percent['ece']} | {ccc} "
             f"| {percent['eis_order']} | {percent['phoneme_per']} | {percent['gender_uar']} | {len(row['shared_speakers'])} |"
         )
     notes = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from speecheq.scoring.command import CommandError, answer_options, whole_number
+from speecheq.scoring.command import CommandError, answer_options, refuse_int8_speaker, whole_number
 from speecheq.scoring.shards import Counts, count_shard, fix_plan, planned, shard_path
 from speecheq.scoring.sources import Piece, find_pieces, source_folder
 from speecheq.scoring.workers import Scorer, in_processes, on_ray
@@ -34,12 +34,14 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     Raises:
         CommandError: if an argument is invalid.
     """
+    refuse_int8_speaker(given)
     folder, out = source_folder(given.source), given.out.resolve()
     if not {out, *out.parents}.isdisjoint(Path(source).resolve() for source in given.source):
         raise CommandError(f"--out must not be inside a source; got {str(given.out)!r}. Pass another folder.")
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "abstain_below": given.abstain_below, "vad": given.vad,
         "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size, "channels": given.channels,
+        "speaker": given.speaker,
     }  # fmt: skip
     columns = [given.audio_column, given.id_column]
     model = str(Path(given.model).resolve()) if given.model and Path(given.model).exists() else given.model
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add("source", nargs="+", metavar="SOURCE", help="file, or folder (searched)")
     add("--out", type=Path, required=True, help="folder for the shards")
     answer_options(parser)
+    add("--speaker", choices=("auto",), help="auto: every recording or channel is one speaker (default: no speaker)")
     add("--no-timeline", dest="timeline", action="store_false", help="saves half of the time for audio above 4 s")
     add("--no-phonemes", dest="phonemes", action="store_false", help="write no phonemes, for smaller shards")
     add("--audio-column", default="audio", metavar="NAME", help="audio column of Parquet files (default: audio)")

@@ -18,6 +18,7 @@ from speecheq.scoring.live import LiveError, microphone, piped, print_events
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT_FORMATS = {"jsonl": JsonLines, "csv": Csv}
+AUTO = Path("auto")  # --speaker
 DESCRIPTION = """Predict emotion, its intensity and timeline, the gender of the speaker, and phonemes.
 
   speecheq interview.mp3
@@ -200,10 +201,12 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
     if not new:
         return failed
     pipe = load_pipeline(given.model, given.device, given.int8)
-    speaker = None if given.speaker is None else KeptSpeaker(pipe, given.speaker)
+    auto = given.speaker == AUTO
+    kept = None if given.speaker is None or auto else KeptSpeaker(pipe, given.speaker)
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "top_k": given.top_k, "abstain_below": given.abstain_below,
-        "batch_size": given.batch_size, "vad": given.vad, "speaker": speaker and speaker.statistics, "on_error": "return",
+        "batch_size": given.batch_size, "vad": given.vad, "speaker": "auto" if auto else kept and kept.statistics,
+        "on_error": "return",
         "timeline": given.format in ("jsonl", "textgrid"), "phonemes": given.format != "table", "channels": given.channels,
     }  # fmt: skip
     try:
@@ -218,8 +221,8 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
         for file, answer in zip(new, answers, strict=True):
             found = answer if given.channels == "each" else [answer]
             output.write(file, *found)
-            if speaker is not None:
-                speaker.save()
+            if kept is not None:
+                kept.save()
             failed += any("error" in one for one in found)
             progress.update()
     return failed
@@ -236,6 +239,8 @@ def listen(given: argparse.Namespace) -> int:
             raise CommandError(f"--live must come without --{option.replace('_', '-')}; got {getattr(given, option)}.")
     if given.channels == "each":
         raise CommandError("--live must come with --channels mix; got each.")
+    if given.speaker == AUTO:
+        raise CommandError("--live must come with a file as --speaker; got auto, which needs the whole recording.")
     if given.format not in ("table", "jsonl"):
         raise CommandError(f"--live must come with --format table or jsonl; got {given.format}.")
     if given.audio not in ([], ["-"]):
@@ -271,7 +276,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.live:
             return listen(given)
-        if given.speaker is not None and given.channels == "each":
+        refuse_int8_speaker(given)
+        if given.speaker not in (None, AUTO) and given.channels == "each":
             raise CommandError(
                 "--speaker must come with --channels mix; got each, where each channel is another speaker."
             )
@@ -330,7 +336,7 @@ def _parser() -> argparse.ArgumentParser:
         "--speaker",
         type=Path,
         metavar="FILE",
-        help="file for speaker statistics, if all audio is from one speaker",
+        help="file for speaker statistics, if all audio is from one speaker; auto: every file or channel is one speaker",
     )
     add("--live", action="store_true", help="score the microphone, or with - the standard input, and write events")
     rate = {"type": whole_number, "default": SAMPLING_RATE, "metavar": "HZ"}
@@ -352,6 +358,12 @@ def answer_options(parser: argparse.ArgumentParser):
     )
     add("--device", help="for example cpu or cuda:0 (default: a GPU if there is one)")
     add("--int8", action="store_true", help="use the 8-bit export of --model for CPUs, see scoring/SCALE.md")
+
+
+def refuse_int8_speaker(given: argparse.Namespace):
+    """Raise an error for `--speaker auto` with `--int8`: an exported model does not score statistics."""
+    if given.int8 and str(given.speaker) == "auto":
+        raise CommandError("--speaker auto must come without --int8. The 8-bit export cannot do it.")
 
 
 def whole_number(text: str) -> int:

@@ -391,6 +391,31 @@ def test_a_speaker_is_known_better_with_each_audio_and_can_be_kept(pipe, tmp_pat
     torch.testing.assert_close(again.mean, pipe.new_speaker(tmp_path / "speaker.safetensors").mean)
 
 
+def test_a_long_recording_is_its_own_speaker(pipe):
+    long, short = turns(8.0, 4.0), loud(2.0)
+    alone = pipe(long, speaker="auto", **QUIET)
+    assert alone["emotion"] != pipe(long, **QUIET)["emotion"] and alone["gender"] == pipe(long, **QUIET)["gender"]
+    assert_same(pipe(short, speaker="auto", **QUIET), pipe(short, **QUIET))  # one utterance has no mean of its own
+    for answer, expected in zip(
+        pipe([long, short, b"", long], speaker="auto", batch_size=4, **QUIET), [alone] * 4, strict=True
+    ):
+        if answer.get("duration", 0) > 10:
+            assert_same(answer, expected)
+    both = {"array": np.stack([long["array"], 0.5 * long["array"]]), "sampling_rate": 16_000}
+    assert_same(pipe(both, speaker="auto", channels="each", **QUIET)[0], alone)
+
+
+@pytest.mark.parametrize(("speaker", "message"), [("anna", "got 'anna'"), (torch.zeros(2), "got tensor")])
+def test_a_speaker_of_another_kind_is_refused(pipe, speaker, message):
+    with pytest.raises(ValueError, match=f"speaker must be auto or come from new_speaker\\(\\); {message}"):
+        pipe(loud(1.0), speaker=speaker)
+
+
+def test_a_stream_is_no_whole_recording(pipe):
+    with pytest.raises(ValueError, match="speaker must not be auto in a stream"):
+        pipe.stream(speaker="auto")
+
+
 @pytest.fixture(scope="module")
 def saved(pipe, tmp_path_factory) -> Path:
     return save_for_hub(pipe.model, pipe.processor, tmp_path_factory.mktemp("saved") / "model")

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics, StatisticsPooling
+from speecheq.pooling_speecheq import RunningStandardizer, SpeakerStatistics, StatisticsPooling, own_mean
 
 
 def test_attentive_pooling_looks_at_speech_only():
@@ -140,3 +140,16 @@ def test_a_speaker_is_known_to_the_same_model_in_another_precision(then, now, tm
     trained_on.mean += 0.02 * trained_on.mean.abs().mean()
     with pytest.raises(ValueError, match="path must be a file saved with this model; got another model in"):
         SpeakerStatistics(trained_on.to(now), prior=0.0).load(path)
+
+
+def test_a_recording_of_several_emotions_moves_the_mean_and_one_of_a_single_emotion_does_not():
+    statistics, none = torch.full((20, 2, 4), 3.0), torch.ones(2, 4)
+    varied = torch.nn.functional.one_hot(torch.arange(20) % 7, 12).float()
+    torch.testing.assert_close(own_mean(statistics, varied, none), torch.full((2, 4), 2.0), atol=0.02, rtol=0)
+    assert (own_mean(statistics[:5], varied[:5], none) < own_mean(statistics, varied, none)).all()
+    torch.testing.assert_close(own_mean(statistics, varied[:1].expand(20, -1), none), none)
+
+
+def test_equal_scores_over_all_classes_count_at_most_once():
+    statistics = torch.full((20, 1, 1), 1.0)
+    assert own_mean(statistics, torch.full((20, 12), 1 / 12), torch.zeros(1, 1)).item() == 0.5

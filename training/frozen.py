@@ -7,7 +7,7 @@ import torch
 from transformers import get_cosine_schedule_with_warmup
 
 from speecheq.modeling_speecheq import SpeechEQModel
-from speecheq.pooling_speecheq import SpeakerStatistics
+from speecheq.pooling_speecheq import SpeakerStatistics, own_mean
 
 ALL = -1  # number of enrolment utterances: all other utterances of the speaker
 DRAWS = 4  # random enrolments per speaker and number of utterances
@@ -122,6 +122,30 @@ def score_heads(model: SpeechEQModel, statistics: torch.Tensor, speakers: np.nda
         means, stds = zip(*[enrol(int(row)) for row in rows], strict=True)
         parts.append(model.score_statistics(statistics[rows], torch.stack(means), torch.stack(stds)))
     return type(parts[0])(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+
+@torch.inference_mode()
+def score_recordings(
+    model: SpeechEQModel, statistics: torch.Tensor, speakers: np.ndarray, size: int, seed: int = 0
+) -> SpeechEQOutput:
+    """Predict with the utterance heads as with `speaker="auto"`, for recordings of `size` random utterances of one speaker.
+
+    Args:
+        model, statistics, speakers, seed: as in [`score_heads`].
+        size (`int`): utterances per recording; the last recording of a speaker may have fewer.
+
+    Returns:
+        [`SpeechEQOutput`]: for all utterances, in their order.
+    """
+    random = np.random.default_rng(seed)
+    unknown = model.score_statistics(statistics).esc_logits.softmax(dim=-1)
+    means = model.standardizer.mean.repeat(len(statistics), 1, 1)
+    for speaker in np.unique(speakers):
+        drawn = random.permutation(np.flatnonzero(speakers == speaker))
+        for rows in np.split(drawn, range(size, len(drawn), size)):
+            if len(rows) > 1:
+                means[rows] = own_mean(statistics[rows], unknown[rows], model.standardizer.mean)
+    return model.score_statistics(statistics, means)
 
 
 class _Enrolment:

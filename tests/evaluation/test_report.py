@@ -58,7 +58,7 @@ def test_everything_that_it_says_is_a_file(reported):
 
 def test_what_is_known_of_a_speaker_changes_the_answers(reported):
     folder, results, _ = reported
-    assert set(results["known"]) == {"1", "5", "20", str(ALL)}
+    assert set(results["known"]) == {"1", "5", "20", str(ALL), "auto"}
     splits = load_seqd(MINI_SEQD)
     model, processor = SpeechEQModel.from_pretrained(folder).eval(), SpeechEQProcessor.from_pretrained(folder)
     answers = answer_rows(model, processor, splits["test"])

@@ -49,6 +49,13 @@ def test_open_answers_are_scored_where_the_label_lies_in_one_basic_class():
     assert row["open_uar"] == pytest.approx(1 / 2) and row["uar"] == 1
 
 
+def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    part = answered(*A, [0, 1, 1])  # the second of three is wrong
+    part["answers"]["0"]["confidence"] = [0.9, 0.9, 0.9]
+    assert summarise([part])[0]["ece"] == pytest.approx(0.9 - 2 / 3)
+    assert "ece" not in summarise([answered(*A, A[1])])[0]
+
+
 def test_the_order_of_two_intensities_is_scored_within_a_rendition():
     strong = {"eis_low": [0.25, 0.75, 0.75], "eis_high": [0.25, 0.75, 0.75], "renditions": ["a", "a", "b"]}
     part = answered(*A, A[1], **strong)
@@ -127,18 +134,18 @@ def test_who_is_not_counted_is_said_under_the_table():
 def test_the_summary_is_a_table():
     rows = [
         {"corpus": "x", "protocol": "loso", "known": 0, "folds": 9, "seeds": 3, "utterances": 6, "uar": 0.7049,
-         "uar_low": 0.65, "uar_high": 0.7551, "open_uar": 0.612, "wa": 0.8, "eis_order": 0.85,
+         "uar_low": 0.65, "uar_high": 0.7551, "open_uar": 0.612, "wa": 0.8, "ece": 0.093, "eis_order": 0.85,
          "eis_ccc": 0.51249, "eis_mae": 0.1, "gender_uar": 0.999,
          "phoneme_per": 0.25, "shared_speakers": []},
         {"corpus": "x", "protocol": "loso", "known": -1, "folds": 1, "seeds": 1, "utterances": 6, "uar": 0.5,
          "uar_low": None, "uar_high": None, "wa": 0.25, "shared_speakers": []},
     ]  # fmt: skip
     assert summary_table(rows).splitlines() == [
-        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | EIS CCC "
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | ECE (%) | EIS CCC "
         "| EIS order (%) | PER (%) | gender UAR (%) | shared |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-        "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 61.2 | 80.0 | 0.512 | 85.0 | 25.0 | 99.9 | 0 |",
-        "| x | loso | all | 1 × 1 | 50.0 |  |  | 25.0 |  |  |  |  | 0 |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 61.2 | 80.0 | 9.3 | 0.512 | 85.0 | 25.0 | 99.9 | 0 |",
+        "| x | loso | all | 1 × 1 | 50.0 |  |  | 25.0 |  |  |  |  |  | 0 |",
         "",
         "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
         "open: all seven basic classes are allowed. order: of two renditions of a text and an emotion by one speaker, the "

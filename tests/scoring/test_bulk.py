@@ -109,6 +109,17 @@ def test_a_row_of_seqd_gets_the_answer_of_the_pipeline(pipe, tmp_path, capsys):
     assert printed.startswith(f"{len(rows)} rows, 0 of them failed.\n") and " core-hours." in printed
 
 
+def test_a_recording_may_be_its_own_speaker(pipe, tmp_path):
+    (tmp_path / "long.wav").write_bytes(wav_bytes(waveform(12.0)))
+    assert main([str(tmp_path / "long.wav"), "--out", str(tmp_path / "out"), "--no-vad", "--speaker", "auto"]) == 0
+    (found,) = answers(tmp_path / "out")
+    scores = {
+        one["label"]: one["score"] for one in pipe(str(tmp_path / "long.wav"), vad=False, speaker="auto")["emotion"]
+    }
+    assert {one["label"]: one["score"] for one in found["emotion"]} == pytest.approx(scores, abs=1e-6)
+    assert main([str(tmp_path / "long.wav"), "--out", str(tmp_path / "out"), "--speaker", "auto", "--int8"]) == 2
+
+
 def test_each_channel_of_a_recording_gets_a_row(pipe, tmp_path, caplog):
     (tmp_path / "in").mkdir()
     loud = waveform(1.0)

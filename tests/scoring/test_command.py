@@ -311,6 +311,16 @@ def test_the_speaker_is_kept_after_each_audio(pipe, recordings, capsys):
     assert not list(Path().glob("*.partial"))
 
 
+def test_each_file_may_be_its_own_speaker(pipe, recordings, monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr(type(pipe), "_normalise", lambda pipe, audio: given.append(audio.statistics is not None))
+    main(["in", "--no-vad", "--speaker", "auto"])
+    main(["in", "--no-vad", "--speaker", "auto", "--channels", "each"])
+    main(["in", "--no-vad"])
+    assert given and True in given and False in given
+    assert not Path("auto").exists() and "error" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -323,6 +333,8 @@ def test_the_speaker_is_kept_after_each_audio(pipe, recordings, capsys):
         (["in", "--format", "csv", "--out", "gone/x.csv"], "No such file or directory: 'gone/x.csv'"),
         (["in", "--format", "csv", "--out", "/dev/full"], "No space left on device"),  # an endless device
         (["in", "--speaker", "in/a/notes.txt"], "--speaker must be a file that this command wrote .*; got 'in/a/notes.txt'"),
+        (["in", "--speaker", "auto", "--int8"], "--speaker auto must come without --int8. The 8-bit export cannot do it."),
+        (["--live", "-", "--speaker", "auto"], "--live must come with a file as --speaker; got auto"),
         (["in", "--speaker", "gone/anna"], "--speaker must be a file that this command wrote .*; got 'gone/anna'"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from speecheq.configuration_speecheq import SpeechEQConfig
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import SpeakerStatistics
 from speecheq.training import frozen as heads
-from speecheq.training.frozen import HeadArguments, KnownUtterances, score_heads, train_heads
+from speecheq.training.frozen import HeadArguments, KnownUtterances, score_heads, score_recordings, train_heads
 
 QUICK = {"steps": 120, "batch_size": 16, "learning_rate": 1e-2}
 STATES, WIDTH = 3, 32
@@ -153,6 +153,23 @@ def test_heads_that_know_the_speaker_tell_emotion_from_voice():
         for number in (0, 10, -1)
     }
     assert right[-1] > 0.95 and right[10] > 0.85 and right[0] < 0.75
+
+
+def test_a_recording_is_standardised_by_its_own_utterances_and_no_others(monkeypatch):
+    sizes, model = [], build()
+
+    def marked(statistics, scores, corpus_mean):
+        sizes.append(len(statistics))
+        return statistics.mean(dim=0)
+
+    monkeypatch.setattr(heads, "own_mean", marked)
+    statistics, speakers = numbered(20), np.array(["a", "b", "b", "b"] * 5)
+    output = score_recordings(model, statistics, speakers, 8)
+    assert sorted(sizes) == [5, 7, 8]
+    torch.testing.assert_close(output.gender_logits, score_heads(model, statistics, speakers, 0).gender_logits)
+    of_a = np.flatnonzero(speakers == "a")
+    expected = model.score_statistics(statistics[of_a], statistics[of_a].mean(dim=0))
+    torch.testing.assert_close(output.esc_logits[of_a], expected.esc_logits)
 
 
 def test_in_training_as_much_is_known_as_the_recipe_says_and_of_those_to_know(monkeypatch):
