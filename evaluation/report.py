@@ -51,8 +51,8 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
 
     Returns:
         `dict`: content of `results.json`: `dataset`, `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by
-        number of enrolment utterances, and for `speaker="auto"`), `temperatures`, `ece`, `abstention`, `fairness`, `shared_speakers` and
-        `unknown_stages` (see [`~speecheq.evaluation.evaluate.speakers_seen`]).
+        number of enrolment utterances, and for `speaker="auto"`), `temperatures`, `ece`, `abstention`, `fairness`,
+        `shared_speakers` and `unknown_stages` (see [`~speecheq.evaluation.evaluate.speakers_seen`]).
 
     Raises:
         ValueError: if the validation or the test split is missing.

@@ -125,9 +125,7 @@ def score_heads(model: SpeechEQModel, statistics: torch.Tensor, speakers: np.nda
 
 
 @torch.inference_mode()
-def score_recordings(
-    model: SpeechEQModel, statistics: torch.Tensor, speakers: np.ndarray, size: int, seed: int = 0
-) -> SpeechEQOutput:
+def score_recordings(model: SpeechEQModel, statistics: torch.Tensor, speakers: np.ndarray, size: int, seed: int = 0):
     """Predict with the utterance heads as with `speaker="auto"`, for recordings of `size` random utterances of one speaker.
 
     Args:
