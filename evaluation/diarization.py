@@ -41,24 +41,27 @@ class String(NamedTuple):
     segments: list[tuple[float, float, str]]
 
 
-def strings(rows: Dataset, number: int, seed: int = 0) -> list[String]:
-    """Concatenate random labelled utterances of one corpus, of any speaker and label.
+def strings(rows: Dataset, number: int, seed: int = 0, one_speaker: bool = False) -> list[String]:
+    """Concatenate random labelled utterances of one corpus, of any label.
 
     Args:
         rows (`datasets.Dataset`): of SEQD, with audio.
         number (`int`): strings per corpus.
         seed (`int`, *optional*, defaults to 0): of the draws.
+        one_speaker (`bool`, *optional*, defaults to `False`): each string has one random speaker; by default any.
     """
-    of_corpus = defaultdict(list)
-    for row, (corpus, label, fine) in enumerate(zip(rows["corpus"], rows["native_label"], rows["esc"], strict=True)):
+    of_corpus = defaultdict(lambda: defaultdict(list))
+    columns = (rows[name] for name in ("corpus", "speaker_id", "native_label", "esc"))
+    for row, (corpus, speaker, label, fine) in enumerate(zip(*columns, strict=True)):
         if label is not None and fine:
-            of_corpus[corpus].append(row)
-    random = np.random.default_rng(seed)
-    return [
-        _string(corpus, rows.select(random.choice(found, min(UTTERANCES, len(found)), replace=False)), random)
-        for corpus, found in sorted(of_corpus.items())
-        for _ in range(number)
-    ]
+            of_corpus[corpus][speaker if one_speaker else corpus].append(row)
+    random, found = np.random.default_rng(seed), []
+    for corpus, groups in sorted(of_corpus.items()):
+        for _ in range(number):
+            group = list(groups.values())[random.integers(len(groups))] if one_speaker else groups[corpus]
+            drawn = random.choice(group, min(UTTERANCES, len(group)), replace=False)
+            found.append(_string(corpus, rows.select(drawn), random))
+    return found
 
 
 def _string(corpus: str, rows: Dataset, random: np.random.Generator) -> String:
@@ -106,7 +109,9 @@ def _frames(segments: list[tuple[float, float, str]], duration: float) -> np.nda
     return labels.astype(str)
 
 
-def evaluate(pipe, rows: Dataset, spaces: dict, number: int, seed: int = 0) -> dict[str, dict[str, float]]:
+def evaluate(
+    pipe, rows: Dataset, spaces: dict, number: int, seed: int = 0, one_speaker: bool = False
+) -> dict[str, dict[str, float]]:
     """Score the timelines of a pipeline, in the label space of each corpus.
 
     Args:
@@ -114,14 +119,14 @@ def evaluate(pipe, rows: Dataset, spaces: dict, number: int, seed: int = 0) -> d
         rows (`datasets.Dataset`): of SEQD, with audio.
         spaces (`dict`): from [`label_spaces`].
         number (`int`): strings per corpus.
-        seed (`int`, *optional*, defaults to 0): of the strings.
+        seed, one_speaker (*optional*): of the strings.
 
     Returns:
         `dict[str, dict[str, float]]`: corpus -> mean `accuracy` and `eder` of the timelines, and `one_label_accuracy` and
         `one_label_eder` of one label per file.
     """
     scores = defaultdict(lambda: defaultdict(list))
-    for string in tqdm(strings(rows, number, seed), unit="string", desc="timelines"):
+    for string in tqdm(strings(rows, number, seed, one_speaker), unit="string", desc="timelines"):
         _, classes = native_classes(spaces[string.corpus])
         names = {fine: " or ".join(sorted(fine)) for fine in classes}
         neutral = tuple(name for fine, name in names.items() if fine <= set(VALENCE_CLASSES["neutral"]))
@@ -157,11 +162,14 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--dataset", required=True, help="folder or Hub repository of a SEQD")
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--number", type=int, default=20, metavar="N", help="concatenated recordings per corpus")
+    parser.add_argument("--one-speaker", action="store_true", help="each recording has one speaker (default: any)")
+    parser.add_argument("--speaker", choices=("auto",), help="auto: the recording is its own speaker (default: none)")
     options = parser.parse_args(arguments)
     splits = load_seqd(options.dataset, max_seconds=30)
     require_split("diarization", splits, options.split)
-    pipe = pipeline(model=options.model, trust_remote_code=True)
-    scores = evaluate(pipe, splits[options.split], label_spaces(splits), options.number)
+    pipe = pipeline(model=options.model, trust_remote_code=True, speaker=options.speaker)
+    rows, spaces = splits[options.split], label_spaces(splits)
+    scores = evaluate(pipe, rows, spaces, options.number, one_speaker=options.one_speaker)
     print(table(scores))
     return scores
 

@@ -34,6 +34,12 @@ def test_a_string_says_where_each_utterance_lies(splits):
     assert all(one.segments == two.segments for one, two in zip(found, again, strict=True))
 
 
+def test_a_string_may_have_one_speaker(splits):
+    rows = splits["test"].map(lambda row: {"native_label": row["speaker_id"]})
+    found = [{label for _, _, label in string.segments} for string in strings(rows, number=6, one_speaker=True)]
+    assert all(len(speakers) == 1 for speakers in found) and len(set.union(*found)) > 1
+
+
 def test_a_label_without_a_class_is_in_no_string(splits):
     rows = splits["test"].map(lambda row: {"esc": [], "native_label": "other"} if row["native_label"] == "sad" else {})
     labels = {label for string in strings(rows, number=9) for _, _, label in string.segments}
@@ -81,7 +87,9 @@ def test_the_table_is_in_percent():
 
 
 def test_a_saved_model_is_scored_by_the_command(trained_run, capsys):
-    (scores,) = diarization.main([str(trained_run[0]), "--dataset", MINI_SEQD, "--number", "1"]).values()
+    (scores,) = diarization.main(
+        [str(trained_run[0]), "--dataset", MINI_SEQD, "--number", "1", "--speaker", "auto"]
+    ).values()
     assert set(scores) == {"accuracy", "eder", "one_label_accuracy", "one_label_eder"}
     assert "| synthetic |" in capsys.readouterr().out
 
