@@ -64,6 +64,13 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
     assert given["tuning"] == "lora" and "output_dir" not in given
 
 
+@pytest.mark.parametrize("start", [["--checkpoint", "."], ["--backbone=openai/whisper-base"]])
+def test_a_start_on_the_command_line_replaces_that_of_the_recipe(start, tmp_path):
+    model, _, _, given = parse([recipe(tmp_path), *start])
+    assert model.backbone_config is None and "backbone_config" not in given
+    assert (model.checkpoint or model.backbone) in ("openai/whisper-base", ".")
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
