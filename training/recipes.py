@@ -8,7 +8,6 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
-
 STARTS = {"backbone", "backbone_config", "checkpoint"}  # of a training; one of them on the command line replaces the recipe's
 
 
