@@ -19,6 +19,7 @@ from samples import ROOT, tiny_pipeline, wav_bytes, waveform
 
 from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS
 from speecheq.pipeline_speecheq import SpeechEQPipeline
+from speecheq.pooling_speecheq import Recording
 from speecheq.training.saving import save_for_hub
 
 SPEECH = str(ROOT / "tests/speech/angry_high_en.wav")
@@ -468,3 +469,20 @@ print(json.dumps(pipeline(model=folder, trust_remote_code=True)({SPEECH!r}, vad=
         ValueError, match=r"push_to_hub must be False; got True\. Call `pipe.push_to_hub\(repo_id\)` instead"
     ):
         own.save_pretrained(tmp_path / "third", push_to_hub=True)
+
+
+def test_the_label_of_a_file_may_be_the_second_choice_of_every_part(pipe):
+    chunk = {
+        "is_utterance": False,
+        "starts_region": True,
+        "levels": [1.0, 0, 0, 0, 0],
+        "intensity": 0.0,
+        "gender": [1.0, 0],
+    }
+    chunk |= {"symbols": [], "frames": 1}
+    angry, happy, sad = (torch.eye(12)[ESC_LABELS.index(name)] for name in ("angry", "happy", "sad"))
+    scores = [0.55 * best + 0.45 * sad for best in (angry, happy)]
+    answers = [chunk | {"scores": of.tolist(), "start": 3.0 * n, "end": 3.0 * n + 2} for n, of in enumerate(scores)]
+    summary = {"duration": 12.0, "speech": 4.0, "silent": False, "regions": []}
+    answer = pipe.postprocess(Recording(None, answers=answers, summary=summary), abstain_below=0)
+    assert answer["label"] == "sad" and [part["label"] for part in answer["timeline"]] == ["angry", "happy"]

@@ -8,7 +8,11 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
-STARTS = {"backbone", "backbone_config", "checkpoint"}  # of a training; one of them on the command line replaces the recipe's
+STARTS = {
+    "backbone",
+    "backbone_config",
+    "checkpoint",
+}  # of a training; one of them on the command line replaces the recipe's
 
 
 def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) -> tuple:
