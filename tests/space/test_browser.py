@@ -167,7 +167,7 @@ def test_the_endpoint_is_documented(browse):
     browser = browse()
     wait_for(browser, "footer button", "Use via API").click()
     shown = wait_for(browser, ".api-docs", "/recognise").text
-    assert "The emotion of speech, its intensity and its place in time" in shown
+    assert "Predict emotion, intensity, timeline, gender and phonemes of speech." in shown
     assert "handle_file('speech.wav')" in shown.replace('"', "'") and "http" not in shown.split("Accepts")[1]
 
 
