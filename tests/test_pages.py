@@ -49,12 +49,14 @@ NOT_RUN = {
     "python -m speecheq.evaluation.report . --dataset seqd": "needs real corpora",
     "python -m speecheq.evaluation.experiment recipes/frozen.yaml": "needs real corpora and an encoder from the Hub",
     "python train.py recipes/base.yaml --backbone": "needs an encoder from the Hub",
+    "python train.py recipes/base.yaml --checkpoint": "needs real corpora",
     "python train.py recipes/adapter.yaml": "needs an encoder from the Hub",
     "python train.py recipes/large.yaml": "needs a GPU",
     "python -m speecheq.evaluation.ablation recipes/ablation.yaml": "needs real corpora and an encoder from the Hub",
     "python -m speecheq.evaluation.experiment recipes/un": "needs real corpora and an encoder from the Hub",
     "python -m speecheq.dataset_scripts.build --out seqd --emobox": "needs real corpora",
     "accelerate launch train.py": "needs several GPUs",
+    "torchrun --nproc_per_node 2": "takes a minute; training/test_distributed.py runs it",
     "python -m speecheq.scoring.bulk seqd": "needs real corpora",
     "python -m speecheq.scoring.bulk rows.parquet": "needs real corpora",
     'pip install -e ".[scale]"': "needs a cluster",
@@ -136,11 +138,9 @@ def test_the_page_of_fine_tuning_works_as_pasted(clone, hub_endpoint, tmp_path):
     assert "{'speakers': [], 'texts': 2, 'audio': [], 'near_duplicates': []}" in printed
     assert "| mine | loso | 0 | 12 × 1 |" in printed
     assert re.search(r"\n\., test split:\n(.*\n){3}\| mine \|", printed)
-    for name in ("mine", "lora", "two"):
+    for name in ("mine", "lora"):
         kept = {path.name for path in (clone / "runs" / name).iterdir()}
         assert {"README.md", "checkpoints", "config.json", "model.safetensors", "recipe.json", "results.json"} <= kept
-    (state,) = (clone / "runs/two/checkpoints/checkpoint-8").glob("trainer_state.json")
-    assert json.loads(state.read_text())["epoch"] == 1.0  # one process would reach half of the epoch
     assert {"confusion.svg", "results.json"} <= {path.name for path in (clone / "runs/mine/results").iterdir()}
     pushed = hub_endpoint.repositories["model", "me/mine"]
     assert pushed.private and {"config.json", "model.safetensors", "pipeline_speecheq.py"} <= set(pushed.files)

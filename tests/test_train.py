@@ -289,7 +289,7 @@ def test_a_dead_data_worker_is_named_and_the_run_goes_on_from_its_checkpoint(tmp
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     changes = {
-        "num_train_epochs": 4,
+        "num_train_epochs": 2,
         "save_strategy": "steps",
         "save_steps": 3,
         "eval_strategy": "steps",
@@ -315,7 +315,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     assert process.returncode == 0, output[-2000:]
 
     expected, resumed = losses(whole / "run"), losses(killed / "run")
-    assert reached < max(expected) == max(resumed) == 32
+    assert reached < max(expected) == max(resumed) == 16
     for step, loss in expected.items():
         assert resumed[step] == pytest.approx(loss, rel=1e-3), step
     before, after = (json.loads((run / "run" / "results.json").read_text()) for run in (whole, killed))
