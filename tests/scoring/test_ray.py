@@ -14,7 +14,7 @@ from samples import tiny_pipeline, wav_bytes, waveform
 
 from speecheq.training.saving import save_for_hub
 
-ROWS, PER_SHARD = 120, 5
+ROWS, PER_SHARD = 60, 3
 
 
 def corpus(path: Path) -> Path:
