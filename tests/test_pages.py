@@ -229,7 +229,8 @@ def test_a_block_that_is_not_run_names_programs_and_options_that_exist(block, mo
 
 def of_ours(words: list[str]) -> tuple[str, list[str]]:
     """Return the module of a command, and its arguments."""
-    words = words[2:] if words[:2] == ["accelerate", "launch"] else words[1:]
+    launchers = (["accelerate", "launch"], ["torchrun", "--nproc_per_node", "2"], words[:1])  # the last: python
+    words = next(words[len(launcher) :] for launcher in launchers if words[: len(launcher)] == launcher)
     if words[0] == "-m":
         module, arguments = words[1], words[2:]
     else:
