@@ -268,8 +268,10 @@ class SpeechEQPipeline(ChunkPipeline):
 
     def _normalise(self, audio: Recording):
         """Replace the predictions for emotion and intensity by those with the mean of the recording, for `speaker="auto"`."""
+        if audio.statistics is None:
+            return
         of_speaker = [row for row, answer in enumerate(audio.answers) if audio.is_counted(answer)]
-        if audio.statistics is None or len(of_speaker) < 2:
+        if len(of_speaker) < 2:
             return
         statistics = torch.stack(audio.statistics)
         scores = torch.tensor([audio.answers[row]["scores"] for row in of_speaker])

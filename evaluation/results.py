@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from speecheq.evaluation.calibration import expected_calibration_error
 from speecheq.evaluation.comparison import mean_interval, paired_difference
 from speecheq.metrics.scores import eis_scores, gender_scores, intensity_order, load_metric, phoneme_scores
 
@@ -85,9 +86,8 @@ def _scores(results: list[dict], known: int) -> dict[str, float]:
     rates = load_metric("uar").compute(predictions=predictions, references=references)
     scores = {"uar": rates["uar"], "wa": rates["wa"]} | _open_scores(results, answers)
     if all("confidence" in part for part in answers):
-        confidence = [value for part in answers for value in part["confidence"]]
-        correct = np.equal(predictions, references).astype(int)
-        scores |= load_metric("ece").compute(predictions=confidence, references=correct)
+        confidence = np.array([value for part in answers for value in part["confidence"]])
+        scores["ece"] = expected_calibration_error(confidence, np.equal(predictions, references))
     if "eis" not in answers[0]:
         return scores
 
