@@ -8,11 +8,8 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
-STARTS = {
-    "backbone",
-    "backbone_config",
-    "checkpoint",
-}  # of a training; one of them on the command line replaces the recipe's
+# Starting points of a training: one of them on the command line replaces that of the recipe.
+STARTS = {"backbone", "backbone_config", "checkpoint"}
 
 
 def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) -> tuple:
@@ -39,7 +36,7 @@ def read_recipe(program: str, groups: tuple[type, ...], arguments: list[str]) ->
         recipe = yaml.safe_load(path.read_text()) or {}
     known = {action.dest for action in parser._actions}
     _check_known(program, recipe, known, "in the recipe")
-    if STARTS & {argument.split("=")[0].lstrip("-") for argument in arguments}:
+    if STARTS & {argument.split("=")[0].lstrip("-").replace("-", "_") for argument in arguments}:
         recipe = {name: value for name, value in recipe.items() if name not in STARTS}
     parser.set_defaults(**recipe)
     # parse_args_into_dataclasses does not report misspelt arguments
