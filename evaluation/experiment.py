@@ -371,8 +371,8 @@ def answer_by_heads(
         basic = fold_probabilities(probabilities, list(BASIC_CLASSES.values()), ESC_LABELS)
         found[str(number)] = {
             "esc": native.argmax(axis=1).tolist(),
-            "confidence": native.max(axis=1).clip(max=1).round(4).tolist(),  # folding may exceed 1 by a rounding error
             "basic": basic.argmax(axis=1).tolist(),
+            "logits": output.esc_logits.numpy().round(3).tolist(),
             "eis": output.eis.numpy().round(4).tolist(),
             "gender": output.gender_logits.argmax(dim=-1).tolist(),
         }

@@ -5,8 +5,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
-from speecheq.evaluation.calibration import expected_calibration_error
+from speecheq.evaluation.calibration import confidences, expected_calibration_error, fit_esc_temperature
 from speecheq.evaluation.comparison import mean_interval, paired_difference
 from speecheq.metrics.scores import eis_scores, gender_scores, intensity_order, load_metric, phoneme_scores
 
@@ -35,9 +36,10 @@ def summarise(results: list[dict]) -> list[dict]:
 
     Returns:
         `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`;
-        `open_uar`, with all seven basic classes allowed; `ece`, without calibration; if there are labels, `eis_ccc`,
-        `eis_mae`, `eis_order`, `phoneme_per` and `gender_uar`; `shared_speakers`, the test speakers in the training data; and,
-        after a checkpoint, `not_counted`, which describes the speakers missing from them.
+        `open_uar`, with all seven basic classes allowed; `ece`, without calibration; with the protocol `cross-corpus` and
+        several corpora, `calibrated_ece`, after a temperature that is fitted on the predictions for the other test corpora; if
+        there are labels, `eis_ccc`, `eis_mae`, `eis_order`, `phoneme_per` and `gender_uar`; `shared_speakers`, the test
+        speakers in the training data; and, after a checkpoint, `not_counted`, which describes the speakers missing from them.
 
     Raises:
         ValueError: if the seeds do not have the same folds.
@@ -46,7 +48,43 @@ def summarise(results: list[dict]) -> list[dict]:
     for result in results:
         for known in result["answers"]:
             groups[result["corpus"], result["protocol"], int(known)].append(result)
-    return [_summarise(*key, group) for key, group in sorted(groups.items(), key=lambda item: _order(item[0]))]
+    rows = [_summarise(*key, group) for key, group in sorted(groups.items(), key=lambda item: _order(item[0]))]
+    for row in rows:
+        if row["protocol"] == "cross-corpus" and "ece" in row:
+            others = [
+                result
+                for (corpus, protocol, known), group in groups.items()
+                if corpus != row["corpus"] and (protocol, known) == (row["protocol"], row["known"])
+                for result in group
+            ]
+            row |= _calibrated(groups[row["corpus"], row["protocol"], row["known"]], others, row["known"])
+    return rows
+
+
+def _calibrated(results: list[dict], others: list[dict], known: int) -> dict[str, float]:
+    """Compute the ECE with a temperature that is fitted on the other corpora, as the mean over the seeds of both."""
+    errors = []
+    for seed in sorted({result["seed"] for result in others} & {result["seed"] for result in results}):
+        predicted = _predicted([result for result in others if result["seed"] == seed], known)
+        temperature = fit_esc_temperature(*predicted)
+        errors.append(_ece([result for result in results if result["seed"] == seed], known, temperature))
+    return {"calibrated_ece": float(np.mean(errors))} if errors else {}
+
+
+def _predicted(results: list[dict], known: int) -> tuple[np.ndarray, list[str], list[str], dict[str, dict]]:
+    """Return the logits, native labels and corpora of all predictions, and the label spaces."""
+    return (
+        np.concatenate([result["answers"][str(known)]["logits"] for result in results]),
+        [result["classes"][reference] for result in results for reference in result["references"]],
+        [result["corpus"] for result in results for _ in result["references"]],
+        {result["corpus"]: result["label_space"] for result in results},
+    )
+
+
+def _ece(results: list[dict], known: int, temperature: float = 1.0) -> float:
+    """Compute the ECE of the predictions in the label spaces of their corpora."""
+    logits, *labels = _predicted(results, known)
+    return expected_calibration_error(*confidences(softmax(logits / temperature, axis=1), *labels))
 
 
 def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> dict:
@@ -85,9 +123,8 @@ def _scores(results: list[dict], known: int) -> dict[str, float]:
     references = [answer for result in results for answer in result["references"]]
     rates = load_metric("uar").compute(predictions=predictions, references=references)
     scores = {"uar": rates["uar"], "wa": rates["wa"]} | _open_scores(results, answers)
-    if all("confidence" in part for part in answers):
-        confidence = np.array([value for part in answers for value in part["confidence"]])
-        scores["ece"] = expected_calibration_error(confidence, np.equal(predictions, references))
+    if all("logits" in part for part in answers) and len(results[0]["classes"]) > 1:
+        scores["ece"] = _ece(results, known)
     if "eis" not in answers[0]:
         return scores
 
@@ -162,27 +199,28 @@ def compare(first: list[dict], second: list[dict]) -> list[dict]:
 def summary_table(summary: list[dict]) -> str:
     """Format a summary as a markdown table, rates in percent."""
     lines = [
-        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | ECE (%) | EIS CCC "
-        "| EIS order (%) | PER (%) | gender UAR (%) | shared |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | ECE (%) "
+        "| calibrated ECE (%) | EIS CCC | EIS order (%) | PER (%) | gender UAR (%) | shared |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in summary:
         interval = "" if row["uar_low"] is None else f"{100 * row['uar_low']:.1f} to {100 * row['uar_high']:.1f}"
         ccc = f"{row['eis_ccc']:.3f}" if "eis_ccc" in row else ""
         percent = {
             name: f"{100 * row[name]:.1f}" if name in row else ""
-            for name in ("open_uar", "ece", "eis_order", "phoneme_per", "gender_uar")
+            for name in ("open_uar", "ece", "calibrated_ece", "eis_order", "phoneme_per", "gender_uar")
         }
         lines.append(
             f"| {row['corpus']} | {row['protocol']} | {_known(row['known'])} | {row['folds']} × {row['seeds']} "
             f"| {100 * row['uar']:.1f} | {interval} | {percent['open_uar']} | {100 * row['wa']:.1f} "
-            f"| {percent['ece']} | {ccc} "
+            f"| {percent['ece']} | {percent['calibrated_ece']} | {ccc} "
             f"| {percent['eis_order']} | {percent['phoneme_per']} | {percent['gender_uar']} | {len(row['shared_speakers'])} |"
         )
     notes = [
         "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
-        "open: all seven basic classes are allowed. order: of two renditions of a text and an emotion by one speaker, the "
-        "stronger one has the higher intensity. shared: test speakers in the training data.",
+        "open: all seven basic classes are allowed. calibrated: with a temperature fitted on the other test corpora. "
+        "order: of two renditions of a text and an emotion by one speaker, the stronger one has the higher intensity. "
+        "shared: test speakers in the training data.",
         *(
             f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])}{', …' * (len(row['shared_speakers']) > 10)}"
             for row in summary

@@ -58,7 +58,7 @@ def test_every_utterance_is_answered_once_and_the_folds_are_summed_up(run, mini,
         assert list(result["answers"]) == ["0", "2", "-1"]
         for answers in result["answers"].values():
             assert {name: len(values) for name, values in answers.items()} == dict.fromkeys(
-                ("esc", "confidence", "basic", "eis", "gender"), len(tested)
+                ("esc", "basic", "logits", "eis", "gender"), len(tested)
             )
         assert result["answers"]["-1"]["eis"] != result["answers"]["0"]["eis"]
 

@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from speecheq.evaluation.results import compare, comparison_table, read_results, summarise, summary_table
+from speecheq.labels_speecheq import ESC_LABELS
 
 
 def answered(fold: str, esc: list[int], references: list[int], seed: int = 0, **changes) -> dict:
@@ -49,11 +51,46 @@ def test_open_answers_are_scored_where_the_label_lies_in_one_basic_class():
     assert row["open_uar"] == pytest.approx(1 / 2) and row["uar"] == 1
 
 
+def with_logits(part: dict, confidence: float) -> dict:
+    """Add logits with which each predicted class of a fold has this probability."""
+    part["label_space"] = {"angry": ["angry"], "sad": ["sad"]}
+    for answer in part["answers"].values():
+        names = [part["classes"][index] for index in answer["esc"]]
+        gap = np.log(confidence / (1 - confidence))
+        answer["logits"] = [
+            [gap if label == name else 0.0 if label in part["label_space"] else -100.0 for label in ESC_LABELS]
+            for name in names
+        ]
+    return part
+
+
 def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy():
-    part = answered(*A, [0, 1, 1])  # the second of three is wrong
-    part["answers"]["0"]["confidence"] = [0.9, 0.9, 0.9]
-    assert summarise([part])[0]["ece"] == pytest.approx(0.9 - 2 / 3)
+    part = with_logits(answered(*A, [0, 1, 1]), 0.9)  # the second of three is wrong
+    (row,) = summarise([part])
+    assert row["ece"] == pytest.approx(0.9 - 2 / 3) and "calibrated_ece" not in row
     assert "ece" not in summarise([answered(*A, A[1])])[0]
+    alone = with_logits(answered(A[0], [0, 0, 0], [0, 0, 0], classes=["angry"]), 0.9)
+    assert "ece" not in summarise([alone | {"label_space": {"angry": ["angry"]}}])[0]
+
+
+def test_the_temperature_of_a_corpus_never_heard_is_fitted_on_the_others():
+    """The others are right in three of four predictions with confidence 0.9; the temperature makes that 0.75."""
+    right, wrong = [0, 0, 1, 1], [0, 0, 1, 0]
+    results = [
+        with_logits(
+            answered(f"{corpus}-cross-corpus", wrong, right, seed, corpus=corpus, protocol="cross-corpus"), 0.9
+        )
+        for corpus in "yz"
+        for seed in (0, 1)
+    ]
+    heard = answered("x-cross-corpus", [0, 0, 0, 0], [0, 0, 1, 1], protocol="cross-corpus")
+    rows = {row["corpus"]: row for row in summarise([*results, with_logits(heard, 0.9)])}
+    assert rows["x"]["ece"] == pytest.approx(0.9 - 0.5)
+    assert rows["x"]["calibrated_ece"] == pytest.approx(0.75 - 0.5, abs=0.01)
+    assert rows["y"]["ece"] == pytest.approx(0.9 - 0.75)
+    others = {row["corpus"]: row for row in summarise(results)}
+    assert others["y"]["calibrated_ece"] == pytest.approx(0, abs=0.01)
+    assert "calibrated_ece" not in summarise(results[:2])[0]
 
 
 def test_the_order_of_two_intensities_is_scored_within_a_rendition():
@@ -134,22 +171,23 @@ def test_who_is_not_counted_is_said_under_the_table():
 def test_the_summary_is_a_table():
     rows = [
         {"corpus": "x", "protocol": "loso", "known": 0, "folds": 9, "seeds": 3, "utterances": 6, "uar": 0.7049,
-         "uar_low": 0.65, "uar_high": 0.7551, "open_uar": 0.612, "wa": 0.8, "ece": 0.093, "eis_order": 0.85,
-         "eis_ccc": 0.51249, "eis_mae": 0.1, "gender_uar": 0.999,
+         "uar_low": 0.65, "uar_high": 0.7551, "open_uar": 0.612, "wa": 0.8, "ece": 0.093, "calibrated_ece": 0.041,
+         "eis_order": 0.85, "eis_ccc": 0.51249, "eis_mae": 0.1, "gender_uar": 0.999,
          "phoneme_per": 0.25, "shared_speakers": []},
         {"corpus": "x", "protocol": "loso", "known": -1, "folds": 1, "seeds": 1, "utterances": 6, "uar": 0.5,
          "uar_low": None, "uar_high": None, "wa": 0.25, "shared_speakers": []},
     ]  # fmt: skip
     assert summary_table(rows).splitlines() == [
-        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | ECE (%) | EIS CCC "
-        "| EIS order (%) | PER (%) | gender UAR (%) | shared |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-        "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 61.2 | 80.0 | 9.3 | 0.512 | 85.0 | 25.0 | 99.9 | 0 |",
-        "| x | loso | all | 1 × 1 | 50.0 |  |  | 25.0 |  |  |  |  |  | 0 |",
+        "| corpus | protocol | known | folds × seeds | UAR (%) | 95 % of folds | open UAR (%) | WA (%) | ECE (%) "
+        "| calibrated ECE (%) | EIS CCC | EIS order (%) | PER (%) | gender UAR (%) | shared |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| x | loso | 0 | 9 × 3 | 70.5 | 65.0 to 75.5 | 61.2 | 80.0 | 9.3 | 4.1 | 0.512 | 85.0 | 25.0 | 99.9 | 0 |",
+        "| x | loso | all | 1 × 1 | 50.0 |  |  | 25.0 |  |  |  |  |  |  | 0 |",
         "",
         "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
-        "open: all seven basic classes are allowed. order: of two renditions of a text and an emotion by one speaker, the "
-        "stronger one has the higher intensity. shared: test speakers in the training data.",
+        "open: all seven basic classes are allowed. calibrated: with a temperature fitted on the other test corpora. "
+        "order: of two renditions of a text and an emotion by one speaker, the stronger one has the higher intensity. "
+        "shared: test speakers in the training data.",
     ]
 
 
