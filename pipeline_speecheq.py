@@ -77,7 +77,9 @@ class SpeechEQPipeline(ChunkPipeline):
         if not (speaker is None or speaker == "auto" or isinstance(speaker, SpeakerStatistics)):
             raise ValueError(f"SpeechEQPipeline: speaker must be auto or come from new_speaker(); got {speaker!r}.")
         if speaker == "auto" and not hasattr(self.model, "score_statistics"):
-            raise ValueError("SpeechEQPipeline: speaker must not be auto with an ONNX model. Load the PyTorch model.")
+            raise ValueError(
+                "SpeechEQPipeline: speaker must not be auto with an ONNX model (--int8). Load the PyTorch model."
+            )
         return chosen
 
     def __call__(self, inputs, **kwargs):

@@ -104,7 +104,7 @@ def upload_and_call(client: httpx.Client, name: str, content: bytes) -> dict | N
 
 def call(client: httpx.Client, path: str) -> dict | None:
     """Call the API on a file of the server and return the output, or `None` if the server refuses."""
-    data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "basic"]}
+    data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "basic", "mix"]}
     event = client.post("gradio_api/call/recognise", json=data).json()["event_id"]
     text = client.get(f"gradio_api/call/recognise/{event}").text
     if "event: complete" not in text:

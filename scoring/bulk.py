@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from speecheq.scoring.command import CommandError, answer_options, refuse_int8_speaker, whole_number
+from speecheq.scoring.command import CommandError, answer_options, whole_number
 from speecheq.scoring.shards import Counts, count_shard, fix_plan, planned, shard_path
 from speecheq.scoring.sources import Piece, find_pieces, source_folder
 from speecheq.scoring.workers import Scorer, in_processes, on_ray
@@ -34,7 +34,6 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     Raises:
         CommandError: if an argument is invalid.
     """
-    refuse_int8_speaker(given)
     folder, out = source_folder(given.source), given.out.resolve()
     if not {out, *out.parents}.isdisjoint(Path(source).resolve() for source in given.source):
         raise CommandError(f"--out must not be inside a source; got {str(given.out)!r}. Pass another folder.")

@@ -212,7 +212,7 @@ def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace)
     try:
         answers = pipe((file for file in new), **options)
     except ValueError as error:
-        raise CommandError(f"--labels: {error}") from error
+        raise option_error(error) from error
     try:
         output.refuse_other_labels(pipe._label_space(given.scale, given.labels), given.top_k)
     except ValueError as error:
@@ -255,7 +255,7 @@ def listen(given: argparse.Namespace) -> int:
             scale=given.scale, candidate_labels=given.labels, vad=given.vad, speaker=speaker and speaker.statistics
         )
     except ValueError as error:
-        raise CommandError(f"--labels: {error}") from error
+        raise option_error(error) from error
     try:
         print_events(stream.events(chunks), given.format)
     except KeyboardInterrupt:  # the usual end of a recording
@@ -276,7 +276,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.live:
             return listen(given)
-        refuse_int8_speaker(given)
         if given.speaker not in (None, AUTO) and given.channels == "each":
             raise CommandError(
                 "--speaker must come with --channels mix; got each, where each channel is another speaker."
@@ -360,10 +359,10 @@ def answer_options(parser: argparse.ArgumentParser):
     add("--int8", action="store_true", help="use the 8-bit export of --model for CPUs, see scoring/SCALE.md")
 
 
-def refuse_int8_speaker(given: argparse.Namespace):
-    """Raise an error for `--speaker auto` with `--int8`: an exported model does not score statistics."""
-    if given.int8 and str(given.speaker) == "auto":
-        raise CommandError("--speaker auto must come without --int8. The 8-bit export cannot do it.")
+def option_error(error: ValueError) -> CommandError:
+    """Name the option instead of the parameter in an error of the pipeline."""
+    message = str(error).removeprefix("SpeechEQPipeline: ")
+    return CommandError("--" + message.replace("candidate_labels", "labels", 1))
 
 
 def whole_number(text: str) -> int:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
-from speecheq.scoring.command import CommandError, load_pipeline
+from speecheq.scoring.command import CommandError, load_pipeline, option_error
 from speecheq.scoring.shards import Counts, count_shard, shard_path, write_shard
 from speecheq.scoring.sources import Piece, read_piece
 
@@ -44,7 +44,7 @@ class Scorer:
         try:
             self.pipe((nothing for nothing in ()), **options)
         except ValueError as error:
-            raise CommandError(f"--labels: {error}") from error
+            raise option_error(error) from error
 
     def weights_sha256(self) -> str:
         """Hash the weights and the configuration, which determine the predictions."""

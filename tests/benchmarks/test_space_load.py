@@ -1,5 +1,7 @@
 """Claims about the load test of the page: its requests, and its faults."""
 
+import inspect
+import json
 import os
 import time
 from collections import Counter
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
+import app
 import httpx
 import space_load
 
@@ -23,6 +26,19 @@ import space_load
 )
 def test_an_answer_has_a_kind(answer, kind):
     assert space_load.outcome(answer) == kind
+
+
+def test_a_request_has_a_value_for_each_input_of_the_page():
+    sent = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        sent.extend(json.loads(request.content)["data"] if request.method == "POST" else [])
+        return httpx.Response(200, json={"event_id": "1"})
+
+    with httpx.Client(base_url="http://server/", transport=httpx.MockTransport(server)) as client:
+        space_load.call(client, "/tmp/a.wav")
+    _, *inputs = inspect.signature(app.Recogniser.recognise).parameters
+    assert len(sent) == len(inputs) == 3
 
 
 def test_a_server_that_takes_what_it_must_refuse_and_fails_on_what_is_good_is_at_fault():

@@ -321,11 +321,17 @@ def test_each_file_may_be_its_own_speaker(pipe, recordings, monkeypatch, capsys)
     assert not Path("auto").exists() and "error" not in capsys.readouterr().err
 
 
+def test_a_model_that_cannot_score_statistics_does_not_learn_the_speaker(pipe, recordings, capsys, monkeypatch):
+    monkeypatch.delattr(type(pipe.model), "score_statistics")
+    assert main(["in", "--speaker", "auto"]) == 2
+    assert "speecheq: --speaker must not be auto with an ONNX model (--int8)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["*.ogg"], r"AUDIO must be a folder or a pattern with audio \(.*\); got none in '\*\.ogg'\."),
-        (["in", "--labels", "angry,hungry"], "--labels: .*candidate_labels must be among .*angry, .*; got 'hungry'"),
+        (["in", "--labels", "angry,hungry"], "--labels must be among .*angry, .*; got 'hungry'"),
         (["in", "--out", "x.txt"], "--out must come with --format jsonl, csv or textgrid; got table."),
         (["in", "--format", "textgrid"], "--format textgrid must come with --out; got none. Pass a folder"),
         (["in", "--format", "csv", "--out", "in/a/notes.txt"], "--out must be a new file, or have rows .* got b'no audio'"),
@@ -333,7 +339,6 @@ def test_each_file_may_be_its_own_speaker(pipe, recordings, monkeypatch, capsys)
         (["in", "--format", "csv", "--out", "gone/x.csv"], "No such file or directory: 'gone/x.csv'"),
         (["in", "--format", "csv", "--out", "/dev/full"], "No space left on device"),  # an endless device
         (["in", "--speaker", "in/a/notes.txt"], "--speaker must be a file that this command wrote .*; got 'in/a/notes.txt'"),
-        (["in", "--speaker", "auto", "--int8"], "--speaker auto must come without --int8. The 8-bit export cannot do it."),
         (["--live", "-", "--speaker", "auto"], "--live must come with a file as --speaker; got auto"),
         (["in", "--speaker", "gone/anna"], "--speaker must be a file that this command wrote .*; got 'gone/anna'"),
     ],

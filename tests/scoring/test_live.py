@@ -153,7 +153,7 @@ def test_no_audio_is_still_an_error(capsys):
 def test_labels_that_do_not_exist_are_refused(pipe, monkeypatch, capsys):
     give(monkeypatch, raw(waveform(0.7)))
     assert main(["--live", "-", "--labels", "hungry"]) == 2
-    assert "--labels: SpeechEQPipeline: candidate_labels must be among" in capsys.readouterr().err
+    assert "--labels must be among" in capsys.readouterr().err
 
 
 def test_a_missing_ffmpeg_names_its_package(pipe, monkeypatch, capsys):
