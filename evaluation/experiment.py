@@ -134,6 +134,7 @@ class MethodArguments:
         default=0.5, metadata={"help": "0: original corpus frequencies; 1: equally frequent corpora."}
     )
     class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
+    corpus_shares: dict | str | None = field(default=None, metadata={"help": "See sampling_weights."})
 
     def __post_init__(self):
         read_mappings("experiment", self)
@@ -327,7 +328,7 @@ def train_on_statistics(part: Fold, facts: pd.DataFrame, features, backbone_conf
     names = ("head_hidden_size", "head_dropout", "loss_weights", "speaker_prior")
     config = SpeechEQConfig(backbone_config=backbone_config, **{name: getattr(method, name) for name in names})
     train = Dataset.from_pandas(facts.iloc[part.train], preserve_index=False)
-    weights = sampling_weights(train, method.corpus_balance, method.class_balance)
+    weights = sampling_weights(train, method.corpus_balance, method.class_balance, method.corpus_shares)
     collator = Collator(None, config, method.use_votes)
     if method.prior_smoothing < 1:
         collator.learn_priors(train, weights, method.prior_smoothing)

@@ -37,7 +37,7 @@ def summarise(results: list[dict]) -> list[dict]:
     Returns:
         `list[dict]`: `corpus`, `protocol`, `known`, `folds`, `seeds`, `utterances`, `uar`, `uar_low`, `uar_high`, `wa`;
         `open_uar`, with all seven basic classes allowed; `ece`, without calibration; with the protocol `cross-corpus` and
-        several corpora, `calibrated_ece`, after a temperature that is fitted on the predictions for the other test corpora; if
+        several corpora, `calibrated_ece` and `temperature`, which is fitted on the predictions for the other test corpora; if
         there are labels, `eis_ccc`, `eis_mae`, `eis_order`, `phoneme_per` and `gender_uar`; `shared_speakers`, the test
         speakers in the training data; and, after a checkpoint, `not_counted`, which describes the speakers missing from them.
 
@@ -63,12 +63,12 @@ def summarise(results: list[dict]) -> list[dict]:
 
 def _calibrated(results: list[dict], others: list[dict], known: int) -> dict[str, float]:
     """Compute the ECE with a temperature that is fitted on the other corpora, as the mean over the seeds of both."""
-    errors = []
+    errors, temperatures = [], []
     for seed in sorted({result["seed"] for result in others} & {result["seed"] for result in results}):
         predicted = _predicted([result for result in others if result["seed"] == seed], known)
-        temperature = fit_esc_temperature(*predicted)
-        errors.append(_ece([result for result in results if result["seed"] == seed], known, temperature))
-    return {"calibrated_ece": float(np.mean(errors))} if errors else {}
+        temperatures.append(fit_esc_temperature(*predicted))
+        errors.append(_ece([result for result in results if result["seed"] == seed], known, temperatures[-1]))
+    return {"calibrated_ece": float(np.mean(errors)), "temperature": float(np.mean(temperatures))} if errors else {}
 
 
 def _predicted(results: list[dict], known: int) -> tuple[np.ndarray, list[str], list[str], dict[str, dict]]:
@@ -216,6 +216,10 @@ def summary_table(summary: list[dict]) -> str:
             f"| {percent['ece']} | {percent['calibrated_ece']} | {ccc} "
             f"| {percent['eis_order']} | {percent['phoneme_per']} | {percent['gender_uar']} | {len(row['shared_speakers'])} |"
         )
+    fitted = {
+        known: [row["temperature"] for row in summary if row["known"] == known and "temperature" in row]
+        for known in sorted({row["known"] for row in summary})
+    }
     notes = [
         "known: unlabelled enrolment utterances of each test speaker (or of the corpus, see known_of). "
         "open: all seven basic classes are allowed. calibrated: with a temperature fitted on the other test corpora. "
@@ -225,6 +229,11 @@ def summary_table(summary: list[dict]) -> str:
             f"{row['corpus']}: {', '.join(row['shared_speakers'][:10])}{', …' * (len(row['shared_speakers']) > 10)}"
             for row in summary
             if row["shared_speakers"]
+        ),
+        *(
+            f"temperatures with {_known(known)} known utterances: {min(found):.2f} to {max(found):.2f}."
+            for known, found in fitted.items()
+            if found
         ),
         *(f"{row['corpus']}: shared does not count {row['not_counted']}." for row in summary if "not_counted" in row),
     ]

@@ -86,6 +86,22 @@ def test_a_start_on_the_command_line_replaces_that_of_the_recipe(start, tmp_path
         ({"build": ["nemo"]}, ValueError, "a corpus must be NAME=FOLDER or NAME=FILE.yaml; got 'nemo'"),
         ({"class_balance": 3}, ValueError, r"training: class_balance must lie in \[0, 1\]; got 3"),
         ({"corpus_balance": -1}, ValueError, r"training: corpus_balance must lie in \[0, 1\]; got -1"),
+        (
+            {"corpus_shares": "a=1"},
+            ValueError,
+            r"""corpus_shares must be a JSON object, such as '\{"mine": 0.5\}'; got 'a=1'""",
+        ),
+        (
+            {"corpus_shares": {"a": 0.8, "b": 0.3}},
+            ValueError,
+            r"corpus_shares must be positive with a sum of at most 1; got",
+        ),
+        ({"corpus_shares": {"a": 0}}, ValueError, r"training: corpus_shares must be positive .*; got \{'a': 0\}"),
+        (
+            {"corpus_shares": {"nemo": 0.5}},
+            ValueError,
+            "sampling_weights: corpus_shares must be of synthetic; got nemo",
+        ),
         ({"loss_weights": "esc=1"}, ValueError, r"training: loss_weights must be a JSON object, .*\}'; got 'esc=1'\."),
         ({"loss_weights": "[1]"}, ValueError, r"""loss_weights .*, such as '\{"esc": 1, .*\}'; got '\[1\]'\."""),
         ({"tuning": "half"}, ValueError, "tuning must be one of frozen, lora, full; got 'half'"),

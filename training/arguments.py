@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 EXAMPLES = {
     "backbone_config": '{"model_type": "whisper", "encoder_layers": 3}',
     "loss_weights": '{"esc": 1, "eis": 0.5, "phoneme": 0.5, "gender": 0.3}',
+    "corpus_shares": '{"mine": 0.5}',
 }
 
 
@@ -35,18 +36,23 @@ def read_mappings(where: str, group):
 
 
 def check_balance(where: str, group):
-    """Check that the corpus balance, the class balance and the smoothing of the priors lie in [0, 1].
+    """Check that the corpus balance, the class balance, the smoothing of the priors and the corpus shares lie in [0, 1].
 
     Args:
         where (`str`): caller, named in the error message.
-        group: a dataclass of arguments with `corpus_balance`, `class_balance` and `prior_smoothing`.
+        group: a dataclass of arguments with `corpus_balance`, `class_balance`, `prior_smoothing` and `corpus_shares`.
 
     Raises:
-        ValueError: if one of them is outside [0, 1].
+        ValueError: if one of them or the sum of the shares is outside [0, 1], or a share is 0.
     """
     for name in ("corpus_balance", "class_balance", "prior_smoothing"):
         if not 0 <= (value := getattr(group, name)) <= 1:
             raise ValueError(f"{where}: {name} must lie in [0, 1]; got {value}.")
+    shares = (group.corpus_shares or {}).values()
+    if not all(isinstance(share, int | float) and share > 0 for share in shares) or sum(shares) > 1:
+        raise ValueError(
+            f"{where}: corpus_shares must be positive with a sum of at most 1; got {group.corpus_shares}."
+        )
 
 
 def has_bfloat16_instructions() -> bool:
@@ -145,6 +151,9 @@ class DataArguments:
         default=0.5, metadata={"help": "0: original corpus frequencies; 1: equally frequent corpora."}
     )
     class_balance: float = field(default=0.5, metadata={"help": "The same for the classes of a corpus."})
+    corpus_shares: dict | str | None = field(
+        default=None, metadata={"help": "Share of the training examples of some corpora; the others divide the rest."}
+    )
     enrolment_probability: float = field(
         default=0.0, metadata={"help": "Probability of using a training speaker's statistics; 0: never."}
     )
@@ -177,6 +186,7 @@ class DataArguments:
                 "training: dataset must be given; got none. Set it to the folder or Hub repository of a SEQD, or set build "
                 "to build one."
             )
+        read_mappings("training", self)
         check_balance("training", self)
 
 

@@ -7,12 +7,13 @@ speakers; the other changes vary rooms, channels and microphones.
 import numpy as np
 import soxr
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
-from scipy.signal import fftconvolve
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from speecheq.processing_speecheq import MIN_SECONDS, SAMPLING_RATE
 
 LOWEST_BAND = 60  # Hz, of the equalizer
 BANDS = 8  # of the equalizer, equally wide on a logarithmic scale: about an octave
+LOW_CUT = (50, 400)  # Hz, range of the lower limit of the band; a telephone has 300
 LOWEST_NOISE = 50  # Hz. With a lower limit, most of the pink noise would be inaudible in long utterances.
 MAX_SECONDS = 30  # the longest input of whisper; no utterance is slowed down beyond it
 
@@ -113,8 +114,9 @@ class WaveformAugmentation:
         return waveform + fftconvolve(waveform, tail)[: len(waveform)]
 
     def _cut_band(self, waveform, random):
-        """Limit the bandwidth to that of a telephone (8 kHz sampling rate)."""
-        narrow = soxr.resample(waveform, SAMPLING_RATE, SAMPLING_RATE // 2)
+        """Limit the band as a telephone does: from a random lower limit to 4 kHz (8 kHz sampling rate)."""
+        high = butter(4, random.uniform(*LOW_CUT), "highpass", fs=SAMPLING_RATE, output="sos")
+        narrow = soxr.resample(sosfilt(high, waveform), SAMPLING_RATE, SAMPLING_RATE // 2)
         wide = soxr.resample(narrow, SAMPLING_RATE // 2, SAMPLING_RATE)
         return np.pad(wide[: len(waveform)], (0, max(0, len(waveform) - len(wide))))
 

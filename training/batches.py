@@ -19,7 +19,12 @@ LABEL_COLUMNS = ("id", "esc", "esc_votes", "eis_low", "eis_high", "gender")
 NEUTRAL_INTENSITY, EMOTIONAL_INTENSITY = [0.0, 0.375], [0.125, 1.0]  # levels none and low; all levels except none
 
 
-def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balance: float) -> np.ndarray:
+def sampling_weights(
+    rows: datasets.Dataset,
+    corpus_balance: float,
+    class_balance: float,
+    corpus_shares: dict[str, float] | None = None,
+) -> np.ndarray:
     """Compute the sampling weight of each row, relative to the mean row.
 
     The share of a corpus with `n` rows is proportional to `n^(1 - corpus_balance)`; a class within its corpus likewise.
@@ -29,9 +34,14 @@ def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balanc
         rows (`datasets.Dataset`): with columns `corpus` and `native_label`.
         corpus_balance (`float`): in `[0, 1]`.
         class_balance (`float`): in `[0, 1]`.
+        corpus_shares (`dict[str, float]`, *optional*): shares of some corpora; `corpus_balance` divides the rest among the
+            others. Without other corpora only their ratio counts.
 
     Returns:
         `np.ndarray` of shape `(len(rows),)`, mean 1.
+
+    Raises:
+        ValueError: if a corpus with a share has no rows.
     """
     corpora, classes = list(rows["corpus"]), list(zip(rows["corpus"], rows["native_label"], strict=True))
     corpus_count, class_count = Counter(corpora), Counter(classes)
@@ -45,6 +55,15 @@ def sampling_weights(rows: datasets.Dataset, corpus_balance: float, class_balanc
             for pair in classes
         ]
     )
+    if corpus_shares:
+        corpora = np.array(corpora)
+        if missing := sorted(set(corpus_shares) - set(corpora)):
+            known = ", ".join(sorted(set(corpora)))
+            raise ValueError(f"sampling_weights: corpus_shares must be of {known}; got {', '.join(missing)}.")
+        others = ~np.isin(corpora, list(corpus_shares))
+        weights[others] *= (1 - sum(corpus_shares.values())) / max(weights[others].sum(), 1e-12)
+        for corpus, share in corpus_shares.items():
+            weights[corpora == corpus] *= share / weights[corpora == corpus].sum()
     return weights / weights.mean()
 
 

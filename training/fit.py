@@ -83,6 +83,7 @@ def fit(
         prior_smoothing=data_arguments.prior_smoothing,
         corpus_balance=data_arguments.corpus_balance,
         class_balance=data_arguments.class_balance,
+        corpus_shares=data_arguments.corpus_shares,
         backbone_learning_rate=model_arguments.backbone_learning_rate,
         enrolment_probability=data_arguments.enrolment_probability,
         states=states,

@@ -144,7 +144,8 @@ class SpeechEQTrainer(Trainer):
         augment (`Callable`, *optional*): waveform augmentation of the training rows.
         use_votes (`bool`, *optional*, defaults to `True`): train on the raters' votes where a corpus has them.
         prior_smoothing (`float`, *optional*, defaults to 1): see `corpus_priors`; 1 leaves the losses without offsets.
-        corpus_balance, class_balance (`float`, *optional*, default to 0): see `sampling_weights`.
+        corpus_balance, class_balance (`float`, *optional*, default to 0), corpus_shares (`dict[str, float]`, *optional*):
+            see `sampling_weights`.
         backbone_learning_rate (`float`, *optional*, defaults to `args.learning_rate`): of the encoder's parameters.
         enrolment_probability (`float`, *optional*, defaults to 0): probability of using the statistics of a training
             speaker, see [`SpeakerMemory`].
@@ -165,6 +166,7 @@ class SpeechEQTrainer(Trainer):
         prior_smoothing: float = 1.0,
         corpus_balance: float = 0.0,
         class_balance: float = 0.0,
+        corpus_shares: dict[str, float] | None = None,
         backbone_learning_rate: float | None = None,
         enrolment_probability: float = 0.0,
         states=None,
@@ -177,7 +179,7 @@ class SpeechEQTrainer(Trainer):
         self.eval_rows = eval_rows.sort("duration", reverse=True) if eval_rows is not None else None
         self.processor = processor
         self._label_spaces = label_spaces
-        self._balance = (corpus_balance, class_balance)
+        self._balance = (corpus_balance, class_balance, corpus_shares)
         collator = Collator(processor, config, use_votes)
         if train_rows is not None and prior_smoothing < 1:
             collator.learn_priors(train_rows, sampling_weights(train_rows, *self._balance), prior_smoothing)

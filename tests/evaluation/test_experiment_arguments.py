@@ -22,6 +22,11 @@ from speecheq.training.seqd import load_seqd
         ({"method": "finetune"}, "finetune must be given with method finetune, .*; got None with method finetune"),
         ({"finetune": "recipe.yaml"}, "experiment: finetune must be given .*; got 'recipe.yaml' with method heads"),
         ({"class_balance": 3}, r"experiment: class_balance must lie in \[0, 1\]; got 3"),
+        (
+            {"corpus_shares": {"synthetic": 2}},
+            "experiment: corpus_shares must be positive with a sum of at most 1; got",
+        ),
+        ({"corpus_shares": {"nemo": 0.5}}, "sampling_weights: corpus_shares must be of synthetic; got nemo"),
         ({"loss_weights": "esc=1"}, r"experiment: loss_weights must be a JSON object, such as '\{.*\}'; got 'esc=1'"),
         ({"known_of": "me"}, "experiment: known_of must be one of speaker, corpus; got 'me'"),
         (

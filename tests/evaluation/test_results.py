@@ -1,6 +1,7 @@
 """Claims about summaries and comparisons of experiments."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -88,6 +89,10 @@ def test_the_temperature_of_a_corpus_never_heard_is_fitted_on_the_others():
     assert rows["x"]["ece"] == pytest.approx(0.9 - 0.5)
     assert rows["x"]["calibrated_ece"] == pytest.approx(0.75 - 0.5, abs=0.01)
     assert rows["y"]["ece"] == pytest.approx(0.9 - 0.75)
+    # A gap of ln 9 for a probability of 0.9, and of ln 3 for 0.75
+    assert rows["x"]["temperature"] == pytest.approx(np.log(9) / np.log(3), abs=0.02)
+    notes = summary_table(list(rows.values())).splitlines()
+    assert any(re.fullmatch(r"temperatures with 0 known utterances: \d\.\d\d to \d\.\d\d\.", line) for line in notes)
     others = {row["corpus"]: row for row in summarise(results)}
     assert others["y"]["calibrated_ece"] == pytest.approx(0, abs=0.01)
     assert "calibrated_ece" not in summarise(results[:2])[0]

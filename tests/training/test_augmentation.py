@@ -99,10 +99,16 @@ def test_a_room_adds_a_tail_after_the_sound_and_keeps_the_length():
     assert 10 ** (-12 / 10) <= tail <= 1
 
 
-def test_the_telephone_band_keeps_1_khz_and_drops_6_khz():
+def test_the_telephone_band_keeps_1_khz_and_drops_6_khz_and_30_hz():
     at = np.arange(16_000) / 16_000
-    low, high = np.sin(2 * np.pi * 1000 * at), np.sin(2 * np.pi * 6000 * at)
     cut = WaveformAugmentation(1.0)._cut_band
-    assert np.abs(cut(low, None)[1000:-1000]).max() == pytest.approx(1, abs=0.01)
-    assert np.abs(cut(high, None)[1000:-1000]).max() < 0.001
-    assert len(cut(low[:-1], None)) == 15_999
+
+    def kept(frequency: float, seed: int = 0) -> float:
+        return np.abs(cut(np.sin(2 * np.pi * frequency * at), np.random.default_rng(seed))[1000:-1000]).max()
+
+    assert kept(1000) == pytest.approx(1, abs=0.01)
+    assert kept(6000) < 0.001
+    assert max(kept(30, seed) for seed in range(20)) < 0.15
+    of_200_hz = [kept(200, seed) for seed in range(20)]  # its lower limit is random
+    assert min(of_200_hz) < 0.2 and max(of_200_hz) > 0.9
+    assert len(cut(at[:-1], np.random.default_rng(0))) == 15_999

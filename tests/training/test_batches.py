@@ -103,6 +103,18 @@ def test_balance_one_half_takes_square_roots():
     assert share(weights, "big", "a") == pytest.approx(share(weights, "big") * 6 / 8)
 
 
+def test_a_corpus_has_the_share_that_is_asked_for_and_its_classes_stay_balanced():
+    weights = sampling_weights(ROWS, 0, 1, {"small": 0.6})
+    assert share(weights, "small") == pytest.approx(0.6) and weights.mean() == pytest.approx(1)
+    assert share(weights, "big", "b") == pytest.approx(0.2)
+    assert share(sampling_weights(ROWS, 0, 0, {"small": 1.0}), "big") == 0
+    both = sampling_weights(ROWS, 0, 0, {"small": 0.6, "big": 0.2})  # without others, the ratio counts
+    assert share(both, "small") == pytest.approx(0.75)
+    np.testing.assert_array_equal(sampling_weights(ROWS, 0.5, 0.5, {}), sampling_weights(ROWS, 0.5, 0.5))
+    with pytest.raises(ValueError, match="sampling_weights: corpus_shares must be of big, small; got gone"):
+        sampling_weights(ROWS, 0, 0, {"gone": 0.5})
+
+
 PRIOR_ROWS = Dataset.from_dict(
     {
         "id": list("abcdef"),
