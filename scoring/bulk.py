@@ -1,6 +1,7 @@
 """Score a corpus into Parquet shards: `python -m speecheq.scoring.bulk seqd --out answers [--workers 8 | --ray]`."""
 
 import argparse
+import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "abstain_below": given.abstain_below, "vad": given.vad,
         "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size, "channels": given.channels,
-        "speaker": given.speaker,
+        "speaker": given.speaker if given.speaker in (None, "auto") else str(Path(given.speaker).resolve()),
     }  # fmt: skip
     columns = [given.audio_column, given.id_column]
     model = str(Path(given.model).resolve()) if given.model and Path(given.model).exists() else given.model
@@ -52,6 +53,8 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     scorer = Scorer(**(arguments if in_process else arguments | {"device": "cpu"}))  # refuses invalid labels
     pieces = find_pieces(given.source, folder, given.rows_per_shard, given.audio_column)
     of_rows = {"columns": columns, "rows_per_shard": given.rows_per_shard, "weights_sha256": scorer.weights_sha256()}
+    if options["speaker"] not in (None, "auto"):
+        of_rows["speaker"] = hashlib.sha256(Path(options["speaker"]).read_bytes()).hexdigest()
     fix_plan(out, pieces, options | of_rows)
     before, rows, left = _progress(out)
     todo = ((number, piece) for number, piece in planned(out) if not shard_path(out, number).exists())
@@ -132,7 +135,12 @@ def _parser() -> argparse.ArgumentParser:
     add("source", nargs="+", metavar="SOURCE", help="file, or folder (searched)")
     add("--out", type=Path, required=True, help="folder for the shards")
     answer_options(parser)
-    add("--speaker", choices=("auto",), help="auto: every recording or channel is one speaker (default: no speaker)")
+    add(
+        "--speaker",
+        metavar="FILE",
+        help="statistics of the speaker or of the whole source, written by speecheq --speaker FILE; they do not change here; "
+        "auto: every recording or channel is one speaker (default: no speaker)",
+    )
     add("--no-timeline", dest="timeline", action="store_false", help="saves half of the time for audio above 4 s")
     add("--no-phonemes", dest="phonemes", action="store_false", help="write no phonemes, for smaller shards")
     add("--audio-column", default="audio", metavar="NAME", help="audio column of Parquet files (default: audio)")

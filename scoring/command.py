@@ -4,6 +4,8 @@ import argparse
 import glob
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -163,22 +165,39 @@ class KeptSpeaker:
     """
 
     def __init__(self, pipe, path: Path):
-        from safetensors import SafetensorError
-
         self._path = path
-        try:
-            self.statistics = pipe.new_speaker(path if path.exists() else None)
+        self.statistics = load_speaker(pipe, path) if path.exists() else pipe.new_speaker()
+        with speaker_errors(path):
             self.save()  # raises now if the file cannot be written
-        except (OSError, ValueError, SafetensorError) as error:
-            raise CommandError(
-                f"--speaker must be a file that this command wrote with the same model; got {str(path)!r}. {error}"
-            ) from error
 
     def save(self):
         """Write the file atomically."""
         unfinished = self._path.with_name(self._path.name + ".partial")
         self.statistics.save(unfinished)
         os.replace(unfinished, self._path)
+
+
+def load_speaker(pipe, path: str | os.PathLike):
+    """Load the speaker statistics of `--speaker FILE`.
+
+    Raises:
+        CommandError: if the file is from another model, is not a statistics file, or does not exist.
+    """
+    with speaker_errors(path):
+        return pipe.new_speaker(path)
+
+
+@contextmanager
+def speaker_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Name the option in the errors of a file of speaker statistics."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CommandError(
+            f"--speaker must be a file that speecheq --speaker wrote with the same model; got {os.fspath(path)!r}. {error}"
+        ) from error
 
 
 def score(files: list[str], output: Rows | TextGrids, given: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
-from speecheq.scoring.command import CommandError, load_pipeline, option_error
+from speecheq.scoring.command import CommandError, load_pipeline, load_speaker, option_error
 from speecheq.scoring.shards import Counts, count_shard, shard_path, write_shard
 from speecheq.scoring.sources import Piece, read_piece
 
@@ -31,18 +31,22 @@ class Scorer:
         model, device, int8: see [`~speecheq.scoring.command.load_pipeline`].
         folder, out (`str`): source folder and output folder.
         columns (`tuple[str, str]`): audio column and id column of Parquet files.
-        options (`dict`): parameters of the pipeline.
+        options (`dict`): parameters of the pipeline; `speaker` may be the file of a [`SpeakerStatistics`].
 
     Raises:
-        CommandError: if the model, the device or the labels cannot be used.
+        CommandError: if the model, the device, the labels or the speaker cannot be used.
     """
 
     def __init__(self, model, device, int8: bool, folder: str, out: str, columns: tuple[str, str], options: dict):
         self._folder, self._out, self._columns = Path(folder), Path(out), columns
-        self._options = options
+        self._options = dict(options)
         self.pipe = load_pipeline(model, device, int8)
+        if options["speaker"] not in (None, "auto"):
+            speaker = load_speaker(self.pipe, options["speaker"])
+            speaker.merge = lambda other: speaker  # the scored audio does not change it: pieces come in any order
+            self._options["speaker"] = speaker
         try:
-            self.pipe((nothing for nothing in ()), **options)
+            self.pipe((nothing for nothing in ()), **self._options)
         except ValueError as error:
             raise option_error(error) from error
 

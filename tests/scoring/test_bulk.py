@@ -122,6 +122,38 @@ def test_a_recording_may_be_its_own_speaker(pipe, tmp_path, monkeypatch, capsys)
     assert "--speaker must not be auto with an ONNX model (--int8)" in capsys.readouterr().err
 
 
+def test_the_statistics_of_a_source_are_the_same_for_every_recording_and_stay_as_they_are(pipe, tmp_path, capsys):
+    source, out, file = tmp_path / "in", tmp_path / "out", tmp_path / "source.safetensors"
+    source.mkdir()
+    for number in range(3):
+        (source / f"{number}.wav").write_bytes(wav_bytes(waveform(1.0 + number, seed=number)))
+    speaker = pipe.new_speaker()
+    for path in source.iterdir():
+        pipe(str(path), vad=False, speaker=speaker)
+    speaker.save(file)
+    before = file.read_bytes()
+    options = [str(source), "--no-vad", "--speaker", str(file)]
+    assert main([*options, "--out", str(out), "--rows-per-shard", "1"]) == 0
+    assert main([*options, "--out", str(tmp_path / "one")]) == 0
+    assert file.read_bytes() == before
+    found = {row["file"]: row["emotion"] for row in answers(out)}
+    assert found == {row["file"]: row["emotion"] for row in answers(tmp_path / "one")}
+    for name, emotion in found.items():
+        alone = pipe.new_speaker(file)
+        expected = pipe(str(source / name), vad=False, speaker=alone)["emotion"]
+        assert {one["label"]: one["score"] for one in emotion} == pytest.approx(
+            {one["label"]: one["score"] for one in expected}, abs=1e-6
+        )
+    speaker.merge(speaker).save(file)  # the file has changed since the first run
+    assert main([*options, "--out", str(out), "--rows-per-shard", "1"]) == 2
+    assert "--out must have the settings of this run; got speaker" in capsys.readouterr().err
+    for wrong in ("gone.safetensors", str(source / "0.wav")):
+        assert main([str(source), "--speaker", wrong, "--out", str(tmp_path / "none")]) == 2
+        assert "--speaker must be a file that speecheq --speaker wrote with the same model" in capsys.readouterr().err
+    assert main([*options, "--channels", "each", "--out", str(tmp_path / "none")]) == 2
+    assert '--speaker must be None with channels="each"' in capsys.readouterr().err
+
+
 def test_each_channel_of_a_recording_gets_a_row(pipe, tmp_path, caplog):
     (tmp_path / "in").mkdir()
     loud = waveform(1.0)
