@@ -31,7 +31,7 @@ from speecheq.evaluation.protocols import Fold, audit, choose, class_of, folds, 
 from speecheq.evaluation.results import compare, comparison_table, read_results, summarise, summary_table
 from speecheq.labels_speecheq import BASIC_CLASSES, ESC_LABELS, GENDER_LABELS
 from speecheq.metrics.scores import fold as fold_probabilities
-from speecheq.metrics.scores import native_classes
+from speecheq.metrics.scores import native_classes, rendition
 from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.processing_speecheq import SpeechEQProcessor
 from speecheq.training.arguments import (
@@ -307,7 +307,7 @@ def describe_fold(part: Fold, facts: pd.DataFrame) -> dict:
         "speakers": tested["speaker_id"].tolist(),
         "references": references,
         "basic": [_class_index(esc, BASIC_SETS) for esc in tested["esc"]],
-        "renditions": [_rendition(row) for row in tested.to_dict("records")],
+        "renditions": [rendition(row) for row in tested.to_dict("records")],
         "eis_low": [None if pd.isna(value) else value for value in tested["eis_low"]],
         "eis_high": [None if pd.isna(value) else value for value in tested["eis_high"]],
         "gender": [GENDER_LABELS.index(name) if name in GENDER_LABELS else None for name in tested["gender"]],
@@ -378,12 +378,6 @@ def answer_by_heads(
             "gender": output.gender_logits.argmax(dim=-1).tolist(),
         }
     return found
-
-
-def _rendition(row: dict) -> str | None:
-    """Return what two acted intensities have in common: speaker, text and emotion; `None` without a text."""
-    text = row.get("text")
-    return None if text is None or pd.isna(text) else " ".join((row["speaker_id"], str(row["native_label"]), text))
 
 
 def _device() -> torch.device:

@@ -19,7 +19,7 @@ from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.evaluation import calibration, fairness, figures
 from speecheq.evaluation.evaluate import speakers_seen
 from speecheq.labels_speecheq import UTTERANCE_TASKS
-from speecheq.metrics.scores import eis_scores, esc_scores, table
+from speecheq.metrics.scores import eis_scores, esc_scores, intensity_order, rendition, table
 from speecheq.training.batches import Collator
 from speecheq.training.frozen import ALL, score_heads, score_recordings
 from speecheq.training.recipes import public_name
@@ -87,7 +87,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
         "shared_speakers": seen,
         "unknown_stages": unknown,
         "scores": score(predictions, rows, found.config, lambda phonemes: phonemes, spaces),
-        "known": {str(number): known_scores(found, test, rows, spaces, number) for number in (*KNOWN, "auto")},
+        "known": {str(number): known_scores(found, test, rows, spaces, number) for number in (0, *KNOWN, "auto")},
         "temperatures": found.config.temperatures,
         "ece": {
             "before": calibration_errors(uncalibrated, natives, corpora, spaces),
@@ -146,18 +146,28 @@ def _learned_intensities(rows: Dataset) -> tuple[list[float | None], list[float 
 
 
 def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int | str) -> dict[str, float]:
-    """Score ESC and EIS of each corpus with `number` unlabelled enrolment utterances per speaker, or with `"auto"`."""
+    """Score ESC, EIS and the order of intensities with `number` unlabelled enrolment utterances per speaker, or `"auto"`."""
     inputs = model, answers["statistics"], np.array(rows["speaker_id"])
     output = score_recordings(*inputs, RECORDING) if number == "auto" else score_heads(*inputs, number)
-    corpora = list(rows["corpus"])
+    corpora, intensities = list(rows["corpus"]), output.eis.numpy()
+    low, high = column(rows, "eis_low"), column(rows, "eis_high")
     scores = esc_scores(
         output.esc_logits.softmax(dim=-1).numpy(),
         column(rows, "esc"),
         column(rows, "native_label"),
         corpora,
         label_spaces=spaces,
-    ) | eis_scores(output.eis.numpy(), column(rows, "eis_low"), column(rows, "eis_high"), corpora)
-    return {name: value for name, value in scores.items() if name.endswith(("/esc_uar", "/esc_wa", "/eis_ccc"))}
+    ) | eis_scores(intensities, low, high, corpora)
+    scores = {name: value for name, value in scores.items() if name.endswith(("/esc_uar", "/esc_wa", "/eis_ccc"))}
+    columns = ("speaker_id", "native_label", "text")
+    said = [rendition(row) for row in rows.select_columns([n for n in columns if n in rows.column_names]).to_list()]
+    for corpus in sorted(set(corpora)):
+        part = np.flatnonzero(np.array(corpora) == corpus)
+        values = intensities[part], *([of_all[row] for row in part] for of_all in (low, high, said))
+        scores |= {
+            f"{corpus}/{name}": value for name, value in intensity_order(*values).items() if name == "eis_order"
+        }
+    return scores
 
 
 def abstention(validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> dict:
@@ -231,12 +241,15 @@ def _corpora(scores: dict[str, float], *metrics: str) -> list[str]:
 
 def _known_table(results: dict) -> str:
     """ESC and EIS by the number of unlabelled utterances known of a test speaker."""
-    known = {"0": results["scores"], **results["known"]}
+    known = results["known"]
     titles = ["all" if number == str(ALL) else "`auto`" if number == "auto" else number for number in known]
     lines = [["known utterances", *titles], ["---", *["---:"] * len(titles)]]
-    for metric in ("esc_uar", "eis_ccc"):
-        _, title, rate = CARD_SCORES[metric]
-        for corpus in _corpora(results["scores"], metric):
+    for metric, title, rate in (
+        ("esc_uar", "ESC UAR", True),
+        ("eis_ccc", "EIS CCC", False),
+        ("eis_order", "EIS order", True),
+    ):
+        for corpus in _corpora(known["0"], metric):
             cells = [_cell(scores[f"{corpus}/{metric}"], rate) for scores in known.values()]
             lines.append([f"{corpus}, {title}{' (%)' if rate else ''}", *cells])
     return _markdown(lines)

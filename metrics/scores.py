@@ -201,6 +201,12 @@ def intensity_order(
     return {"eis_order": float(np.mean(agreements)), "eis_pairs": len(agreements)} if agreements else {}
 
 
+def rendition(row: dict) -> str | None:
+    """Return what the renditions of [`intensity_order`] have in common: speaker, emotion and text; `None` without a text."""
+    text = row.get("text")
+    return " ".join((row["speaker_id"], str(row["native_label"]), text)) if isinstance(text, str) else None
+
+
 def _midpoints(eis_low: Sequence[float | None], eis_high: Sequence[float | None]) -> np.ndarray:
     """Return the midpoint of each interval, NaN if an end is missing."""
     return (np.array(eis_low, dtype=np.float64) + np.array(eis_high, dtype=np.float64)) / 2

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from huggingface_hub import ModelCard
 from samples import MINI_SEQD
@@ -21,6 +22,7 @@ from speecheq.evaluation.report import (
     tables,
     write_between,
 )
+from speecheq.metrics.scores import intensity_order, rendition
 from speecheq.training.frozen import ALL
 from speecheq.training.seqd import label_spaces, load_seqd
 
@@ -58,13 +60,30 @@ def test_everything_that_it_says_is_a_file(reported):
 
 def test_what_is_known_of_a_speaker_changes_the_answers(reported):
     folder, results, _ = reported
-    assert set(results["known"]) == {"1", "5", "20", str(ALL), "auto"}
+    assert set(results["known"]) == {"0", "1", "5", "20", str(ALL), "auto"}
     splits = load_seqd(MINI_SEQD)
     model, processor = SpeechEQModel.from_pretrained(folder).eval(), SpeechEQProcessor.from_pretrained(folder)
     answers = answer_rows(model, processor, splits["test"])
     unknown = known_scores(model, answers, splits["test"], label_spaces(splits), 0)
     assert unknown["synthetic/esc_uar"] == pytest.approx(results["scores"]["synthetic/esc_uar"])
+    assert unknown == pytest.approx(results["known"]["0"])
     assert unknown != results["known"][str(ALL)]
+
+
+def test_the_order_of_intensities_is_scored_in_each_corpus_with_renditions(reported):
+    folder, _, _ = reported
+    rows = load_seqd(MINI_SEQD)["test"].remove_columns("audio")
+    levels, texts = [0.0, 1.0] * (len(rows) // 2), ["one"] * len(rows)
+    for name, values in (("eis_low", levels), ("eis_high", levels), ("text", texts)):
+        rows = rows.remove_columns(name).add_column(name, values)
+    model = SpeechEQModel.from_pretrained(folder).eval()
+    shape = (len(rows), *model.standardizer.mean.shape)
+    answers = {"statistics": torch.randn(shape, generator=torch.Generator().manual_seed(0))}
+    found = known_scores(model, answers, rows, label_spaces(load_seqd(MINI_SEQD)), 0)
+    values = model.score_statistics(answers["statistics"]).eis.detach().numpy()
+    said = [rendition(row) for row in rows.to_list()]
+    expected = intensity_order(values, levels, levels, said)
+    assert expected["eis_pairs"] > 10 and found["synthetic/eis_order"] == pytest.approx(expected["eis_order"])
 
 
 def test_calibration_errors_are_those_of_the_corpora():
@@ -106,7 +125,11 @@ def test_the_tables_state_speakers_calibration_and_abstention():
     found = tables(
         {
             "scores": SCORES,
-            "known": {"1": SCORES | {"b/esc_uar": 0.65}, str(ALL): SCORES | {"b/eis_ccc": 0.5}},
+            "known": {
+                "0": SCORES | {"b/eis_order": 0.9},
+                "1": SCORES | {"b/esc_uar": 0.65, "b/eis_order": 0.8},
+                str(ALL): SCORES | {"b/eis_ccc": 0.5, "b/eis_order": 0.7},
+            },
             "temperatures": {"esc": 1.5, "eis": 1.0},
             "ece": {"before": {"all": 0.2, "a": 0.1}, "after": {"all": 0.05, "a": 0.15}},
             "abstention": {"risk": 0.1, "threshold": 0.9, "test_coverage": 0.8, "test_risk": 0.123},
@@ -120,6 +143,7 @@ def test_the_tables_state_speakers_calibration_and_abstention():
         "| a, ESC UAR (%) | 80.0 | 80.0 | 80.0 |",
         "| b, ESC UAR (%) | 60.0 | 65.0 | 60.0 |",
         "| b, EIS CCC | 0.250 | 0.250 | 0.500 |",
+        "| b, EIS order (%) | 90.0 | 80.0 | 70.0 |",
     ]
     assert found["calibration"].splitlines()[2:] == [
         "| a | 10.0 | 15.0 |",

@@ -16,6 +16,7 @@ from speecheq.metrics.scores import (
     intensity_order,
     load_metric,
     phoneme_scores,
+    rendition,
     table,
 )
 
@@ -207,6 +208,12 @@ def test_the_order_of_intensities_counts_pairs_of_one_rendition_and_a_tie_counts
     assert intensity_order(values, low, low, [None] * 5) == {}
     with pytest.raises(ValueError, match="intensity_order"):
         intensity_order(values, low, low, ["a"])
+
+
+def test_a_rendition_is_speaker_emotion_and_text_and_none_without_a_text():
+    row = {"speaker_id": "x/a", "native_label": None, "text": "Yes"}
+    assert rendition(row) == rendition(dict(row)) != rendition(row | {"speaker_id": "x/b"})
+    assert rendition(row | {"text": None}) is rendition(row | {"text": float("nan")}) is None
 
 
 def test_intensity_is_compared_with_the_midpoint_corpus_by_corpus():
