@@ -41,7 +41,7 @@ class Scorer:
         self._folder, self._out, self._columns = Path(folder), Path(out), columns
         self._options = dict(options)
         self.pipe = load_pipeline(model, device, int8)
-        if options["speaker"] not in (None, "auto"):
+        if options.get("speaker") not in (None, "auto"):
             speaker = load_speaker(self.pipe, options["speaker"])
             speaker.merge = lambda other: speaker  # the scored audio does not change it: pieces come in any order
             self._options["speaker"] = speaker
