@@ -19,7 +19,7 @@ from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.evaluation import calibration, fairness, figures
 from speecheq.evaluation.evaluate import speakers_seen
 from speecheq.labels_speecheq import UTTERANCE_TASKS
-from speecheq.metrics.scores import eis_scores, esc_scores, intensity_order, rendition, table
+from speecheq.metrics.scores import eis_scores, esc_scores, intensity_order, rendition, rows_of_corpora, table
 from speecheq.training.batches import Collator
 from speecheq.training.frozen import ALL, score_heads, score_recordings
 from speecheq.training.recipes import public_name
@@ -159,14 +159,11 @@ def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int 
         label_spaces=spaces,
     ) | eis_scores(intensities, low, high, corpora)
     scores = {name: value for name, value in scores.items() if name.endswith(("/esc_uar", "/esc_wa", "/eis_ccc"))}
-    columns = ("speaker_id", "native_label", "text")
-    said = [rendition(row) for row in rows.select_columns([n for n in columns if n in rows.column_names]).to_list()]
-    for corpus in sorted(set(corpora)):
-        part = np.flatnonzero(np.array(corpora) == corpus)
-        values = intensities[part], *([of_all[row] for row in part] for of_all in (low, high, said))
-        scores |= {
-            f"{corpus}/{name}": value for name, value in intensity_order(*values).items() if name == "eis_order"
-        }
+    said = [rendition(row) for row in rows.select_columns(["speaker_id", "native_label", "text"]).to_list()]
+    for corpus, part in rows_of_corpora(corpora).items():
+        labels = ([of_all[row] for row in part] for of_all in (low, high, said))
+        order = intensity_order(intensities[part], *labels)
+        scores |= {f"{corpus}/{name}": order[name] for name in ("eis_order",) if name in order}
     return scores
 
 
@@ -244,11 +241,9 @@ def _known_table(results: dict) -> str:
     known = results["known"]
     titles = ["all" if number == str(ALL) else "`auto`" if number == "auto" else number for number in known]
     lines = [["known utterances", *titles], ["---", *["---:"] * len(titles)]]
-    for metric, title, rate in (
-        ("esc_uar", "ESC UAR", True),
-        ("eis_ccc", "EIS CCC", False),
-        ("eis_order", "EIS order", True),
-    ):
+    titled = CARD_SCORES | {"eis_order": (None, "EIS order", True)}
+    for metric in ("esc_uar", "eis_ccc", "eis_order"):
+        _, title, rate = titled[metric]
         for corpus in _corpora(known["0"], metric):
             cells = [_cell(scores[f"{corpus}/{metric}"], rate) for scores in known.values()]
             lines.append([f"{corpus}, {title}{' (%)' if rate else ''}", *cells])

@@ -98,7 +98,7 @@ def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> d
             "again with all seeds and folds, or with another output_dir."
         )
     of_seeds = [_scores([result for result in results if result["seed"] == seed], known) for seed in seeds]
-    one_each = [[_scores([result], known)["uar"] for result in results if result["fold"] == fold] for fold in folds]
+    one_each = [[_rates([result], known)["uar"] for result in results if result["fold"] == fold] for fold in folds]
     spread = [float(np.mean(rates)) for rates in one_each] if len(folds) > 1 else one_each[0]
     _, low, high = mean_interval(spread)
     return {
@@ -116,13 +116,18 @@ def _summarise(corpus: str, protocol: str, known: int, results: list[dict]) -> d
     }
 
 
+def _rates(results: list[dict], known: int) -> dict[str, float]:
+    """Compute the UAR and the WA of several folds together."""
+    predictions = [answer for result in results for answer in result["answers"][str(known)]["esc"]]
+    references = [answer for result in results for answer in result["references"]]
+    rates = load_metric("uar").compute(predictions=predictions, references=references)
+    return {"uar": rates["uar"], "wa": rates["wa"]}
+
+
 def _scores(results: list[dict], known: int) -> dict[str, float]:
     """Score the predictions of several folds together."""
     answers = [result["answers"][str(known)] for result in results]
-    predictions = [answer for part in answers for answer in part["esc"]]
-    references = [answer for result in results for answer in result["references"]]
-    rates = load_metric("uar").compute(predictions=predictions, references=references)
-    scores = {"uar": rates["uar"], "wa": rates["wa"]} | _open_scores(results, answers)
+    scores = _rates(results, known) | _open_scores(results, answers)
     if all("logits" in part for part in answers) and len(results[0]["classes"]) > 1:
         scores["ece"] = _ece(results, known)
     if "eis" not in answers[0]:

@@ -115,7 +115,7 @@ def esc_scores(
         scores |= _rates(predicted, references, f"esc_{scale}_")
 
     of_corpora = {}
-    for corpus, rows in _rows_of_corpora(corpora).items():
+    for corpus, rows in rows_of_corpora(corpora).items():
         natives = [native_labels[row] for row in rows]
         space = (label_spaces or {}).get(corpus)
         if space is None:
@@ -156,7 +156,7 @@ def eis_scores(
         return {}
 
     of_corpora = {}
-    for corpus, rows in _rows_of_corpora(corpora, labelled).items():
+    for corpus, rows in rows_of_corpora(corpora, labelled).items():
         result = load_metric("ccc").compute(predictions=values[rows], references=middle[rows])
         if math.isnan(result["ccc"]):
             result = {"mae": result["mae"]}
@@ -350,7 +350,7 @@ def _rates(predicted: np.ndarray, references: list[int | None], prefix: str) -> 
     return {prefix + key: value for key, value in result.items()}
 
 
-def _rows_of_corpora(corpora: Sequence[str], rows: Sequence[int] | None = None) -> dict[str, list[int]]:
+def rows_of_corpora(corpora: Sequence[str], rows: Sequence[int] | None = None) -> dict[str, list[int]]:
     """Group rows by corpus, in alphabetical order."""
     found = {}
     for row in range(len(corpora)) if rows is None else rows:
@@ -360,7 +360,7 @@ def _rows_of_corpora(corpora: Sequence[str], rows: Sequence[int] | None = None) 
 
 def _parts(corpora: Sequence[str], rows: list[int]) -> dict[str, list[int]]:
     """Return the row groups that a pooled task is scored on: prefix of the score name -> rows."""
-    found = _rows_of_corpora(corpora, rows)
+    found = rows_of_corpora(corpora, rows)
     return ({"": rows} if rows else {}) | {f"{corpus}/": of_corpus for corpus, of_corpus in found.items()}
 
 

@@ -38,10 +38,11 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     folder, out = source_folder(given.source), given.out.resolve()
     if not {out, *out.parents}.isdisjoint(Path(source).resolve() for source in given.source):
         raise CommandError(f"--out must not be inside a source; got {str(given.out)!r}. Pass another folder.")
+    speaker_file = None if given.speaker in (None, "auto") else Path(given.speaker).resolve()
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "abstain_below": given.abstain_below, "vad": given.vad,
         "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size, "channels": given.channels,
-        "speaker": given.speaker if given.speaker in (None, "auto") else str(Path(given.speaker).resolve()),
+        "speaker": str(speaker_file) if speaker_file else given.speaker,
     }  # fmt: skip
     columns = [given.audio_column, given.id_column]
     model = str(Path(given.model).resolve()) if given.model and Path(given.model).exists() else given.model
@@ -53,8 +54,8 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     scorer = Scorer(**(arguments if in_process else arguments | {"device": "cpu"}))  # refuses invalid labels
     pieces = find_pieces(given.source, folder, given.rows_per_shard, given.audio_column)
     of_rows = {"columns": columns, "rows_per_shard": given.rows_per_shard, "weights_sha256": scorer.weights_sha256()}
-    if options["speaker"] not in (None, "auto"):
-        of_rows["speaker"] = hashlib.sha256(Path(options["speaker"]).read_bytes()).hexdigest()
+    if speaker_file:
+        of_rows["speaker"] = hashlib.sha256(speaker_file.read_bytes()).hexdigest()
     fix_plan(out, pieces, options | of_rows)
     before, rows, left = _progress(out)
     todo = ((number, piece) for number, piece in planned(out) if not shard_path(out, number).exists())

@@ -338,7 +338,10 @@ def test_a_model_that_cannot_score_statistics_does_not_learn_the_speaker(pipe, r
         (["in", "--format", "csv", "--out", "in"], "Is a directory: 'in'"),
         (["in", "--format", "csv", "--out", "gone/x.csv"], "No such file or directory: 'gone/x.csv'"),
         (["in", "--format", "csv", "--out", "/dev/full"], "No space left on device"),  # an endless device
-        (["in", "--speaker", "in/a/notes.txt"], "--speaker must be a file that speecheq --speaker wrote .*; got 'in/a/n.*"),
+        (
+            ["in", "--speaker", "in/a/notes.txt"],
+            "--speaker must be a file that speecheq --speaker wrote .*; got 'in/a/notes.txt'",
+        ),
         (["--live", "-", "--speaker", "auto"], "--live must come with a file as --speaker; got auto"),
         (["in", "--speaker", "gone/anna"], "--speaker must be a file that speecheq --speaker wrote .*; got 'gone/anna'"),
     ],
