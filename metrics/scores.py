@@ -180,24 +180,25 @@ def intensity_order(
         renditions (`list[str | None]`): rows with the same value, such as speaker, text and emotion, are compared.
 
     Returns:
-        `dict[str, float]`: `eis_order`, the share of the pairs with different midpoints whose predictions have the same order
-        (a tie counts half), and `eis_pairs`, their number; empty if there is no such pair.
+        `dict[str, float]`: `eis_order`, the share of the pairs whose predictions have the order of their intervals (a tie
+        counts half), and `eis_pairs`, the number of pairs; empty if there are none. Intervals have an order if both ends of
+        one are higher: an interval that contains the other, such as 0 to 0.375 and 0, does not say which is stronger.
 
     Raises:
         ValueError: if the lengths differ.
     """
     _check_lengths("intensity_order", values, eis_low=eis_low, eis_high=eis_high, renditions=renditions)
-    middle = _midpoints(eis_low, eis_high)
+    ends = np.array([eis_low, eis_high], dtype=np.float64)  # None becomes NaN
     groups: dict[str, list[int]] = {}
     for row, rendition in enumerate(renditions):
-        if rendition is not None and not math.isnan(middle[row]):
+        if rendition is not None:
             groups.setdefault(rendition, []).append(row)
-    agreements = [
-        (np.sign(values[one] - values[other]) * np.sign(middle[one] - middle[other]) + 1) / 2
-        for rows in groups.values()
-        for one, other in combinations(rows, 2)
-        if middle[one] != middle[other]
-    ]
+    agreements = []
+    for rows in groups.values():
+        for one, other in combinations(rows, 2):
+            low, high = np.sign(ends[:, one] - ends[:, other])
+            if low == high != 0:  # NaN equals nothing
+                agreements.append((np.sign(values[one] - values[other]) * low + 1) / 2)
     return {"eis_order": float(np.mean(agreements)), "eis_pairs": len(agreements)} if agreements else {}
 
 

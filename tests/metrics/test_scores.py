@@ -210,6 +210,14 @@ def test_the_order_of_intensities_counts_pairs_of_one_rendition_and_a_tie_counts
         intensity_order(values, low, low, ["a"])
 
 
+def test_intervals_have_an_order_unless_one_contains_the_other():
+    values, same = np.array([0.3, 0.1]), ["a", "a"]
+    assert intensity_order(values, [0.0, 0.0], [0.375, 0.0], same) == {}
+    assert intensity_order(values, [0.25, 0.25], [0.5, 0.75], same) == {}
+    assert intensity_order(values, [0.5, 0.25], [0.75, 0.5], same) == {"eis_order": 1, "eis_pairs": 1}
+    assert intensity_order(values, [0.25, 0.5], [0.5, 1.0], same) == {"eis_order": 0, "eis_pairs": 1}
+
+
 def test_a_rendition_is_speaker_emotion_and_text_and_none_without_a_text():
     row = {"speaker_id": "x/a", "native_label": None, "text": "Yes"}
     assert rendition(row) == rendition(dict(row)) != rendition(row | {"speaker_id": "x/b"})
