@@ -38,7 +38,11 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     folder, out = source_folder(given.source), given.out.resolve()
     if not {out, *out.parents}.isdisjoint(Path(source).resolve() for source in given.source):
         raise CommandError(f"--out must not be inside a source; got {str(given.out)!r}. Pass another folder.")
-    speaker_file = None if given.speaker in (None, "auto") else Path(given.speaker).resolve()
+    if given.speaker == "source" and given.channels == "each":
+        raise CommandError(
+            "--speaker source must not be given with --channels each: channels differ. Pass --speaker auto."
+        )
+    speaker_file = None if given.speaker in (None, "auto", "source") else Path(given.speaker).resolve()
     options = {
         "scale": given.scale, "candidate_labels": given.labels, "abstain_below": given.abstain_below, "vad": given.vad,
         "timeline": given.timeline, "phonemes": given.phonemes, "batch_size": given.batch_size, "channels": given.channels,
@@ -48,15 +52,22 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
     model = str(Path(given.model).resolve()) if given.model and Path(given.model).exists() else given.model
     arguments = {
         "model": model, "device": given.device, "int8": given.int8, "folder": str(folder), "out": str(out), "columns": columns,
-        "options": options,
+        "options": options | {"speaker": None} if given.speaker == "source" else options,
     }  # fmt: skip
     in_process = given.ray is None and given.workers in (None, 1)
-    scorer = Scorer(**(arguments if in_process else arguments | {"device": "cpu"}))  # refuses invalid labels
+    here = {} if in_process else {"device": "cpu"}
+    scorer = Scorer(**arguments | here)  # refuses invalid labels
     pieces = find_pieces(given.source, folder, given.rows_per_shard, given.audio_column)
     of_rows = {"columns": columns, "rows_per_shard": given.rows_per_shard, "weights_sha256": scorer.weights_sha256()}
     if speaker_file:
         of_rows["speaker"] = hashlib.sha256(speaker_file.read_bytes()).hexdigest()
     fix_plan(out, pieces, options | of_rows)
+    if given.speaker == "source":
+        statistics = out / "source.safetensors"
+        if not statistics.exists():
+            scorer.sample_source((piece for _, piece in planned(out)), statistics)
+        arguments["options"]["speaker"] = str(statistics)
+        scorer = Scorer(**arguments | here)
     before, rows, left = _progress(out)
     todo = ((number, piece) for number, piece in planned(out) if not shard_path(out, number).exists())
     if in_process:
@@ -139,8 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--speaker",
         metavar="FILE",
-        help="statistics of the speaker or of the whole source, written by speecheq --speaker FILE; they do not change here; "
-        "auto: every recording or channel is one speaker (default: no speaker)",
+        help="statistics of a speaker, written by speecheq --speaker FILE; they do not change here; source: statistics of 100 "
+        "random recordings of the source; auto: every recording or channel is one speaker (default: no speaker)",
     )
     add("--no-timeline", dest="timeline", action="store_false", help="saves half of the time for audio above 4 s")
     add("--no-phonemes", dest="phonemes", action="store_false", help="write no phonemes, for smaller shards")

@@ -5,10 +5,11 @@ A folder can mix Parquet files with an audio column (SEQD, or other `datasets` o
 """
 
 import os
+import random
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ SAMPLE = re.compile(r"((?:.*/)?[^./]+)\.[^/]*")  # tar members with the same nam
 ROWS_AT_ONCE = 16  # recordings of a Parquet file in memory
 BUFFER_BYTES = 1 << 20
 MAX_MEMBER = 2**31  # bytes of one recording in a tar file, read into memory
+SAMPLED_PIECES = 10  # are read for a sample; more of them would take long on large sources
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,39 @@ def read_piece(piece: Piece, folder: Path, audio_column: str, id_column: str) ->
     except (pa.ArrowException, tarfile.TarError, OSError, EOFError, zlib.error) as error:
         for lost in range(number, number + 1 if piece.rows is None else piece.rows):
             yield Row(name, piece.first + lost, None, error=f"unreadable from row {piece.first + number} on: {error}")
+
+
+def sample_rows(
+    pieces: Iterable[Piece], number: int, folder: Path, audio_column: str, id_column: str
+) -> Iterator[Row]:
+    """Draw readable rows of a source at random, the same ones in each call: an equal number from each of some pieces.
+
+    Args:
+        pieces (`Iterable[Piece]`): from [`find_pieces`].
+        number (`int`): highest number of rows.
+        folder, audio_column, id_column: see [`read_piece`].
+
+    Yields:
+        [`Row`]: rows without an error.
+    """
+    draw = random.Random(0)
+    chosen = _reservoir(pieces, SAMPLED_PIECES, draw)
+    for left, piece in zip(range(len(chosen), 0, -1), chosen, strict=True):
+        rows = (row for row in read_piece(piece, folder, audio_column, id_column) if row.error is None)
+        found = _reservoir(rows, -(-number // left), draw)
+        number -= len(found)
+        yield from found
+
+
+def _reservoir(items: Iterable, number: int, draw: random.Random) -> list:
+    """Draw items without replacement from a stream (Vitter 1985, https://doi.org/10.1145/3147.3165)."""
+    kept = []
+    for count, item in enumerate(items):
+        if count < number:
+            kept.append(item)
+        elif (place := draw.randrange(count + 1)) < number:
+            kept[place] = item
+    return kept
 
 
 def _search(path: Path) -> Iterator[Path]:

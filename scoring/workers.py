@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -18,8 +18,9 @@ from threading import Thread
 
 from speecheq.scoring.command import CommandError, load_pipeline, load_speaker, option_error
 from speecheq.scoring.shards import Counts, count_shard, shard_path, write_shard
-from speecheq.scoring.sources import Piece, read_piece
+from speecheq.scoring.sources import Piece, read_piece, sample_rows
 
+SAMPLE_ROWS, SAMPLE_WINDOWS = 100, 1000  # of a source; after either number, its statistics hardly change
 BLOCKS = 10_000  # maximum number of Ray blocks
 RETRIES = 5  # retries of a task after its actor is killed; limited, because some audio could kill every actor
 
@@ -62,6 +63,24 @@ class Scorer:
             content = value.cpu().contiguous().flatten().view(torch.uint8)  # numpy has no bfloat16
             digest.update(name.encode() + content.numpy().tobytes())
         return digest.hexdigest()
+
+    def sample_source(self, pieces: Iterable[Piece], path: Path):
+        """Save the speaker statistics of a sample of the source: corpus normalisation, without labels.
+
+        Raises:
+            CommandError: if the sample has no speech.
+        """
+        speaker, options = self.pipe.new_speaker(), self._options | {"timeline": False, "phonemes": False}
+        rows = sample_rows(pieces, SAMPLE_ROWS, self._folder, *self._columns)
+        for _ in self.pipe((row.audio for row in rows), on_error="return", **options | {"speaker": speaker}):
+            if speaker.num_utterances >= SAMPLE_WINDOWS:
+                break
+        if not speaker.num_utterances:
+            raise CommandError(
+                "--speaker source: the sample of the source must have speech; got none. Leave the option out."
+            )
+        speaker.save(partial := path.with_name(f".{path.name}.partial"))
+        partial.replace(path)
 
     def score(self, number: int, piece: Piece) -> Counts:
         """Write the shard of a piece if it does not exist, and return its counts."""

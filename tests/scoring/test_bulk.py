@@ -122,6 +122,49 @@ def test_a_recording_may_be_its_own_speaker(pipe, tmp_path, monkeypatch, capsys)
     assert "--speaker must not be auto with an ONNX model (--int8)" in capsys.readouterr().err
 
 
+def test_a_sample_of_the_source_gives_the_statistics_of_every_recording(pipe, tmp_path, monkeypatch, capsys):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(5):
+        (source / f"{number}.wav").write_bytes(wav_bytes(waveform(1.0, seed=number)))
+    (source / "bad.wav").write_bytes(b"not audio")
+    monkeypatch.setattr("speecheq.scoring.workers.SAMPLE_ROWS", 4)
+    options = [str(source), "--no-vad", "--rows-per-shard", "2"]
+    assert main([*options, "--speaker", "source", "--out", str(out)]) == 1
+    file = out / "source.safetensors"
+    assert 2 <= pipe.new_speaker(file).num_utterances <= 4
+    assert main([*options, "--speaker", str(file), "--out", str(tmp_path / "file")]) == 1
+    found = answers(out)
+    assert found == answers(tmp_path / "file") and found != []
+    assert main([*options, "--out", str(tmp_path / "none")]) == 1
+    assert found != answers(tmp_path / "none")
+    before = file.read_bytes()
+    (out / "answers-00000.parquet").unlink(missing_ok=True)
+    assert main([*options, "--speaker", "source", "--out", str(out)]) == 1  # resumes with the same sample
+    assert file.read_bytes() == before and answers(out) == found
+    for name in source.glob("[0-9].wav"):
+        name.write_bytes(b"not audio either")
+    assert main([*options, "--speaker", "source", "--out", str(tmp_path / "silent")]) == 2
+    assert "--speaker source: the sample of the source must have speech" in capsys.readouterr().err
+    assert main([*options, "--speaker", "source", "--channels", "each", "--out", str(tmp_path / "each")]) == 2
+    assert "--speaker source must not be given with --channels each" in capsys.readouterr().err
+
+
+def test_a_sample_takes_rows_of_every_kind_of_file_at_random(tmp_path):
+    rows = [{"audio": {"bytes": f"{number}".encode(), "path": None}, "id": str(number)} for number in range(50)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet", row_group_size=10)
+    for number in range(50):
+        (tmp_path / f"{number}.wav").touch()
+    found = list(sources.find_pieces([str(tmp_path)], tmp_path, 25, "audio"))
+    drawn = list(sources.sample_rows(found, 20, tmp_path, "audio", "id"))
+    assert drawn == list(sources.sample_rows(found, 20, tmp_path, "audio", "id"))
+    assert len({(row.file, row.row) for row in drawn}) == 20
+    assert len([row for row in drawn if row.file == "rows.parquet"]) == 10
+    assert [row.row for row in drawn if row.file == "rows.parquet"][:5] != list(range(5))
+    assert len(list(sources.sample_rows(found, 500, tmp_path, "audio", "id"))) == 100
+    assert list(sources.sample_rows([], 20, tmp_path, "audio", "id")) == []
+
+
 def test_the_statistics_of_a_source_are_the_same_for_every_recording_and_stay_as_they_are(pipe, tmp_path, capsys):
     source, out, file = tmp_path / "in", tmp_path / "out", tmp_path / "source.safetensors"
     source.mkdir()
