@@ -20,6 +20,7 @@ from speecheq.evaluation import calibration, fairness, figures
 from speecheq.evaluation.evaluate import speakers_seen
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, intensity_order, rendition, rows_of_corpora, table
+from speecheq.scoring.workers import SAMPLE_ROWS
 from speecheq.training.batches import Collator
 from speecheq.training.frozen import ALL, score_heads, score_recordings
 from speecheq.training.recipes import public_name
@@ -29,6 +30,7 @@ from speecheq.training.trainer import score
 
 KNOWN = (1, 5, 20, ALL)
 RECORDING = 8  # utterances per recording, for the scores with speaker="auto"
+SPEAKERS = ("source", "auto")  # the values of --speaker that the table shows beside numbers of enrolment utterances
 RISK = 0.2  # the abstention threshold allows this share of wrong labels on validation
 CARD_SCORES = {  # of a model card, by metric: type on the Hub, title, and whether it is a rate
     "esc_uar": ("recall", "ESC UAR", True),
@@ -51,7 +53,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
 
     Returns:
         `dict`: content of `results.json`: `dataset`, `scores` (see `speecheq.metrics.scores`), `known` (ESC and EIS scores by
-        number of enrolment utterances, and for `speaker="auto"`), `temperatures`, `ece`, `abstention`, `fairness`,
+        number of enrolment utterances, and for `SPEAKERS`), `temperatures`, `ece`, `abstention`, `fairness`,
         `shared_speakers` and `unknown_stages` (see [`~speecheq.evaluation.evaluate.speakers_seen`]).
 
     Raises:
@@ -87,7 +89,7 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
         "shared_speakers": seen,
         "unknown_stages": unknown,
         "scores": score(predictions, rows, found.config, lambda phonemes: phonemes, spaces),
-        "known": {str(number): known_scores(found, test, rows, spaces, number) for number in (0, *KNOWN, "auto")},
+        "known": {str(number): known_scores(found, test, rows, spaces, number) for number in (0, *KNOWN, *SPEAKERS)},
         "temperatures": found.config.temperatures,
         "ece": {
             "before": calibration_errors(uncalibrated, natives, corpora, spaces),
@@ -146,10 +148,17 @@ def _learned_intensities(rows: Dataset) -> tuple[list[float | None], list[float 
 
 
 def known_scores(model, answers: dict, rows: Dataset, spaces: dict, number: int | str) -> dict[str, float]:
-    """Score ESC, EIS and the order of intensities with `number` unlabelled enrolment utterances per speaker, or `"auto"`."""
-    inputs = model, answers["statistics"], np.array(rows["speaker_id"])
-    output = score_recordings(*inputs, RECORDING) if number == "auto" else score_heads(*inputs, number)
-    corpora, intensities = list(rows["corpus"]), output.eis.numpy()
+    """Score ESC, EIS and the order of intensities with `number` unlabelled enrolment utterances per speaker, or `"auto"`.
+
+    With `"source"`, `SAMPLE_ROWS` utterances of the corpus are known, of any speakers.
+    """
+    corpora = list(rows["corpus"])
+    inputs = model, answers["statistics"], np.array(corpora if number == "source" else rows["speaker_id"])
+    if number == "auto":
+        output = score_recordings(*inputs, RECORDING)
+    else:
+        output = score_heads(*inputs, SAMPLE_ROWS if number == "source" else number)
+    intensities = output.eis.numpy()
     low, high = column(rows, "eis_low"), column(rows, "eis_high")
     scores = esc_scores(
         output.esc_logits.softmax(dim=-1).numpy(),
@@ -239,7 +248,7 @@ def _corpora(scores: dict[str, float], *metrics: str) -> list[str]:
 def _known_table(results: dict) -> str:
     """ESC and EIS by the number of unlabelled utterances known of a test speaker."""
     known = results["known"]
-    titles = ["all" if number == str(ALL) else "`auto`" if number == "auto" else number for number in known]
+    titles = ["all" if number == str(ALL) else f"`{number}`" if number in SPEAKERS else number for number in known]
     lines = [["known utterances", *titles], ["---", *["---:"] * len(titles)]]
     titled = CARD_SCORES | {"eis_order": (None, "EIS order", True)}
     for metric in ("esc_uar", "eis_ccc", "eis_order"):

@@ -60,7 +60,7 @@ def test_everything_that_it_says_is_a_file(reported):
 
 def test_what_is_known_of_a_speaker_changes_the_answers(reported):
     folder, results, _ = reported
-    assert set(results["known"]) == {"0", "1", "5", "20", str(ALL), "auto"}
+    assert set(results["known"]) == {"0", "1", "5", "20", str(ALL), "source", "auto"}
     splits = load_seqd(MINI_SEQD)
     model, processor = SpeechEQModel.from_pretrained(folder).eval(), SpeechEQProcessor.from_pretrained(folder)
     answers = answer_rows(model, processor, splits["test"])
@@ -68,6 +68,9 @@ def test_what_is_known_of_a_speaker_changes_the_answers(reported):
     assert unknown["synthetic/esc_uar"] == pytest.approx(results["scores"]["synthetic/esc_uar"])
     assert unknown == pytest.approx(results["known"]["0"])
     assert unknown != results["known"][str(ALL)]
+    one_speaker = splits["test"].remove_columns("speaker_id").add_column("speaker_id", list(splits["test"]["corpus"]))
+    of_source = known_scores(model, answers, one_speaker, label_spaces(splits), 100)
+    assert of_source == pytest.approx(results["known"]["source"])
 
 
 def test_the_order_of_intensities_is_scored_in_each_corpus_with_renditions(reported):
