@@ -41,7 +41,10 @@ ROOMS = (
     Room(
         CORPORA,
         (
-            *(f"{CORPORA}/{name}" for name in ("adapters/*", "records.py", "patterns.py", "tables.py", "__init__.py")),
+            *(
+                f"{CORPORA}/{name}"
+                for name in ("adapters/*", "records.py", "patterns.py", "parquet.py", "tables.py", "__init__.py")
+            ),
             "dataset_scripts/files.py",
         ),
         "one adapter per corpus: files to native records",

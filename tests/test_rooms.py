@@ -35,7 +35,7 @@ RULES = (
         "dataset_scripts.corpora.adapters",
         "*",
         "dataset_scripts.corpora.adapters dataset_scripts.corpora.records dataset_scripts.corpora.patterns "
-        "dataset_scripts.corpora.tables",
+        "dataset_scripts.corpora.parquet dataset_scripts.corpora.tables",
         "an adapter parses files: it imports neither the metric nor the build",
     ),
     Rule(

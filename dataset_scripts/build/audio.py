@@ -31,7 +31,7 @@ from speecheq.audio_speecheq import (
     open_sound,
 )
 from speecheq.dataset_scripts.build.fingerprint import fingerprint
-from speecheq.dataset_scripts.corpora.records import FFMPEG_SUFFIXES
+from speecheq.dataset_scripts.corpora.records import FFMPEG_SUFFIXES, PARQUET_AUDIO
 
 MAX_SECONDS = 600.0  # longer than any utterance; the longest of MELD, a segmentation error, is 305 s
 TRIM_BELOW_PEAK = 40.0  # dB
@@ -207,7 +207,9 @@ def _parquet_bytes(source: Source) -> bytes:
 @lru_cache(maxsize=1)
 def _row_group(path: str, changed: int, group: int) -> pa.ChunkedArray:
     """Read and cache the audio of one row group; rows come in order, so the next row usually needs it too."""
-    return pq.ParquetFile(path).read_row_group(group, columns=["audio.bytes"]).column("audio")
+    file = pq.ParquetFile(path)
+    column = next(name for name in PARQUET_AUDIO if name in file.schema_arrow.names)
+    return file.read_row_group(group, columns=[f"{column}.bytes"]).column(column)
 
 
 def _decode_ffmpeg(source: Source) -> tuple[np.ndarray, int]:

@@ -25,6 +25,7 @@ UNREAD_SUFFIXES = (
     ".spx", ".vox",
 )  # fmt: skip
 MAX_OPTIONS = 10
+PARQUET_AUDIO = ("audio", "speech")  # columns of a Parquet file that hold encoded bytes
 UNREADABLE = "\ufffd"  # what `decode_text` gives for a byte that no encoding can decode
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class NativeRecord:
         label (`str`, *optional*): native emotion label.
         name (`str`, *optional*, defaults to the file's name without its suffix): the utterance's name inside the corpus,
             where file names repeat. Every id must be unique.
-        parquet_row (`int`, *optional*): the row of the Parquet file whose column `audio` holds the encoded bytes.
+        parquet_row (`int`, *optional*): the row of the Parquet file whose column `audio` or `speech` holds the bytes.
         start (`float`, *optional*, defaults to 0): where the utterance starts in its file, in seconds.
         end (`float`, *optional*, defaults to the end of the file): where it ends.
         level (`str`, *optional*): native intensity level, as acted.

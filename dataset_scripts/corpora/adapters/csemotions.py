@@ -14,9 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow
-import pyarrow.parquet
-
+from speecheq.dataset_scripts.corpora.parquet import find_shards, read_rows
 from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, Skipped
 
 CORPUS = "csemotions"
@@ -26,9 +24,7 @@ HOMEPAGE = "https://huggingface.co/datasets/AIDC-AI/CSEMOTIONS"
 CITATION = "Tian et al., Marco-Voice Technical Report, arXiv 2508.02038, 2025"
 
 COLUMNS = ("text", "emotion", "speaker")
-SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
 SPEAKER = re.compile(r"(female|male)\d+", re.IGNORECASE)
-ROWS_AT_ONCE = 1024
 
 
 def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
@@ -37,69 +33,26 @@ def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
     Raises:
         CorpusError: if the Parquet files are missing.
     """
-    folder = Path(folder)
-    paths = [path for path in folder.rglob("*.parquet") if path.is_file() and not path.name.startswith("._")]
-    if not paths:
-        raise CorpusError(
-            f"csemotions: folder must hold Parquet files; got none in {str(folder)!r}. "
-            "Download data/*.parquet of AIDC-AI/CSEMOTIONS there."
-        )
-    paths.sort(key=lambda path: path.relative_to(folder).as_posix())
-    yield from missing_shards(paths)
-    for path in paths:
-        try:
-            yield from read_shard(path)
-        except (pyarrow.ArrowException, OSError, UnicodeError) as error:  # the last: a name that is no UTF-8
-            yield Skipped(path, f"csemotions: Parquet file must be readable; got {error}. Download it again.")
+    yield from read_rows(CORPUS, find_shards(CORPUS, folder), COLUMNS, "audio", record)
 
 
-def read_shard(path: Path) -> Iterator[NativeRecord | Skipped]:
-    """Yield the rows of a Parquet file, without reading their audio."""
-    with pyarrow.parquet.ParquetFile(path) as file:
-        missing = [column for column in (*COLUMNS, "audio") if column not in file.schema_arrow.names]
-        if missing:
-            yield Skipped(path, f"csemotions: columns must hold {', '.join(missing)}; got none in {path.name!r}.")
-            return
-        number = 0
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(COLUMNS)):
-            for row in batch.to_pylist():
-                try:
-                    yield record(path, number, row)
-                except CorpusError as error:
-                    yield Skipped(path, str(error))
-                number += 1
-
-
-def record(path: Path, number: int, row: dict[str, str | None]) -> NativeRecord:
+def record(path: Path, number: int, row: dict[str, str]) -> NativeRecord:
     """Read one record from a row of a Parquet file.
 
     Raises:
         CorpusError: if the row has no speaker or no emotion.
     """
-    values = {column: (row[column] or "").strip() for column in COLUMNS}
     for column in ("speaker", "emotion"):
-        if not values[column]:
+        if not row[column]:
             raise CorpusError(f"csemotions: {column} must be given; got none in {path.name!r}, row {number}.")
-    named = SPEAKER.fullmatch(values["speaker"])
+    named = SPEAKER.fullmatch(row["speaker"])
     return NativeRecord(
         path=path,
         parquet_row=number,
         name=f"{path.stem}_{number:04d}",
-        speaker=values["speaker"],
+        speaker=row["speaker"],
         language="zh",
-        label=values["emotion"].lower(),
+        label=row["emotion"].lower(),
         gender=named[1].lower() if named else None,
-        text=values["text"] or None,
+        text=row["text"] or None,
     )
-
-
-def missing_shards(paths: list[Path]) -> Iterator[Skipped]:
-    """Report the shards that the names of the others promise."""
-    present = {path.name for path in paths}
-    for path in paths:
-        shard = SHARD.fullmatch(path.stem)
-        for number in range(int(shard[3])) if shard else ():
-            name = f"{shard[1]}-{number:05d}-of-{shard[3]}.parquet"
-            if name not in present:
-                present.add(name)
-                yield Skipped(path.with_name(name), f"csemotions: shard must exist; got no {name!r}. Download it too.")

@@ -7,6 +7,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from speecheq.dataset_scripts.corpora import parquet
 from speecheq.dataset_scripts.corpora.adapters import csemotions
 from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, Skipped
 from speecheq.dataset_scripts.metric import table as metric
@@ -51,7 +52,7 @@ def test_a_row_is_an_utterance(tmp_path):
 
 
 def test_rows_are_counted_through_row_groups_and_batches_and_shards_have_names_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(csemotions, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(parquet, "ROWS_AT_ONCE", 2)
     rows = [(f"{number}", "sad", "male002") for number in range(5)]
     for shard in range(2):
         write_shard(tmp_path / f"data/train-0000{shard}-of-00002.parquet", rows, row_group_size=3)

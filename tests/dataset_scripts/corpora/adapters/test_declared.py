@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
-from samples import split, touch
+from samples import split, touch, wav_bytes, waveform
 
+from speecheq.dataset_scripts.build.audio import Preparation, Source, convert
 from speecheq.dataset_scripts.corpora.adapters import get_adapter
-from speecheq.dataset_scripts.corpora.records import NativeRecord
+from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord
 from speecheq.dataset_scripts.metric import table as metric
 
 DOCUMENTED = [
@@ -33,6 +36,11 @@ DOCUMENTED = [
         "emov_db",
         "bea_Neutral/neutral_113-140_0120.wav",
         {"speaker": "bea", "language": "en", "label": "neutral", "gender": "female", "name": "bea_neutral_0120"},
+    ),
+    (
+        "enterface",
+        "enterface database/subject 19/anger/sentence 4/s19_an_4.avi",
+        {"speaker": "19", "language": "en", "label": "anger"},
     ),
     (
         "mesd",
@@ -69,6 +77,91 @@ def test_a_name_of_the_documented_layout_gives_its_record(tmp_path, corpus, path
     assert skipped == {}
     metric.table_row(corpus, "label", fields["label"])
     assert "level" not in fields or metric.table_row(corpus, "level", fields["level"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "subject 3/surprise/sentence 1/s_3_su_1.avi",
+        "subject_3/surprise/sentence_3/s3_su_3avi.avi",
+        "subject-3/surprise/take.avi",
+    ],
+)
+def test_enterface_reads_speaker_and_emotion_from_the_folders(path):
+    assert (read("enterface", path).speaker, read("enterface", path).label) == ("3", "surprise")
+
+
+def test_emns_reads_its_table_and_the_cleaned_recordings_only(tmp_path):
+    touch(tmp_path, "cleaned_webm/recorded_audio_a.webm", "cleaned_webm/b.webm", "raw_webm/recorded_audio_a.webm")
+    (tmp_path / "metadata.csv").write_text(
+        "id|gender|age|level|utterance|description|emotion|audio_recording\n"
+        "1|Female|20|4|Well, well.|Said with care|Surprised|wavs/recorded_audio_a.webm\n"
+        "2|Female|20|4|No.||Angry|wavs/recorded_audio_c.webm\n"
+    )
+
+    records, skipped = split(get_adapter("emns").records(tmp_path))
+
+    path = tmp_path / "cleaned_webm/recorded_audio_a.webm"
+    assert list(records.values()) == [
+        NativeRecord(path=path, speaker="emns", language="en", label="surprised", gender="female", text="Well, well.")
+    ]
+    assert skipped == {
+        "b.webm": "emns: file must have a row in metadata.csv; got none for 'b.webm'.",
+        "recorded_audio_c": "metadata.csv: audio file must exist; got none for row 'recorded_audio_c'.",
+    }
+
+
+@pytest.mark.parametrize("tables", ["", "mer2023train/"])
+def test_mer2023_joins_the_videos_with_the_tables_of_its_parts(tmp_path, tables):
+    touch(tmp_path, f"{tables}train/sample_1.avi", "test1/sample_2.mp4", "test3/sample_9.avi")
+    test_table = tmp_path / ("test-labels" if tables else ".") / "test1-label.csv"
+    for table, row in (
+        (tmp_path / f"{tables}train-label.csv", "sample_1,worried,-1"),
+        (test_table, "sample_2,happy,2"),
+    ):
+        table.parent.mkdir(exist_ok=True)
+        table.write_text(f"name,discrete,valence\n{row}\n")
+
+    records, skipped = split(get_adapter("mer2023").records(tmp_path))
+
+    found = {name: (record.speaker, record.label, record.official_split) for name, record in records.items()}
+    assert found == {
+        "sample_1.avi": ("unknown", "worried", "train"),
+        "sample_2.mp4": ("unknown", "happy", "test1"),
+    }
+    assert skipped == {"sample_9.avi": "mer2023: file must have a row in a label table; got none for 'sample_9.avi'."}
+
+
+def test_mer2023_names_its_tables_where_there_are_none(tmp_path):
+    with pytest.raises(CorpusError, match=r"mer2023: folder must hold train-label.csv, test1-label.csv"):
+        list(get_adapter("mer2023").records(touch(tmp_path, "train/sample_1.avi")))
+
+
+def test_resd_is_a_parquet_file_with_a_column_speech(tmp_path):
+    path = tmp_path / "data/test-00000-of-00001.parquet"
+    path.parent.mkdir()
+    speech = [{"bytes": wav_bytes(waveform(1.0)), "path": f"{number}.wav"} for number in range(2)]
+    columns = {
+        "name": ["27_neutral_fear_n_100", ""],
+        "path": ["a", "b"],
+        "emotion": ["neutral", "fear"],
+        "speech": speech,
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+    records, skipped = get_adapter("resd").records(tmp_path)
+
+    assert records == NativeRecord(
+        path=path,
+        parquet_row=0,
+        name="27_neutral_fear_n_100",
+        speaker="unknown",
+        language="ru",
+        label="neutral",
+        official_split="test",
+    )
+    assert skipped.reason == "resd: name must be given; got none in 'test-00000-of-00001.parquet', row 1."
+    assert convert((Source(str(path), 0), Preparation())).samples == 16_000
 
 
 @pytest.mark.parametrize("corpus", [corpus for corpus, _, _ in DOCUMENTED])

@@ -16,6 +16,8 @@ NAMES = {
     "ased": "03anger/a-01-02-01-12-f-07.wav", "banglaser": "03-01-04-02-03-01-15.wav", "baved": "3/47-m-20-3-2-1023.wav",
     "banglaser_ext": "complete/Actor - 36/03-01-06-01-04-02-36.wav", "emotiontts": "nea/wav/nea00101.wav",
     "aesdd": "anger/a06 (5).wav", "asvp_esd": "03-01-06-01-02-12-02-01-01-16.wav", "cafe": "Peur/Fort/08-P-2-1.wav",
+    "emns": "cleaned_webm/recorded_audio_1.webm", "enterface": "subject 19/anger/sentence 4/s19_an_4.avi",
+    "mer2023": "test1/sample_00000001.avi", "resd": "data/train-00000-of-00001.parquet",
     "emov_db": "bea_Neutral/neutral_113-140_0120.wav", "emozionalmente": "audio/1.wav", "mesd": "Neutral_F_B_elevado.wav",
     "oreau": "f/sesst/11a03Ta.wav", "pavoque": "pavoque-sad.flac", "polish": "m3.s_podaj_4.wav",
     "turev_db": "Sound Source/Angry/1157_kz_dil.wav",
@@ -33,7 +35,7 @@ TABLES = (
     "VideoDemographics.csv", "annotation.json", "train_sent_emo.csv", "dev_sent_emo.csv", "test_sent_emo.csv", "text.txt",
     "Labels/labels_consensus.csv", "Labels/labels_detailed.csv", "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt",
     "Session1/dialog/transcriptions/Ses01F_impro01.txt", "db.emotion.categories.train.gold_standard.csv", "shemo.json",
-    "pavoque-sad.yaml", "metadata/samples.csv", "metadata/users.csv",
+    "pavoque-sad.yaml", "train-label.csv", "test-labels/test1-label.csv", "metadata/samples.csv", "metadata/users.csv",
     "0001/0001.txt", "splitInfo/movie_list_train.txt", "Transcripts/MSP-PODCAST_0001_0008.txt",
 )  # fmt: skip
 HOSTILE = [
