@@ -7,6 +7,7 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import TrainingArguments
@@ -17,9 +18,11 @@ from speecheq import (  # the package registers the classes that a saved model n
 )
 from speecheq.evaluation.probe import probe_scores
 from speecheq.metrics.scores import table
+from speecheq.training.frozen import KNOWN_OF, score_heads
 from speecheq.training.provenance import speakers_of_earlier_stages
 from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
-from speecheq.training.trainer import SpeechEQTrainer
+from speecheq.training.states import answer_rows
+from speecheq.training.trainer import SpeechEQTrainer, score
 
 
 def evaluate(
@@ -29,6 +32,8 @@ def evaluate(
     split: str = "test",
     bf16: bool = False,
     corpora: Sequence[str] | None = None,
+    known_utterances: int = 0,
+    known_of: str = "speaker",
 ) -> dict[str, float]:
     """Score a model on one split, in the label space of each corpus and at every scale.
 
@@ -39,6 +44,10 @@ def evaluate(
         split (`str`, *optional*, defaults to `"test"`): `train`, `validation` or `test`.
         bf16 (`bool`, *optional*, defaults to `False`): predict in bfloat16.
         corpora (`Sequence[str]`, *optional*): score only these corpora.
+        known_utterances (`int`, *optional*, defaults to 0): unlabelled utterances that are known beside the scored one;
+            -1: all of them. `bf16` has no effect with them.
+        known_of (`str`, *optional*, defaults to `"speaker"`): they are of the same `speaker`, or of any speaker of the
+            same `corpus`.
 
     Returns:
         `dict[str, float]`: scores, named as in `speecheq.metrics.scores`.
@@ -53,7 +62,20 @@ def evaluate(
         f" (not counted: those of {', '.join(unknown)}, whose training data is not recorded)" if unknown else ""
     )
     print(f"Speakers of {split} that were seen in training: {', '.join(seen[:10]) or 'none'}{not_counted}.")
+    if known_utterances:
+        return score_known(model, splits[split], label_spaces(splits), known_utterances, known_of)
     return build_scorer(model, label_spaces(splits), bf16).score_rows(splits[split])
+
+
+def score_known(model: str, rows: Dataset, spaces: dict[str, dict[str, list[str]]], number: int, of: str):
+    """Score a saved model with statistics of other utterances; arguments as in [`evaluate`] and [`build_scorer`]."""
+    found = SpeechEQModel.from_pretrained(model).eval()
+    answers = answer_rows(found, SpeechEQProcessor.from_pretrained(model), rows)
+    groups = np.array(rows[KNOWN_OF[of]])
+    output = score_heads(found, answers["statistics"], groups, number)
+    genders = output.gender_logits.argmax(dim=-1).numpy()
+    predictions = (output.esc_logits.softmax(dim=-1).numpy(), output.eis.numpy(), answers["phonemes"], genders)
+    return score(predictions, rows, found.config, lambda phonemes: phonemes, spaces)
 
 
 def speakers_seen(model: str, splits: dict[str, Dataset], split: str = "test") -> tuple[list[str], list[str]]:
@@ -104,11 +126,31 @@ def main():
     parser.add_argument("--dataset_config", default="all", help="a corpus, or all")
     parser.add_argument("--corpora", nargs="+", metavar="NAME", help="score only these corpora")
     parser.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument(
+        "--known_utterances",
+        type=int,
+        default=0,
+        metavar="N",
+        help="unlabelled utterances that are known beside the scored one; -1: all",
+    )
+    parser.add_argument(
+        "--known_of",
+        choices=KNOWN_OF,
+        default="speaker",
+        help="the known utterances are of the same speaker, or of any speaker of the same corpus",
+    )
     parser.add_argument("--bf16", action="store_true", help="predict in bfloat16")
     parser.add_argument("--floor", metavar="ENCODER", help="also score a linear probe of this frozen encoder")
     options = parser.parse_args()
     scores = evaluate(
-        options.model, options.dataset, options.dataset_config, options.split, options.bf16, options.corpora
+        options.model,
+        options.dataset,
+        options.dataset_config,
+        options.split,
+        options.bf16,
+        options.corpora,
+        options.known_utterances,
+        options.known_of,
     )
     print(f"\n{options.model}, {options.split} split:\n\n{table(scores)}")
     if options.floor:

@@ -43,7 +43,7 @@ from speecheq.training.arguments import (
 )
 from speecheq.training.batches import Collator, sampling_weights
 from speecheq.training.fit import fit
-from speecheq.training.frozen import HeadArguments, KnownUtterances, score_heads, train_heads
+from speecheq.training.frozen import KNOWN_OF, HeadArguments, KnownUtterances, score_heads, train_heads
 from speecheq.training.provenance import speakers_of_earlier_stages
 from speecheq.training.recipes import check_same_recipe, public_name, read_recipe
 from speecheq.training.seqd import load_seqd
@@ -51,7 +51,6 @@ from speecheq.training.speakers import speakers_to_know
 from speecheq.training.states import answer_rows, utterance_statistics
 
 BASIC_SETS = [frozenset(members) for members in BASIC_CLASSES.values()]
-KNOWN_OF = {"speaker": "speaker_id", "corpus": "corpus"}  # the column that groups the enrolment utterances
 
 
 @dataclass

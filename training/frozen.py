@@ -10,6 +10,7 @@ from speecheq.modeling_speecheq import SpeechEQModel
 from speecheq.pooling_speecheq import SpeakerStatistics, own_mean
 
 ALL = -1  # number of enrolment utterances: all other utterances of the speaker
+KNOWN_OF = {"speaker": "speaker_id", "corpus": "corpus"}  # the column that groups the enrolment utterances
 DRAWS = 4  # random enrolments per speaker and number of utterances
 REFRESH = 100  # steps after which enrolments are drawn again
 

@@ -20,6 +20,19 @@ def test_the_saved_model_scores_as_the_run_said(trained_run, capsys):
     assert "Speakers of test that were seen in training: none." in capsys.readouterr().out
 
 
+def test_known_utterances_of_the_speaker_or_the_corpus_change_the_scores(trained_run):
+    folder, scores = str(trained_run[0]), trained_run[1]
+    same = evaluate(folder, MINI_SEQD, known_utterances=0, known_of="corpus")
+    of_speaker = evaluate(folder, MINI_SEQD, known_utterances=-1)
+    of_corpus = evaluate(folder, MINI_SEQD, known_utterances=-1, known_of="corpus")
+    assert same == pytest.approx(scores, abs=1e-6)
+    assert of_speaker.keys() == of_corpus.keys() == scores.keys()
+    for name in ("phoneme_per", "gender_uar"):  # know nothing of the speaker
+        assert of_speaker[name] == of_corpus[name] == pytest.approx(scores[name], abs=1e-6)
+    mae = [found["eis_mae"] for found in (scores, of_speaker, of_corpus)]
+    assert len(set(mae)) == 3
+
+
 def test_speakers_that_an_earlier_stage_has_seen_are_counted_and_a_missing_record_is_said(trained_run, tmp_path):
     rows = load_seqd(MINI_SEQD)
     trained = sorted(set(rows["train"]["speaker_id"]))
