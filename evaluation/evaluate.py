@@ -18,7 +18,7 @@ from speecheq import (  # the package registers the classes that a saved model n
 )
 from speecheq.evaluation.probe import probe_scores
 from speecheq.metrics.scores import table
-from speecheq.training.frozen import KNOWN_OF, score_heads
+from speecheq.training.frozen import ALL, KNOWN_OF, score_heads
 from speecheq.training.provenance import speakers_of_earlier_stages
 from speecheq.training.seqd import SPLITS, label_spaces, load_seqd, require_split, shared_speakers
 from speecheq.training.states import answer_rows
@@ -53,8 +53,12 @@ def evaluate(
         `dict[str, float]`: scores, named as in `speecheq.metrics.scores`.
 
     Raises:
-        ValueError: if the split is missing.
+        ValueError: if the split is missing, or `known_utterances` or `known_of` is another value.
     """
+    if known_utterances < ALL or known_of not in KNOWN_OF:
+        raise ValueError(
+            f"evaluate: known_utterances must be -1, 0 or more, of {' or '.join(KNOWN_OF)}; got {known_utterances} of {known_of!r}."
+        )
     splits = load_seqd(dataset, config, 30, corpora)
     require_split("evaluate", splits, split)
     seen, unknown = speakers_seen(model, splits, split)

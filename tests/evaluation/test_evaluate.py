@@ -31,6 +31,11 @@ def test_known_utterances_of_the_speaker_or_the_corpus_change_the_scores(trained
         assert of_speaker[name] == of_corpus[name] == pytest.approx(scores[name], abs=1e-6)
     mae = [found["eis_mae"] for found in (scores, of_speaker, of_corpus)]
     assert len(set(mae)) == 3
+    for wrong in ({"known_utterances": -2}, {"known_utterances": 1, "known_of": "room"}):
+        with pytest.raises(
+            ValueError, match=r"evaluate: known_utterances must be -1, 0 or more, of speaker or corpus"
+        ):
+            evaluate(folder, MINI_SEQD, **wrong)
 
 
 def test_speakers_that_an_earlier_stage_has_seen_are_counted_and_a_missing_record_is_said(trained_run, tmp_path):
