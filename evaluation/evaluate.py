@@ -57,7 +57,8 @@ def evaluate(
     """
     if known_utterances < ALL or known_of not in KNOWN_OF:
         raise ValueError(
-            f"evaluate: known_utterances must be -1, 0 or more, of {' or '.join(KNOWN_OF)}; got {known_utterances} of {known_of!r}."
+            f"evaluate: known_utterances must be -1, 0 or more, of {' or '.join(KNOWN_OF)}; got {known_utterances} "
+            f"of {known_of!r}."
         )
     splits = load_seqd(dataset, config, 30, corpora)
     require_split("evaluate", splits, split)
