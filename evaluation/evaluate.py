@@ -17,6 +17,7 @@ from speecheq import (  # the package registers the classes that a saved model n
     SpeechEQProcessor,
 )
 from speecheq.evaluation.probe import probe_scores
+from speecheq.heads_speecheq import SpeechEQOutput
 from speecheq.metrics.scores import table
 from speecheq.training.frozen import ALL, KNOWN_OF, score_heads
 from speecheq.training.provenance import speakers_of_earlier_stages
@@ -77,10 +78,16 @@ def score_known(model: str, rows: Dataset, spaces: dict[str, dict[str, list[str]
     found = SpeechEQModel.from_pretrained(model).eval()
     answers = answer_rows(found, SpeechEQProcessor.from_pretrained(model), rows)
     groups = np.array(rows[KNOWN_OF[of]])
-    output = score_heads(found, answers["statistics"], groups, number)
+    return score_output(score_heads(found, answers["statistics"], groups, number), answers, rows, found.config, spaces)
+
+
+def score_output(
+    output: SpeechEQOutput, answers: dict, rows: Dataset, config, spaces: dict[str, dict[str, list[str]]]
+):
+    """Score the utterance heads' output and the phonemes of [`~speecheq.training.states.answer_rows`]; see `score`."""
     genders = output.gender_logits.argmax(dim=-1).numpy()
     predictions = (output.esc_logits.softmax(dim=-1).numpy(), output.eis.numpy(), answers["phonemes"], genders)
-    return score(predictions, rows, found.config, lambda phonemes: phonemes, spaces)
+    return score(predictions, rows, config, lambda phonemes: phonemes, spaces)
 
 
 def speakers_seen(model: str, splits: dict[str, Dataset], split: str = "test") -> tuple[list[str], list[str]]:

@@ -17,7 +17,7 @@ from huggingface_hub import EvalResult, ModelCard
 
 from speecheq import SpeechEQModel, SpeechEQProcessor
 from speecheq.evaluation import calibration, fairness, figures
-from speecheq.evaluation.evaluate import speakers_seen
+from speecheq.evaluation.evaluate import score_output, speakers_seen
 from speecheq.labels_speecheq import UTTERANCE_TASKS
 from speecheq.metrics.scores import eis_scores, esc_scores, intensity_order, rendition, rows_of_corpora, table
 from speecheq.scoring.workers import SAMPLE_ROWS
@@ -26,7 +26,6 @@ from speecheq.training.frozen import ALL, score_heads, score_recordings
 from speecheq.training.recipes import public_name
 from speecheq.training.seqd import column, label_spaces, load_seqd, require_split
 from speecheq.training.states import answer_rows
-from speecheq.training.trainer import score
 
 KNOWN = (1, 5, 20, ALL)
 RECORDING = 8  # utterances per recording, for the scores with speaker="auto"
@@ -83,12 +82,11 @@ def report(model: str, dataset: str, out: Path, calibrate: bool = False, onnx: s
     if calibrate:
         kept = {"temperatures": found.config.temperatures, "abstain_below": abstains["threshold"] or 0.0}
         _keep(Path(model) / "config.json", kept)
-    predictions = (probabilities, output.eis.numpy(), test["phonemes"], output.gender_logits.argmax(dim=-1).numpy())
     results = {
         "dataset": public_name(dataset),
         "shared_speakers": seen,
         "unknown_stages": unknown,
-        "scores": score(predictions, rows, found.config, lambda phonemes: phonemes, spaces),
+        "scores": score_output(output, test, rows, found.config, spaces),
         "known": {str(number): known_scores(found, test, rows, spaces, number) for number in (0, *KNOWN, *SPEAKERS)},
         "temperatures": found.config.temperatures,
         "ece": {

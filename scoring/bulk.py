@@ -55,8 +55,7 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
         "options": options | {"speaker": None} if given.speaker == "source" else options,
     }  # fmt: skip
     in_process = given.ray is None and given.workers in (None, 1)
-    here = {} if in_process else {"device": "cpu"}
-    scorer = Scorer(**arguments | here)  # refuses invalid labels
+    scorer = Scorer(**(arguments if in_process else arguments | {"device": "cpu"}))  # refuses invalid labels
     pieces = find_pieces(given.source, folder, given.rows_per_shard, given.audio_column)
     of_rows = {"columns": columns, "rows_per_shard": given.rows_per_shard, "weights_sha256": scorer.weights_sha256()}
     if speaker_file:
@@ -66,8 +65,8 @@ def run(given: argparse.Namespace) -> tuple[Counts, Counts]:
         statistics = out / "source.safetensors"
         if not statistics.exists():
             scorer.sample_source((piece for _, piece in planned(out)), statistics)
+        scorer.use_speaker(statistics)
         arguments["options"]["speaker"] = str(statistics)
-        scorer = Scorer(**arguments | here)
     before, rows, left = _progress(out)
     todo = ((number, piece) for number, piece in planned(out) if not shard_path(out, number).exists())
     if in_process:

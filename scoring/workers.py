@@ -43,9 +43,7 @@ class Scorer:
         self._options = dict(options)
         self.pipe = load_pipeline(model, device, int8)
         if options.get("speaker") not in (None, "auto"):
-            speaker = load_speaker(self.pipe, options["speaker"])
-            speaker.merge = lambda other: speaker  # the scored audio does not change it: pieces come in any order
-            self._options["speaker"] = speaker
+            self.use_speaker(options["speaker"])
         try:
             self.pipe((nothing for nothing in ()), **self._options)
         except ValueError as error:
@@ -63,6 +61,12 @@ class Scorer:
             content = value.cpu().contiguous().flatten().view(torch.uint8)  # numpy has no bfloat16
             digest.update(name.encode() + content.numpy().tobytes())
         return digest.hexdigest()
+
+    def use_speaker(self, path: str | os.PathLike):
+        """Use the statistics of a file for every piece."""
+        speaker = load_speaker(self.pipe, path)
+        speaker.merge = lambda other: speaker  # the scored audio does not change it: pieces come in any order
+        self._options["speaker"] = speaker
 
     def sample_source(self, pieces: Iterable[Piece], path: Path):
         """Save the speaker statistics of a sample of the source: corpus normalisation, without labels.

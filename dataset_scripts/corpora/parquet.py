@@ -32,6 +32,7 @@ def read_rows(
     corpus: str,
     paths: list[Path],
     columns: tuple[str, ...],
+    required: tuple[str, ...],
     audio: str,
     record: Callable[[Path, int, dict[str, str]], NativeRecord],
 ) -> Iterator[NativeRecord | Skipped]:
@@ -41,18 +42,19 @@ def read_rows(
         corpus (`str`): name of the corpus, for messages.
         paths (`list[Path]`): the files, see [`find_shards`].
         columns (`tuple[str, ...]`): columns of text that `record` needs.
+        required (`tuple[str, ...]`): those that must have a value; a row without one is skipped.
         audio (`str`): the column of the audio, one of `speecheq.dataset_scripts.corpora.records.PARQUET_AUDIO`.
         record (`Callable`): file, number of the row and column -> value (`""` if missing) -> the record.
     """
     yield from _missing_shards(corpus, paths)
     for path in paths:
         try:
-            yield from _read_shard(corpus, path, columns, audio, record)
+            yield from _read_shard(corpus, path, columns, required, audio, record)
         except (pyarrow.ArrowException, OSError, UnicodeError) as error:  # the last: a name that is no UTF-8
             yield Skipped(path, f"{corpus}: Parquet file must be readable; got {error}. Download it again.")
 
 
-def _read_shard(corpus: str, path: Path, columns, audio: str, record) -> Iterator[NativeRecord | Skipped]:
+def _read_shard(corpus: str, path: Path, columns, required, audio: str, record) -> Iterator[NativeRecord | Skipped]:
     with pyarrow.parquet.ParquetFile(path) as file:
         missing = [column for column in (*columns, audio) if column not in file.schema_arrow.names]
         if missing:
@@ -61,8 +63,13 @@ def _read_shard(corpus: str, path: Path, columns, audio: str, record) -> Iterato
         number = 0
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
             for row in batch.to_pylist():
+                values = {column: (row[column] or "").strip() for column in columns}
                 try:
-                    yield record(path, number, {column: (row[column] or "").strip() for column in columns})
+                    if empty := [column for column in required if not values[column]]:
+                        raise CorpusError(
+                            f"{corpus}: {empty[0]} must be given; got none in {path.name!r}, row {number}."
+                        )
+                    yield record(path, number, values)
                 except CorpusError as error:
                     yield Skipped(path, str(error))
                 number += 1

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from speecheq.dataset_scripts.corpora.parquet import find_shards, read_rows
-from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, Skipped
+from speecheq.dataset_scripts.corpora.records import NativeRecord, Skipped
 
 CORPUS = "csemotions"
 LICENSE = "Apache-2.0"
@@ -33,18 +33,11 @@ def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
     Raises:
         CorpusError: if the Parquet files are missing.
     """
-    yield from read_rows(CORPUS, find_shards(CORPUS, folder), COLUMNS, "audio", record)
+    yield from read_rows(CORPUS, find_shards(CORPUS, folder), COLUMNS, ("speaker", "emotion"), "audio", record)
 
 
 def record(path: Path, number: int, row: dict[str, str]) -> NativeRecord:
-    """Read one record from a row of a Parquet file.
-
-    Raises:
-        CorpusError: if the row has no speaker or no emotion.
-    """
-    for column in ("speaker", "emotion"):
-        if not row[column]:
-            raise CorpusError(f"csemotions: {column} must be given; got none in {path.name!r}, row {number}.")
+    """Read one record from a row of a Parquet file."""
     named = SPEAKER.fullmatch(row["speaker"])
     return NativeRecord(
         path=path,

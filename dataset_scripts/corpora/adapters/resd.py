@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from speecheq.dataset_scripts.corpora.parquet import find_shards, read_rows
-from speecheq.dataset_scripts.corpora.records import CorpusError, NativeRecord, Skipped
+from speecheq.dataset_scripts.corpora.records import NativeRecord, Skipped
 
 CORPUS = "resd"
 LICENSE = "MIT"
@@ -30,18 +30,11 @@ def records(folder: Path) -> Iterator[NativeRecord | Skipped]:
     Raises:
         CorpusError: if the Parquet files are missing.
     """
-    yield from read_rows(CORPUS, find_shards(CORPUS, folder), COLUMNS, "speech", record)
+    yield from read_rows(CORPUS, find_shards(CORPUS, folder), COLUMNS, COLUMNS, "speech", record)
 
 
 def record(path: Path, number: int, row: dict[str, str]) -> NativeRecord:
-    """Read one record from a row of a Parquet file.
-
-    Raises:
-        CorpusError: if the row has no name or no emotion.
-    """
-    for column in COLUMNS:
-        if not row[column]:
-            raise CorpusError(f"resd: {column} must be given; got none in {path.name!r}, row {number}.")
+    """Read one record from a row of a Parquet file."""
     return NativeRecord(
         path=path,
         parquet_row=number,
